@@ -1,0 +1,58 @@
+# Each target makes what it needs; a machine with make and Python 3.11 or newer is enough.
+# The packages come from wherever pip is set up to look; constraints.txt pins their versions.
+
+.DELETE_ON_ERROR:
+.PHONY: setup demo test check lint bench test-full faults cluster docs clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+PYTEST := $(BIN)/python -m pytest
+SEED ?=
+TIER ?= quick
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "taskqueue-ray needs Python 3.11 or newer: make PYTHON=/path/to/python"; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/taskqueue demo
+
+lint: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint
+	$(PYTEST) tests/unit tests/property -q
+
+# What a change must pass: the quick tier of everything.
+test: lint
+	$(PYTEST) -m "not slow and not faults" -q
+
+test-full: lint
+	$(PYTEST) -m "not faults" --cov
+
+faults: $(READY)
+	TASKQUEUE_TEST_TIER=$(TIER) TASKQUEUE_TEST_SEED=$(SEED) $(PYTEST) tests/simulation tests/faults -s
+
+cluster: $(READY)
+	$(PYTEST) tests/cluster -m cluster
+
+bench: $(READY)
+	$(BIN)/taskqueue bench
+
+# The parts of the documents that come from the code.
+docs: $(READY)
+	$(BIN)/python docs/generate.py
+
+clean:
+	rm -rf build dist htmlcov .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	find taskqueue_ray tests examples docs -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,113 @@
+"""Writes the parts of the documents that come from the code.
+
+A part stands between the markers `<!-- generated: NAME -->` and `<!-- end of NAME -->`; `PARTS`
+says what makes it. With `--check` nothing is written, and a page that is out of date is named.
+"""
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import get_args
+
+import msgspec
+
+from taskqueue_ray.core import events
+from taskqueue_ray.core.lifecycle import FINAL, MOVES, JobState, Move
+
+DOCS = Path(__file__).parent
+
+
+def state_diagram() -> str:
+    """The life cycle as a Mermaid state diagram, one arrow for each row of the table."""
+    lines = ["```mermaid", "stateDiagram-v2"]
+    lines += [f"    {_node(m.source)} --> {_node(m.target)}: {m.verb}" for m in MOVES]
+    return "\n".join([*lines, "```"])
+
+
+def move_table() -> str:
+    """The life cycle as a table: for each state, what may happen next and when."""
+    lines = ["| state | verb | next state | when |", "|---|---|---|---|"]
+    lines += [_row(move) for move in MOVES]
+    return "\n".join(lines)
+
+
+def event_table() -> str:
+    """The events of the journal: name, fields in their order, meaning."""
+    lines = ["| event | fields | meaning |", "|---|---|---|"]
+    records = sorted(get_args(events.Stored), key=lambda record: str(_tag(record)))
+    lines += [f"| `{_tag(r)}` | {_fields(r)} | {_meaning(r)} |" for r in records]
+    return "\n".join(lines)
+
+
+def _tag(record: type[msgspec.Struct]) -> str | int | None:
+    return record.__struct_config__.tag
+
+
+def _fields(record: type[msgspec.Struct]) -> str:
+    return ", ".join(f"`{field}`" for field in record.__struct_fields__)
+
+
+def _meaning(record: type[msgspec.Struct]) -> str:
+    # `Enqueued` lives in memory in another form than in the journal; its meaning is the same.
+    documented = events.Enqueued if record is events.EnqueuedRecord else record
+    return " ".join((documented.__doc__ or "").split())
+
+
+def _node(state: JobState | None) -> str:
+    return state.value if state else "[*]"
+
+
+def _row(move: Move) -> str:
+    source = _cell(move.source, "(none)")
+    target = _cell(move.target, "(gone)")
+    return f"| {source} | {move.verb} | {target} | {move.when} |"
+
+
+def _cell(state: JobState | None, absent: str) -> str:
+    if state is None:
+        return absent
+    return f"`{state}` (final)" if state in FINAL else f"`{state}`"
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "states": state_diagram,
+    "moves": move_table,
+    "events": event_table,
+}
+
+
+def regenerate(text: str) -> str:
+    """The page with each of its generated parts written anew."""
+
+    def fill(found: re.Match[str]) -> str:
+        name = found["name"]
+        return f"<!-- generated: {name} -->\n{PARTS[name]()}\n<!-- end of {name} -->"
+
+    marked = r"<!-- generated: (?P<name>[\w-]+) -->\n.*?<!-- end of (?P=name) -->"
+    return re.sub(marked, fill, text, flags=re.DOTALL)
+
+
+def outdated() -> list[Path]:
+    """The pages whose generated parts differ from what the code says now."""
+    return [page for page in sorted(DOCS.rglob("*.md")) if regenerate(_text(page)) != _text(page)]
+
+
+def _text(page: Path) -> str:
+    return page.read_text(encoding="utf-8")
+
+
+def main(arguments: list[str]) -> int:
+    """Brings the pages up to date; with `--check`, only says which are not."""
+    pages = outdated()
+    if "--check" in arguments:
+        print(*(f"out of date: {page}; run `make docs`" for page in pages), sep="\n", end="")
+        return 1 if pages else 0
+    for page in pages:
+        page.write_text(regenerate(_text(page)), encoding="utf-8")
+        print(f"wrote {page}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""The behaviour of the queue as pure functions: no Ray, no file, no clock, no randomness."""

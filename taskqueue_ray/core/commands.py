@@ -1,0 +1,103 @@
+"""What the queue can be asked to do, once it has passed the door."""
+
+from collections.abc import Mapping
+
+import msgspec
+
+from taskqueue_ray.core.exchange import Batch, Outcome, WorkerInfo
+from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.core.model import JobId, StoredCode
+
+
+class Enqueue(msgspec.Struct, frozen=True):
+    """Take in jobs. `past` says how those ids and parents ended that only the history knows."""
+
+    batch: Batch
+    past: Mapping[JobId, JobState] = {}
+
+
+class Settle(msgspec.Struct, frozen=True):
+    """Take the outcomes of a worker's runs. `chances` has a random number in [0, 1) for each."""
+
+    worker: str
+    outcomes: list[Outcome]
+    chances: list[float]
+
+
+class Start(msgspec.Struct, frozen=True):
+    """Note that the worker runs these jobs."""
+
+    worker: str
+    ids: list[JobId]
+
+
+class Lease(msgspec.Struct, frozen=True):
+    """Give a worker up to `want` jobs."""
+
+    worker: WorkerInfo
+    want: int
+
+
+class Release(msgspec.Struct, frozen=True):
+    """Take back leases that their worker no longer holds."""
+
+    worker: str
+    ids: list[JobId]
+
+
+class Lose(msgspec.Struct, frozen=True):
+    """A worker vanished: take back all it had."""
+
+    worker: str
+
+
+class Promote(msgspec.Struct, frozen=True):
+    """Make ready what is due."""
+
+
+class Cancel(msgspec.Struct, frozen=True):
+    """Cancel jobs: waiting ones at once, running ones by a flag."""
+
+    ids: list[JobId]
+    reason: str = ""
+
+
+class Redrive(msgspec.Struct, frozen=True):
+    """Send dead letters again."""
+
+    ids: list[JobId]
+
+
+class Purge(msgspec.Struct, frozen=True):
+    """Drop the records of ended jobs."""
+
+    ids: list[JobId]
+
+
+class StoreCode(msgspec.Struct, frozen=True):
+    """Keep a function by the hash of its bytes."""
+
+    hash: str
+    code: StoredCode
+
+
+class Fold(msgspec.Struct, frozen=True):
+    """History covers what ended up to the mark of commit `through`."""
+
+    through: int
+
+
+Command = (
+    Enqueue
+    | Settle
+    | Start
+    | Lease
+    | Release
+    | Lose
+    | Promote
+    | Cancel
+    | Redrive
+    | Purge
+    | StoreCode
+    | Fold
+)

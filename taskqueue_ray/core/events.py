@@ -1,0 +1,216 @@
+"""What happened, in batches. Applying the same events to the same state gives the same state.
+
+Events carry outcomes, chosen ids and chosen times, never questions. `encode` and `decode` give
+the form that the journal keeps: one MessagePack array of events for each group commit.
+"""
+
+import msgspec
+
+from taskqueue_ray.core.exchange import Batch, BatchRecord, Outcome
+from taskqueue_ray.core.model import JobId, StoredCode
+
+
+class Enqueued:
+    """Jobs came in. `known` are indexes of the batch that were there before and are skipped."""
+
+    __slots__ = ("at", "batch", "known")
+
+    def __init__(self, at: float, batch: Batch, known: tuple[int, ...] = ()) -> None:
+        self.at = at
+        self.batch = batch
+        self.known = known
+
+
+class EnqueuedRecord(msgspec.Struct, frozen=True, array_like=True, tag="enqueued"):
+    """`Enqueued` in the journal: the client's bytes as they came."""
+
+    at: float
+    batch: msgspec.Raw
+    known: tuple[int, ...] = ()
+
+
+class Promoted(msgspec.Struct, frozen=True, array_like=True, tag="promoted"):
+    """Every scheduled job that was due at `until` is ready."""
+
+    until: float
+
+
+class Leased(msgspec.Struct, frozen=True, array_like=True, tag="leased"):
+    """A worker took jobs, all under one lease number."""
+
+    at: float
+    worker: str
+    lease: int
+    ids: list[JobId]
+
+
+class Started(msgspec.Struct, frozen=True, array_like=True, tag="started"):
+    """The worker reported that it runs these jobs: if it vanishes now, that is a loss for them."""
+
+    at: float
+    ids: list[JobId]
+
+
+class Retried(msgspec.Struct, frozen=True, array_like=True):
+    """A failed attempt that will be tried again at `due`."""
+
+    outcome: Outcome
+    due: float
+
+
+class Failed(msgspec.Struct, frozen=True, array_like=True):
+    """A failed attempt after which there is no other. `reason` says why."""
+
+    outcome: Outcome
+    reason: str
+
+
+class Settled(msgspec.Struct, frozen=True, array_like=True, tag="settled"):
+    """Runs ended, each under the lease that was current."""
+
+    at: float
+    worker: str
+    completed: list[Outcome] = []
+    retried: list[Retried] = []
+    failed: list[Failed] = []
+    snoozed: list[Outcome] = []
+    cancelled: list[Outcome] = []
+    released: list[JobId] = []
+
+
+class Released(msgspec.Struct, frozen=True, array_like=True, tag="released"):
+    """Leases came back unused: their worker no longer holds them."""
+
+    at: float
+    ids: list[JobId]
+
+
+class Lost(msgspec.Struct, frozen=True, array_like=True, tag="lost"):
+    """A worker vanished. `held` jobs come back free, `running` ones with a loss.
+
+    `poisoned` had their last allowed loss and fail; `cancelled` were to be cancelled anyway.
+    """
+
+    at: float
+    worker: str
+    held: list[JobId] = []
+    running: list[JobId] = []
+    poisoned: list[JobId] = []
+    cancelled: list[JobId] = []
+
+
+class Cancelled(msgspec.Struct, frozen=True, array_like=True, tag="cancelled"):
+    """Waiting jobs ended at once; `flagged` ones are running and were asked to stop."""
+
+    at: float
+    ids: list[JobId]
+    flagged: list[JobId]
+    reason: str = ""
+
+
+class Redriven(msgspec.Struct, frozen=True, array_like=True, tag="redriven"):
+    """Dead letters were sent again, each as a new generation."""
+
+    at: float
+    ids: list[JobId]
+
+
+class Purged(msgspec.Struct, frozen=True, array_like=True, tag="purged"):
+    """Records of ended jobs were dropped."""
+
+    at: float
+    ids: list[JobId]
+
+
+class CodeStored(msgspec.Struct, frozen=True, array_like=True, tag="code"):
+    """A function was stored by the hash of its bytes."""
+
+    hash: str
+    code: StoredCode
+
+
+class Received(msgspec.Struct, frozen=True, array_like=True, tag="received"):
+    """A command was answered with `reply`."""
+
+    at: float
+    command: str
+    reply: bytes
+
+
+class Opened(msgspec.Struct, frozen=True, array_like=True, tag="opened"):
+    """A writer took over. `clock_jump` is how far its clock was off the journal's, in seconds,
+    when that was worth noting (behind it, or more than an hour ahead)."""
+
+    at: float
+    epoch: int
+    clock_jump: float = 0.0
+
+
+class Marked(msgspec.Struct, frozen=True, array_like=True, tag="marked"):
+    """The last event of commit number `commit`: what ended so far can be folded into history."""
+
+    commit: int
+
+
+class Folded(msgspec.Struct, frozen=True, array_like=True, tag="folded"):
+    """History covers what ended up to the mark of commit `through`. Receipts and remembered ids
+    from before `forget_before` are dropped."""
+
+    through: int
+    forget_before: float
+
+
+Plain = (
+    Promoted
+    | Leased
+    | Started
+    | Settled
+    | Released
+    | Lost
+    | Cancelled
+    | Redriven
+    | Purged
+    | CodeStored
+    | Received
+    | Opened
+    | Marked
+    | Folded
+)
+Event = Enqueued | Plain
+Stored = EnqueuedRecord | Plain
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(list[Stored])
+_batch_decoder = msgspec.msgpack.Decoder(BatchRecord)
+
+
+def decode_batch(raw: bytes | msgspec.Raw) -> Batch:
+    """The jobs in a client's bytes. Raises `msgspec.MsgspecError` when they are none."""
+    record = _batch_decoder.decode(raw)
+    return Batch(bytes(raw), record.options, record.jobs)
+
+
+def encode_batch(record: BatchRecord) -> bytes:
+    """The bytes of a batch, made once, by the client."""
+    return _encoder.encode(record)
+
+
+def encode(events: list[Event]) -> bytes:
+    """The payload of one journal frame."""
+    return _encoder.encode([_stored(event) for event in events])
+
+
+def decode(payload: bytes) -> list[Event]:
+    """The events of one journal frame. Raises `msgspec.MsgspecError` for anything else."""
+    return [
+        Enqueued(record.at, decode_batch(record.batch), record.known)
+        if isinstance(record, EnqueuedRecord)
+        else record
+        for record in _decoder.decode(payload)
+    ]
+
+
+def _stored(event: Event) -> Stored:
+    if isinstance(event, Enqueued):
+        return EnqueuedRecord(event.at, msgspec.Raw(event.batch.raw), event.known)
+    return event

@@ -1,0 +1,252 @@
+"""What workers and clients say to the queue, and what it answers: the wire records.
+
+Hot records are arrays on the wire; `codec` encodes and decodes all of them as MessagePack.
+"""
+
+from enum import IntEnum
+from typing import Literal
+
+import msgspec
+
+from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.core.model import Attempt, Failure, JobId, JobSpec, Options
+
+
+class Batch:
+    """Jobs as a client sent them. `raw` are the client's own bytes, which the journal keeps."""
+
+    __slots__ = ("jobs", "options", "raw")
+
+    def __init__(self, raw: bytes, options: list[Options], jobs: list[JobSpec]) -> None:
+        self.raw = raw
+        self.options = options
+        self.jobs = jobs
+
+
+class BatchRecord(msgspec.Struct, frozen=True, array_like=True):
+    """The wire form of a `Batch`."""
+
+    options: list[Options]
+    jobs: list[JobSpec]
+
+
+class OutcomeKind(IntEnum):
+    """How a run ended, as its executor or worker saw it."""
+
+    COMPLETED = 0
+    ERRORED = 1
+    SNOOZED = 2
+    CANCELLED = 3
+    RELEASED = 4
+
+
+class Outcome(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The end of one run, under the token (`id`, `delivery`, `lease`).
+
+    `due` is the time of a snooze or of a retry that the job chose itself (0: the policy decides).
+    `final` says that an error must not be retried. `seconds` is the run time.
+    """
+
+    id: JobId
+    delivery: int
+    lease: int
+    kind: OutcomeKind
+    result: bytes = b""
+    started_at: float = 0.0
+    seconds: float = 0.0
+    failure: Failure | None = None
+    due: float = 0.0
+    final: bool = False
+
+
+class Grant(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One leased job, as its executor needs it. `options` is an index into the reply's options."""
+
+    id: JobId
+    delivery: int
+    lease: int
+    attempt: int
+    options: int
+    payload: bytes
+    enqueued_at: float = 0.0
+
+
+class Progress(msgspec.Struct, frozen=True, array_like=True):
+    """How far a running job is, in units of its own; `total` 0 means unknown."""
+
+    done: float
+    total: float = 0.0
+    message: str = ""
+
+
+class WorkerInfo(msgspec.Struct, frozen=True):
+    """What a worker is and can do. `queues` empty means every queue."""
+
+    id: str
+    queues: tuple[str, ...]
+    concurrency: int
+    python: str
+    keys: tuple[str, ...]
+    executors: tuple[str, ...] = ("process", "async")
+    node: str = ""
+    host: str = ""
+    pid: int = 0
+
+
+class WorkRequest(msgspec.Struct, frozen=True, array_like=True):
+    """One exchange of a worker: settle, renew, lease.
+
+    `acked` is the highest sequence whose reply the worker has. `held` are all jobs it still
+    holds, `running` those of them that were started. `wait` is how many seconds the queue may
+    hold the call when it has nothing to say.
+    """
+
+    worker: str
+    sequence: int
+    acked: int
+    outcomes: list[Outcome]
+    held: list[JobId]
+    running: list[JobId]
+    want: int
+    wait: float = 0.0
+    progress: list[tuple[JobId, Progress]] = []
+
+
+class WorkReply(msgspec.Struct, frozen=True, array_like=True):
+    """The answer to one exchange.
+
+    `cancel` are running jobs to stop, `stale` are outcomes that were refused because the lease is
+    no longer the worker's.
+    """
+
+    sequence: int
+    options: list[Options] = []
+    grants: list[Grant] = []
+    cancel: list[JobId] = []
+    stale: list[JobId] = []
+    drain: bool = False
+
+
+class WatchRequest(msgspec.Struct, frozen=True, array_like=True):
+    """A client asks to be told when jobs end. `reset` replaces what it watched before."""
+
+    client: str
+    sequence: int
+    add: list[JobId]
+    reset: bool = False
+    wait: float = 0.0
+
+
+class Ended(msgspec.Struct, frozen=True, array_like=True):
+    """How a job ended. `known` is False when its record left memory: look in the history.
+
+    `state` None means that no such job is known at all.
+    """
+
+    id: JobId
+    state: JobState | None
+    known: bool = True
+    result: bytes = b""
+    reason: str = ""
+    attempts: int = 0
+    failure: Failure | None = None
+    type: str = ""
+
+
+class WatchReply(msgspec.Struct, frozen=True, array_like=True):
+    """The watched jobs that have ended since the last reply."""
+
+    sequence: int
+    ended: list[Ended]
+
+
+class EnqueueReply(msgspec.Struct, frozen=True, array_like=True):
+    """Durable. `known` are the indexes of jobs whose ids were there before: they are the same job."""
+
+    accepted: int
+    known: list[int] = []
+
+
+class JobView(msgspec.Struct, frozen=True):
+    """Everything the queue knows of one job, payload and result sealed."""
+
+    id: JobId
+    options: Options
+    state: JobState
+    ordinal: int
+    enqueued_at: float
+    payload: bytes = b""
+    due: float = 0.0
+    delivery: int = 0
+    attempts: int = 0
+    losses: int = 0
+    generation: int = 0
+    worker: str = ""
+    started_at: float = 0.0
+    finished_at: float = 0.0
+    seconds: float = 0.0
+    result: bytes = b""
+    reason: str = ""
+    parents: tuple[JobId, ...] = ()
+    history: tuple[Attempt, ...] = ()
+    progress: Progress | None = None
+
+
+class JobFilter(msgspec.Struct, frozen=True):
+    """Which jobs a list holds; every given field must match."""
+
+    state: JobState | None = None
+    queue: str | None = None
+    type: str | None = None
+    tag: str | None = None
+    category: str | None = None
+    since: float | None = None
+
+
+class Cursor(msgspec.Struct, frozen=True, array_like=True):
+    """Where a list of jobs goes on: after this place of the live or of the ended jobs."""
+
+    part: Literal["live", "ended"]
+    after: float
+    id: JobId
+
+
+class JobPage(msgspec.Struct, frozen=True):
+    """A part of a list of jobs. `cursor` continues it; None: this is the end."""
+
+    jobs: list[JobView]
+    cursor: Cursor | None
+
+
+class QueueStats(msgspec.Struct, frozen=True):
+    """Counts of one queue. `counts` has every state; they add up to `total`."""
+
+    queue: str
+    total: int
+    counts: dict[JobState, int]
+    oldest_waiting: float | None = None
+    retries: int = 0
+    losses: int = 0
+
+
+class WorkerView(msgspec.Struct, frozen=True):
+    """A worker as the queue sees it now. Ages are in seconds."""
+
+    info: WorkerInfo
+    held: int
+    running: list[JobId]
+    seen_ago: float
+    draining: bool
+
+
+class Ping(msgspec.Struct, frozen=True):
+    """What a queue actor says of itself."""
+
+    protocol: int
+    version: str
+    epoch: int
+    location: str
+    recovering: bool
+    pid: int
+    node: str = ""
+    embedded: bool = False

@@ -1,0 +1,192 @@
+"""The records of the queue: options, jobs and the phases that a job goes through.
+
+A job's `phase` holds what is true only in its present state: a lease exists only inside
+`Leased`, a finish time only inside `Finished`. Times are seconds since the Unix epoch.
+"""
+
+from typing import Any, ClassVar, Literal, NewType
+
+import msgspec
+
+from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.core.retry import DEFAULT_BACKOFF, Backoff
+
+JobId = NewType("JobId", bytes)
+"""16 bytes; see `core.identity`."""
+
+ExecutorKind = Literal["process", "async"]
+
+
+class Options(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What all jobs of a batch that were enqueued alike have in common.
+
+    `timeout` is in seconds. `key` names the encryption key that the payload is sealed with,
+    `code` the hash of stored code (a function of a notebook or of `__main__`), and `python` the
+    minor version that can load that code.
+    """
+
+    queue: str
+    type: str
+    priority: int = 5
+    max_attempts: int = 3
+    backoff: Backoff = DEFAULT_BACKOFF
+    timeout: float = 3600.0
+    executor: ExecutorKind = "process"
+    name: str | None = None
+    tags: tuple[str, ...] = ()
+    category: str | None = None
+    key: str = ""
+    code: str | None = None
+    python: str | None = None
+
+    @property
+    def lane(self) -> "Lane":
+        """What a worker must be able to do to run these jobs."""
+        return (self.executor, self.key, self.python)
+
+
+Lane = tuple[str, str, str | None]
+
+
+class JobSpec(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One job as its client sends it: `options` is an index into the batch's options.
+
+    `due` is the time before which it must not run, or 0. `parents` are the ids of the jobs that
+    must complete first.
+    """
+
+    id: JobId
+    options: int
+    payload: bytes
+    due: float = 0.0
+    parents: tuple[JobId, ...] = ()
+
+
+class Failure(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Why an attempt failed. The type's name is in the clear, the rest is sealed.
+
+    `cause` says whose doing it was: the job's code (`error`), its time limit (`timeout`), its
+    process (`exit`), or the vanishing of its worker (`loss`).
+    """
+
+    cause: Literal["error", "timeout", "exit", "loss", "key"]
+    error_type: str
+    detail: bytes = b""
+
+
+class Attempt(msgspec.Struct, frozen=True, array_like=True):
+    """One run of a job that did not complete, as its history keeps it."""
+
+    number: int
+    delivery: int
+    worker: str
+    started_at: float
+    seconds: float
+    failure: Failure
+
+
+class Pending(msgspec.Struct, frozen=True, tag="pending"):
+    """Ready to be leased."""
+
+    state: ClassVar[JobState] = JobState.PENDING
+
+
+class Scheduled(msgspec.Struct, frozen=True, tag="scheduled"):
+    """Must not run before `due`."""
+
+    state: ClassVar[JobState] = JobState.SCHEDULED
+    due: float
+
+
+class Blocked(msgspec.Struct, tag="blocked"):
+    """Waits until `missing` more parents have completed."""
+
+    state: ClassVar[JobState] = JobState.BLOCKED
+    missing: int
+
+
+class Leased(msgspec.Struct, frozen=True, tag="leased", gc=False):
+    """In the hands of a worker. One value is shared by all jobs of a grant."""
+
+    state: ClassVar[JobState] = JobState.PROCESSING
+    worker: str
+    lease: int
+    at: float
+
+
+class Finished(msgspec.Struct, frozen=True, tag="finished", gc=False):
+    """Ended. `lease` is the lease that settled it, 0 when none did.
+
+    `result` is sealed; `reason` is a word such as `poison` or `parent`, when there is one.
+    """
+
+    state: JobState
+    at: float
+    lease: int = 0
+    result: bytes = b""
+    started_at: float = 0.0
+    seconds: float = 0.0
+    reason: str = ""
+
+
+Phase = Pending | Scheduled | Blocked | Leased | Finished
+PENDING = Pending()
+
+
+class Job(msgspec.Struct, gc=False, omit_defaults=True):
+    """A job as the queue holds it. Only `core.apply_…` changes one.
+
+    `ordinal` is its place in the order of enqueueing. `delivery` counts leases and fences;
+    `attempts` counts runs that ended by the job's own doing; `losses` counts runs whose worker
+    vanished; `generation` counts redrives. `running` says that the present lease was reported as
+    started.
+    """
+
+    id: JobId
+    options: Options
+    payload: bytes
+    ordinal: int
+    enqueued_at: float
+    phase: Phase = PENDING
+    delivery: int = 0
+    attempts: int = 0
+    losses: int = 0
+    generation: int = 0
+    running: bool = False
+    cancelling: bool = False
+    due: float = 0.0
+    parents: tuple[JobId, ...] = ()
+    history: tuple[Attempt, ...] = ()
+
+    @property
+    def state(self) -> JobState:
+        """The state that the phase stands for."""
+        return self.phase.state
+
+
+class Settled(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What is remembered of a job that ended and whose record is in the history."""
+
+    state: JobState
+    at: float
+    delivery: int
+    lease: int
+
+
+class StoredCode(msgspec.Struct, frozen=True, array_like=True):
+    """A function sent by value: sealed, named by the hash of its bytes."""
+
+    name: str
+    python: str
+    sealed: bytes
+    at: float
+
+
+class Receipt(msgspec.Struct, frozen=True, array_like=True):
+    """The first answer to a command, given again when the command is repeated."""
+
+    at: float
+    reply: bytes
+
+
+Json = dict[str, Any]

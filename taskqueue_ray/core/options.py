@@ -1,0 +1,155 @@
+"""The options of a job as people give them: checked one by one, and put together by layers.
+
+A decorator's options come first, then those of `.options(...)`; the later wins.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from taskqueue_ray.core.errors import InvalidOption
+from taskqueue_ray.core.identity import from_text
+from taskqueue_ray.core.model import ExecutorKind, JobId, Options
+from taskqueue_ray.core.naming import check_label, check_name, check_tags, check_title
+from taskqueue_ray.core.retry import DEFAULT_BACKOFF, Backoff
+from taskqueue_ray.core.timing import parse_duration, parse_moment
+
+MAX_PRIORITY = 100
+MAX_ATTEMPTS = 1000
+MAX_PARENTS = 1000
+
+
+class JobOptions(msgspec.Struct, frozen=True):
+    """Everything that can be said of a job apart from its arguments. Seconds throughout.
+
+    `executor` None lets the function decide. `delay` and `at` exclude each other.
+    """
+
+    id: JobId | None = None
+    name: str | None = None
+    queue: str = "default"
+    priority: int = 5
+    max_attempts: int = 3
+    backoff: Backoff = DEFAULT_BACKOFF
+    timeout: float = 3600.0
+    delay: float | None = None
+    at: float | None = None
+    tags: tuple[str, ...] = ()
+    category: str | None = None
+    depends_on: tuple[JobId, ...] = ()
+    executor: ExecutorKind | None = None
+
+    def but(self, given: Mapping[str, object]) -> "JobOptions":
+        """These options with the checked changes of `given`. Raises `InvalidOption`.
+
+        >>> JobOptions().but({"queue": "mail", "delay": "5m"}).delay
+        300.0
+        """
+        if not given:
+            return self
+        changes = {name: _checked(name, value) for name, value in given.items()}
+        if changes.get("delay") is not None and changes.get("at") is not None:
+            raise InvalidOption("at", "a time beside a delay", "one of the two")
+        if changes.get("delay") is not None:
+            changes["at"] = None
+        elif changes.get("at") is not None:
+            changes["delay"] = None
+        return msgspec.structs.replace(self, **changes)
+
+    def shared(
+        self, job_type: str, is_async: bool, key: str, code: str | None, python: str | None
+    ) -> Options:
+        """The part that jobs enqueued alike have in common, as the queue keeps it."""
+        return Options(
+            queue=self.queue,
+            type=job_type,
+            priority=self.priority,
+            max_attempts=self.max_attempts,
+            backoff=self.backoff,
+            timeout=self.timeout,
+            executor=self.executor or ("async" if is_async else "process"),
+            name=self.name,
+            tags=self.tags,
+            category=self.category,
+            key=key,
+            code=code,
+            python=python,
+        )
+
+    def due(self, now: float) -> float:
+        """The time before which the job must not run, or 0."""
+        if self.delay:
+            return now + self.delay
+        return self.at or 0.0
+
+
+def check_priority(value: object) -> int:
+    """A priority; a higher number runs sooner. A bool is no priority."""
+    return _whole("priority", value, 0, MAX_PRIORITY)
+
+
+def _whole(option: str, value: object, low: int, high: int) -> int:
+    # An IntEnum such as Priority is a number; True is a mistake.
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise InvalidOption(option, _shown(value), f"a whole number from {low} to {high}")
+    return int(value)
+
+
+def _timeout(value: object) -> float:
+    seconds = parse_duration(value, "timeout")
+    if seconds <= 0.0:
+        raise InvalidOption("timeout", _shown(value), "more than 0 seconds")
+    return seconds
+
+
+def _backoff(value: object) -> Backoff:
+    if not isinstance(value, Backoff):
+        raise InvalidOption(
+            "backoff", _shown(value), "tq.Backoff.exponential(...), .linear(...) or .fixed(...)"
+        )
+    return value
+
+
+def _executor(value: object) -> str:
+    if not isinstance(value, str) or value not in ("process", "async"):
+        raise InvalidOption("executor", _shown(value), "'process' or 'async'")
+    return value
+
+
+def _parents(value: object) -> tuple[JobId, ...]:
+    given = value if isinstance(value, list | tuple | set | frozenset) else (value,)
+    if len(given) > MAX_PARENTS:
+        raise InvalidOption("depends_on", f"{len(given)} jobs", f"at most {MAX_PARENTS}")
+    return tuple(dict.fromkeys(from_text(getattr(parent, "id", parent)) for parent in given))
+
+
+_CHECKS: dict[str, Callable[[Any], object]] = {
+    "id": lambda value: from_text(getattr(value, "id", value)),
+    "name": check_title,
+    "queue": check_name,
+    "priority": check_priority,
+    "max_attempts": lambda value: _whole("max_attempts", value, 1, MAX_ATTEMPTS),
+    "backoff": _backoff,
+    "timeout": _timeout,
+    "delay": lambda value: parse_duration(value, "delay"),
+    "at": parse_moment,
+    "tags": check_tags,
+    "category": check_label,
+    "depends_on": _parents,
+    "executor": _executor,
+}
+_MAY_BE_NONE = frozenset(("id", "name", "category", "delay", "at", "executor"))
+NAMES = tuple(_CHECKS)
+
+
+def _checked(name: str, value: object) -> object:
+    check = _CHECKS.get(name)
+    if check is None:
+        raise InvalidOption(name, _shown(value), f"nothing: the options are {', '.join(NAMES)}")
+    return None if value is None and name in _MAY_BE_NONE else check(value)
+
+
+def _shown(value: object) -> str:
+    text = ascii(value)
+    return text if len(text) <= 80 else text[:77] + "..."

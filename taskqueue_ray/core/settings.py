@@ -1,0 +1,165 @@
+"""Every setting of the product: its name, meaning, unit, limits and default, in one place."""
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from taskqueue_ray.core.errors import InvalidOption, InvalidSetting
+from taskqueue_ray.core.naming import check_name
+from taskqueue_ray.core.timing import parse_duration
+
+KIB = 1024
+MIB = 1024 * KIB
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The resolved settings of one process. Sizes are in bytes and times in seconds unless said."""
+
+    storage: Annotated[
+        str | None, Meta(description="The queue's folder; by default one of its name in ~/.local")
+    ] = None
+    name: Annotated[str, Meta(description="The queue system's name: of its actor and folder")] = (
+        "default"
+    )
+    address: Annotated[
+        str | None,
+        Meta(description="The Ray cluster: 'auto', 'local' for one of our own, or an address"),
+    ] = None
+    encryption_keys: Annotated[
+        tuple[str, ...], Meta(description="The keyring; the first key seals, all open")
+    ] = ()
+    key_file: Annotated[
+        str | None, Meta(description="A file of mode 0600 with the keys, when none are set")
+    ] = None
+    app: Annotated[
+        tuple[str, ...], Meta(description="Modules that define jobs, for workers to import")
+    ] = ()
+    concurrency: Annotated[int, Meta(ge=1, le=1024, description="Executors of one worker")] = 1
+    min_workers: Annotated[int, Meta(ge=0, le=10_000, description="Workers kept running")] = 1
+    max_workers: Annotated[
+        int, Meta(ge=1, le=10_000, description="Workers that may run at most")
+    ] = 4
+    memory_limit: (
+        Annotated[
+            int,
+            Meta(
+                ge=16,
+                description="MiB of private memory above its start after which an executor is "
+                "replaced; unset, there is no limit",
+            ),
+        ]
+        | None
+    ) = None
+    max_jobs: (
+        Annotated[int, Meta(ge=1, description="Jobs after which an executor is replaced")] | None
+    ) = None
+    timeout: Annotated[
+        float, Meta(gt=0, description="Run time allowed to a job that names none")
+    ] = 3600.0
+    lease_seconds: Annotated[
+        float, Meta(ge=1, le=3600, description="Term of a lease that is not renewed")
+    ] = 30.0
+    max_losses: Annotated[
+        int, Meta(ge=1, le=100, description="Vanished workers after which a job is quarantined")
+    ] = 5
+    max_payload: Annotated[
+        int, Meta(ge=KIB, le=64 * MIB, description="Largest payload or result")
+    ] = MIB
+    max_batch: Annotated[int, Meta(ge=1, le=100_000, description="Jobs in one call at most")] = (
+        10_000
+    )
+    max_depth: Annotated[int, Meta(ge=1, description="Jobs that wait in one queue at most")] = (
+        10_000_000
+    )
+    remember_seconds: Annotated[
+        float, Meta(ge=60, description="How long ids of finished jobs are remembered at hand")
+    ] = 86_400.0
+    segment_bytes: Annotated[
+        int, Meta(ge=64 * KIB, le=1024 * MIB, description="Size of a journal segment")
+    ] = 64 * MIB
+    ballast_bytes: Annotated[
+        int, Meta(ge=0, le=1024 * MIB, description="Space kept to settle jobs on a full disk")
+    ] = 16 * MIB
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="What is logged")
+    ] = "info"
+
+    def __repr__(self) -> str:
+        shown = ", ".join(
+            f"{name}={f'<{len(self.encryption_keys)} hidden>' if name in SECRET else value!r}"
+            for name, value in msgspec.structs.asdict(self).items()
+        )
+        return f"Settings({shown})"
+
+
+SECRET = frozenset(("encryption_keys",))
+NAMES = tuple(field.name for field in msgspec.structs.fields(Settings))
+ORIGINAL_NAMES = {
+    "DB_PATH": "storage",
+    "ENCRYPTION_KEY": "encryption_keys",
+    "MAX_WORKERS": "max_workers",
+    "WORKER_MAX_JOBS": "max_jobs",
+    "WORKER_MEMORY_LIMIT": "memory_limit",
+    "WORKER_TIMEOUT": "timeout",
+}
+"""Variables of the original tool, and the settings that they stand for."""
+
+_LISTS = frozenset(("app", "encryption_keys"))
+_DURATIONS = frozenset(("timeout", "lease_seconds", "remember_seconds"))
+
+
+def resolve(sources: Iterable[Mapping[str, object]]) -> Settings:
+    """The settings that the sources give together; a later source wins, None says nothing.
+
+    Raises `InvalidSetting`, which never repeats a secret.
+
+    >>> resolve([{"concurrency": "4"}, {"concurrency": 8, "timeout": "5m"}]).concurrency
+    8
+    """
+    merged: dict[str, Any] = {}
+    for source in sources:
+        for name, value in source.items():
+            if name not in NAMES:
+                raise InvalidSetting(name, f"there is no such setting; known: {', '.join(NAMES)}")
+            if value is not None:
+                merged[name] = _prepared(name, value)
+    settings = _converted(merged)
+    if settings.min_workers > settings.max_workers:
+        raise InvalidSetting("min_workers", f"it is above max_workers, {settings.max_workers}")
+    return settings
+
+
+def _prepared(name: str, value: object) -> object:
+    if name in _LISTS:
+        return _listed(name, value)
+    try:
+        if name in _DURATIONS:
+            return parse_duration(value, name)
+        if name == "name":
+            return check_name(value, name)
+    except InvalidOption as refusal:
+        problem = f"{refusal.fields['value']} is not {refusal.fields['accepts']}"
+        raise InvalidSetting(name, problem) from None
+    if isinstance(value, bool):
+        raise InvalidSetting(name, "true and false are no values of it")
+    return str(value) if hasattr(value, "__fspath__") else value
+
+
+def _listed(name: str, value: object) -> tuple[str, ...]:
+    items = value.split(",") if isinstance(value, str) else value
+    if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
+        raise InvalidSetting(name, "it is a list of texts, or text with commas")
+    return tuple(item.strip() for item in items if item.strip())
+
+
+def _converted(merged: dict[str, Any]) -> Settings:
+    for name, value in merged.items():
+        try:
+            msgspec.convert({name: value}, Settings, strict=False)
+        except msgspec.ValidationError as problem:
+            shown = "its value" if name in SECRET else ascii(value)[:80]
+            reason = str(problem).split(" - at")[0]
+            raise InvalidSetting(name, f"{shown} is refused: {reason}") from None
+    return msgspec.convert(merged, Settings, strict=False)

@@ -1,0 +1,155 @@
+"""Settle: outcomes of runs, each accepted only under the lease that is current."""
+
+from typing import NamedTuple
+
+from taskqueue_ray.core.commands import Settle
+from taskqueue_ray.core.events import Event, Failed, Retried, Settled
+from taskqueue_ray.core.exchange import Outcome, OutcomeKind
+from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.core.model import Attempt, Finished, Job, JobId, Leased
+from taskqueue_ray.core.state import State
+
+KEPT_ATTEMPTS = 50
+"""How many failed runs a job remembers, the latest ones."""
+
+
+class Verdict(NamedTuple):
+    """What became of the outcomes: events, and the ids of those that came under a stale lease."""
+
+    events: list[Event]
+    stale: list[JobId]
+
+
+def decide(state: State, command: Settle, now: float) -> Verdict:
+    """Sort outcomes by what they lead to. A repeat changes nothing; a stale one is named."""
+    event = Settled(now, command.worker, [], [], [], [], [], [])
+    completed, jobs, done = event.completed, state.jobs, OutcomeKind.COMPLETED
+    stale: list[JobId] = []
+    seen: set[JobId] = set()
+    for outcome, chance in zip(command.outcomes, command.chances, strict=True):
+        job_id = outcome.id
+        job = jobs.get(job_id)
+        phase = job.phase if job is not None else None
+        if (
+            job is None
+            or type(phase) is not Leased
+            or phase.lease != outcome.lease
+            or job.delivery != outcome.delivery
+            or job_id in seen
+        ):
+            if not _is_repeat(state, outcome):
+                stale.append(job_id)
+            continue
+        seen.add(job_id)
+        if outcome.kind is done:
+            completed.append(outcome)
+        else:
+            _sort(event, job, outcome, now, chance)
+    return Verdict([event] if seen else [], stale)
+
+
+def _is_repeat(state: State, outcome: Outcome) -> bool:
+    """Whether this lease has already settled this job (its answer may have been lost)."""
+    job = state.jobs.get(outcome.id) or state.settled.get(outcome.id)
+    return job is not None and job.delivery == outcome.delivery
+
+
+def _sort(event: Settled, job: Job, outcome: Outcome, now: float, chance: float) -> None:
+    kind = outcome.kind
+    if kind is OutcomeKind.CANCELLED or job.cancelling:
+        event.cancelled.append(outcome)
+    elif kind is OutcomeKind.RELEASED:
+        event.released.append(outcome.id)
+    elif kind is OutcomeKind.SNOOZED:
+        event.snoozed.append(outcome)
+    elif outcome.final:
+        event.failed.append(Failed(outcome, "final"))
+    elif job.attempts + 1 >= job.options.max_attempts:
+        event.failed.append(Failed(outcome, "attempts"))
+    else:
+        wait = job.options.backoff.delay(job.attempts + 1, chance)
+        event.retried.append(Retried(outcome, outcome.due or now + wait))
+
+
+def apply(state: State, event: Settled) -> None:
+    """End or re-queue the jobs."""
+    at, jobs, held = event.at, state.jobs, state.held.get(event.worker, {})
+    for outcome in event.completed:
+        job = jobs.pop(outcome.id)
+        del held[outcome.id]
+        _complete(state, job, outcome, at)
+    if not held:
+        state.held.pop(event.worker, None)
+    for retried in event.retried:
+        job = _ran(state, retried.outcome, event.worker)
+        _wait_again(state, job, retried.due)
+        state.totals[job.options.queue].retries += 1
+    for failed in event.failed:
+        job = _ran(state, failed.outcome, event.worker)
+        _finish(state, job, JobState.FAILED, failed.outcome, at, failed.reason)
+    for outcome in event.snoozed:
+        job = jobs[outcome.id]
+        state.drop_lease(job)
+        _wait_again(state, job, outcome.due)
+    for outcome in event.cancelled:
+        job = _ran(state, outcome, event.worker)
+        _finish(state, job, JobState.CANCELLED, outcome, at, "")
+    for job_id in event.released:
+        job = jobs[job_id]
+        state.drop_lease(job)
+        state.totals[job.options.queue].move(JobState.PROCESSING, JobState.PENDING)
+        state.wait(job, 0.0)
+
+
+def _complete(state: State, job: Job, outcome: Outcome, at: float) -> None:
+    """The common end of a job, without the detours of `State.finish`: it is most of the load."""
+    job.phase = Finished(
+        JobState.COMPLETED, at, outcome.lease, outcome.result, outcome.started_at, outcome.seconds
+    )
+    job.attempts += 1
+    job.running = job.cancelling = False
+    state.settled[job.id] = job
+    state.unfolded[job.id + job.generation.to_bytes(4, "big") if job.generation else job.id] = job
+    state.totals[job.options.queue].move(JobState.PROCESSING, JobState.COMPLETED)
+    if state.children and job.id in state.children:
+        state.ended.append(job)
+
+
+def _ran(state: State, outcome: Outcome, worker: str) -> Job:
+    """Take the lease off a job and count the attempt that failed."""
+    job = state.jobs[outcome.id]
+    state.drop_lease(job)
+    if outcome.failure is not None:
+        job.attempts += 1
+        ran = Attempt(
+            job.attempts,
+            outcome.delivery,
+            worker,
+            outcome.started_at,
+            outcome.seconds,
+            outcome.failure,
+        )
+        job.history = (*job.history, ran)[-KEPT_ATTEMPTS:]
+    return job
+
+
+def _wait_again(state: State, job: Job, due: float) -> None:
+    state.totals[job.options.queue].move(JobState.PROCESSING, JobState.SCHEDULED)
+    state.wait(job, due)
+
+
+def _finish(
+    state: State, job: Job, target: JobState, outcome: Outcome, at: float, reason: str
+) -> None:
+    state.finish(
+        job,
+        Finished(
+            target,
+            at,
+            outcome.lease,
+            outcome.result,
+            outcome.started_at,
+            outcome.seconds,
+            reason,
+        ),
+    )

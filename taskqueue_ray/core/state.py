@@ -1,0 +1,186 @@
+"""The facts of the queue, and the moves that every concern shares.
+
+`DURABLE` fields are what a snapshot carries; `DERIVED` ones are rebuilt from them. Deadlines,
+waiters, liveness and progress are not facts and live in `engine`.
+"""
+
+from heapq import heappop, heappush
+
+import msgspec
+
+from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.core.model import (
+    PENDING,
+    Blocked,
+    Finished,
+    Job,
+    JobId,
+    Leased,
+    Options,
+    Receipt,
+    Scheduled,
+    Settled,
+    StoredCode,
+)
+from taskqueue_ray.core.ready import Ready
+
+INTERNED_OPTIONS = 4096
+
+
+class Totals(msgspec.Struct):
+    """Counters of one queue. `counts` of all states add up to what was enqueued less purged."""
+
+    counts: dict[JobState, int]
+    retries: int = 0
+    losses: int = 0
+
+    def move(self, source: JobState, target: JobState, jobs: int = 1) -> None:
+        counts = self.counts
+        counts[source] -= jobs
+        counts[target] += jobs
+
+
+class State:
+    """All that the queue knows."""
+
+    DURABLE = (
+        "jobs", "settled", "unfolded", "marked", "totals", "codes", "receipts", "keys",
+        "ordinal", "lease", "epoch", "at", "folded", "forgotten_before",
+    )  # fmt: skip
+    DERIVED = ("ready", "delayed", "held", "children", "ended", "interned")
+
+    __slots__ = DURABLE + DERIVED
+
+    def __init__(self) -> None:
+        self.jobs: dict[JobId, Job] = {}
+        """Waiting and processing jobs, and dead letters."""
+        self.settled: dict[JobId, Job | Settled] = {}
+        """Ended jobs: whole until history has them, then only how they ended."""
+        self.unfolded: dict[bytes, Job] = {}
+        """One record for each finish since the last mark, for history."""
+        self.marked: dict[int, dict[bytes, Job]] = {}
+        """The same up to the mark in each of these commits, not folded yet."""
+        self.totals: dict[str, Totals] = {}
+        self.codes: dict[str, StoredCode] = {}
+        self.receipts: dict[str, Receipt] = {}
+        self.keys: set[str] = set()
+        """Ids of the encryption keys that payloads came with."""
+        self.ordinal = 0
+        self.lease = 0
+        self.epoch = 0
+        self.at = 0.0
+        """The latest time of any event: time never runs back from it."""
+        self.folded = 0
+        """The last commit that history covers."""
+        self.forgotten_before = 0.0
+        """Jobs that ended before this time may be remembered by history only."""
+
+        self.ready = Ready()
+        self.delayed: list[tuple[float, int, int, Job]] = []
+        self.held: dict[str, dict[JobId, Job]] = {}
+        self.children: dict[JobId, list[JobId]] = {}
+        self.ended: list[Job] = []
+        """Jobs with dependants that ended in the present event; see `core.dependencies`."""
+        self.interned: dict[Options, Options] = {}
+
+    def total(self, queue: str) -> Totals:
+        """The counters of a queue, made when it is new."""
+        found = self.totals.get(queue)
+        if found is None:
+            found = self.totals[queue] = Totals(dict.fromkeys(JobState, 0))
+        return found
+
+    def intern(self, options: Options) -> Options:
+        """One object for equal options, so that a million jobs share it."""
+        if len(self.interned) >= INTERNED_OPTIONS:
+            self.interned.clear()
+        return self.interned.setdefault(options, options)
+
+    def wait(self, job: Job, due: float) -> None:
+        """Put a job in line: at once, or from `due` on. Counters are the caller's."""
+        if due > 0:
+            job.phase = Scheduled(due)
+            heappush(self.delayed, (due, job.ordinal, job.delivery, job))
+        else:
+            job.phase = PENDING
+            self.ready.add(job)
+
+    def due(self, now: float) -> bool:
+        """Whether a scheduled job is due at `now`."""
+        delayed = self.delayed
+        while delayed and not _is_current(delayed[0]):
+            heappop(delayed)
+        return bool(delayed) and delayed[0][0] <= now
+
+    def next_due(self) -> float | None:
+        """The time at which the next scheduled job is due."""
+        self.due(0.0)
+        return self.delayed[0][0] if self.delayed else None
+
+    def drop_lease(self, job: Job) -> None:
+        """The worker of a leased job no longer has it."""
+        phase = job.phase
+        assert isinstance(phase, Leased)
+        held = self.held[phase.worker]
+        del held[job.id]
+        if not held:
+            del self.held[phase.worker]
+        job.running = False
+
+    def finish(self, job: Job, phase: Finished) -> None:
+        """End a job. A dead letter stays whole in `jobs`; the others leave it."""
+        self.total(job.options.queue).move(job.phase.state, phase.state)
+        job.phase = phase
+        job.running = job.cancelling = False
+        record = job
+        if phase.state is JobState.FAILED:
+            # The dead letter may be redriven before history is written.
+            record = msgspec.structs.replace(job)
+        else:
+            del self.jobs[job.id]
+            self.settled[job.id] = job
+        self.unfolded[finish_key(job)] = record
+        if job.id in self.children:
+            self.ended.append(job)
+
+    def known(self, job_id: JobId) -> bool:
+        """Whether the id has been used, as far as memory goes."""
+        return job_id in self.jobs or job_id in self.settled
+
+    def state_of(self, job_id: JobId) -> JobState | None:
+        """The state of a job, as far as memory goes."""
+        found = self.jobs.get(job_id) or self.settled.get(job_id)
+        return found.state if found else None
+
+    def rebuild(self) -> None:
+        """Make the derived fields anew from the durable ones, after a snapshot was loaded."""
+        for job in self.jobs.values():
+            self.index(job)
+
+    def index(self, job: Job) -> None:
+        """Enter one job into the derived fields, according to its phase."""
+        match job.phase:
+            case Scheduled(due=due):
+                heappush(self.delayed, (due, job.ordinal, job.delivery, job))
+            case Leased(worker=worker):
+                self.held.setdefault(worker, {})[job.id] = job
+            case Blocked():
+                for parent in dict.fromkeys(job.parents):
+                    if self.state_of(parent) not in (JobState.COMPLETED, None):
+                        self.children.setdefault(parent, []).append(job.id)
+            case Finished():
+                pass
+            case _:
+                job.phase = PENDING
+                self.ready.add(job)
+
+
+def finish_key(job: Job) -> bytes:
+    """What tells one finish of a job from another: its id and, after a redrive, its generation."""
+    return job.id + job.generation.to_bytes(4, "big") if job.generation else job.id
+
+
+def _is_current(entry: tuple[float, int, int, Job]) -> bool:
+    due, _, delivery, job = entry
+    phase = job.phase
+    return isinstance(phase, Scheduled) and phase.due == due and job.delivery == delivery

@@ -1,0 +1,121 @@
+"""Redrive, purge, stored code and folding: what operators and the compaction do."""
+
+from itertools import islice, takewhile
+
+from taskqueue_ray.core.commands import Fold, Purge, Redrive, StoreCode
+from taskqueue_ray.core.events import CodeStored, Event, Folded, Marked, Purged, Redriven
+from taskqueue_ray.core.lifecycle import JobState, Verb, can
+from taskqueue_ray.core.model import Job, JobId, Settled
+from taskqueue_ray.core.state import State, finish_key
+
+HORIZON = 24 * 3600.0
+"""Seconds for which ended jobs and receipts are remembered."""
+
+REMEMBERED = 500_000
+"""How many ended jobs are remembered at most once history has them."""
+
+
+def decide_redrive(state: State, command: Redrive, now: float) -> tuple[list[Event], list[JobId]]:
+    """The dead letters among the named jobs."""
+    ids = [i for i in dict.fromkeys(command.ids) if can(_live_state(state, i), Verb.REDRIVE)]
+    return ([Redriven(now, ids)] if ids else []), ids
+
+
+def apply_redriven(state: State, event: Redriven) -> None:
+    """A new generation: attempts and losses begin again, the history of errors stays."""
+    for job_id in event.ids:
+        job = state.jobs[job_id]
+        job.generation += 1
+        job.attempts = job.losses = 0
+        state.totals[job.options.queue].move(JobState.FAILED, JobState.PENDING)
+        state.wait(job, 0.0)
+
+
+def decide_purge(state: State, command: Purge, now: float) -> tuple[list[Event], list[JobId]]:
+    """The ended jobs among the named ones whose records are in memory."""
+    ids = [i for i in dict.fromkeys(command.ids) if _has_record(state, i)]
+    return ([Purged(now, ids)] if ids else []), ids
+
+
+def apply_purged(state: State, event: Purged) -> None:
+    """Drop records; how the jobs ended is still remembered, so that their ids stay taken."""
+    for job_id in event.ids:
+        job = state.jobs.pop(job_id, None) or state.settled[job_id]
+        if not isinstance(job, Job):
+            continue
+        state.total(job.options.queue).counts[job.state] -= 1
+        state.settled[job_id] = _remembered(job)
+        for records in (state.unfolded, *state.marked.values()):
+            records.pop(finish_key(job), None)
+
+
+def decide_store_code(state: State, command: StoreCode) -> list[Event]:
+    """Keep code once."""
+    return [] if command.hash in state.codes else [CodeStored(command.hash, command.code)]
+
+
+def apply_code_stored(state: State, event: CodeStored) -> None:
+    """Keep code for as long as a job may need it."""
+    state.codes[event.hash] = event.code
+
+
+def decide_fold(state: State, command: Fold, now: float) -> list[Event]:
+    """Note what history covers, and from when on memory must still know what ended."""
+    if command.through <= state.folded:
+        return []
+    before = max(state.forgotten_before, now - HORIZON)
+    excess = len(state.settled) - REMEMBERED
+    if excess > 0:
+        # `settled` is in the order of ending, so the oldest that are over the count come first.
+        ends = (_ended_at(record) for record in state.settled.values())
+        before = max(before, next(islice(ends, excess, None)))
+    return [Folded(command.through, before)]
+
+
+def apply_marked(state: State, event: Marked) -> None:
+    """What ended so far is the next part of history."""
+    state.marked[event.commit] = state.unfolded
+    state.unfolded = {}
+
+
+def apply_folded(state: State, event: Folded) -> None:
+    """Let go of records that history has, and of memories beyond the horizon."""
+    for commit in [commit for commit in state.marked if commit <= event.through]:
+        for job in state.marked.pop(commit).values():
+            if state.settled.get(job.id) is job:
+                state.settled[job.id] = _remembered(job)
+    state.folded = max(state.folded, event.through)
+    state.forgotten_before = max(state.forgotten_before, event.forget_before)
+    forget(state)
+
+
+def forget(state: State) -> None:
+    """Drop what ended, and what was answered, before `forgotten_before`."""
+    before = state.forgotten_before
+    # In the order of ending, so the walk stops at the first that is young or not in history.
+    old = takewhile(
+        lambda item: isinstance(item[1], Settled) and item[1].at < before, state.settled.items()
+    )
+    for job_id in [job_id for job_id, _ in old]:
+        del state.settled[job_id]
+    for key in [key for key, receipt in state.receipts.items() if receipt.at < before]:
+        del state.receipts[key]
+
+
+def _live_state(state: State, job_id: JobId) -> JobState | None:
+    job = state.jobs.get(job_id)
+    return job.state if job else None
+
+
+def _has_record(state: State, job_id: JobId) -> bool:
+    job = state.jobs.get(job_id) or state.settled.get(job_id)
+    return isinstance(job, Job) and can(job.state, Verb.PURGE)
+
+
+def _remembered(job: Job) -> Settled:
+    return Settled(job.state, _ended_at(job), job.delivery, getattr(job.phase, "lease", 0))
+
+
+def _ended_at(record: Job | Settled) -> float:
+    at = record.at if isinstance(record, Settled) else getattr(record.phase, "at", 0.0)
+    return float(at)

@@ -1,0 +1,17 @@
+"""Views of jobs that both memory and history give."""
+
+from taskqueue_ray.core.exchange import JobView
+from taskqueue_ray.core.model import Finished, Job
+
+
+def finished_view(job: Job) -> JobView:
+    """All that is known of a job that ended."""
+    phase = job.phase
+    assert isinstance(phase, Finished)
+    return JobView(
+        id=job.id, options=job.options, state=phase.state, ordinal=job.ordinal,
+        enqueued_at=job.enqueued_at, payload=job.payload, due=job.due, delivery=job.delivery,
+        attempts=job.attempts, losses=job.losses, generation=job.generation,
+        started_at=phase.started_at, finished_at=phase.at, seconds=phase.seconds,
+        result=phase.result, reason=phase.reason, parents=job.parents, history=job.history,
+    )  # fmt: skip

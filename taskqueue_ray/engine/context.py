@@ -1,0 +1,181 @@
+"""What a running job can learn of itself and say: `tq.current()`, and the ways to end early."""
+
+from contextvars import ContextVar, Token
+from typing import Protocol
+
+import msgspec
+
+from taskqueue_ray.core.errors import InvalidOption, InvalidRequest
+from taskqueue_ray.core.exchange import Progress
+from taskqueue_ray.core.identity import to_text
+from taskqueue_ray.core.model import JobId, Options
+from taskqueue_ray.core.timing import Duration, parse_duration
+
+
+class Channel(Protocol):
+    """The line from job code to the queue, which the executor holds.
+
+    Any thread of the job may use it. `progress` never waits and may be coalesced; `call` and
+    `acall` carry the methods of the SDK's transport and raise the queue's typed errors.
+    """
+
+    def progress(self, job_id: JobId, progress: Progress) -> None: ...
+
+    def cancelled(self, job_id: JobId) -> bool: ...
+
+    def call(self, method: str, request: bytes) -> bytes: ...
+
+    async def acall(self, method: str, request: bytes) -> bytes: ...
+
+
+class RunningJob(msgspec.Struct, frozen=True):
+    """The facts of the job that is running. `id` is its text form, `attempt` counts from 1."""
+
+    id: str
+    type: str
+    queue: str
+    attempt: int
+    max_attempts: int
+    priority: int
+    tags: tuple[str, ...]
+    category: str | None
+    name: str | None
+    enqueued_at: float
+    timeout: float
+
+
+class Context:
+    """One run of one job. Made by the executor for each run; nothing is computed until asked."""
+
+    __slots__ = ("_attempt", "_channel", "_enqueued_at", "_id", "_options")
+
+    def __init__(
+        self,
+        channel: Channel,
+        job_id: JobId,
+        options: Options,
+        attempt: int,
+        enqueued_at: float = 0.0,
+    ) -> None:
+        self._channel = channel
+        self._id = job_id
+        self._options = options
+        self._attempt = attempt
+        self._enqueued_at = enqueued_at
+
+    @property
+    def job(self) -> RunningJob:
+        """The facts of this job."""
+        options = self._options
+        return RunningJob(
+            id=to_text(self._id),
+            type=options.type,
+            queue=options.queue,
+            attempt=self._attempt,
+            max_attempts=options.max_attempts,
+            priority=options.priority,
+            tags=options.tags,
+            category=options.category,
+            name=options.name,
+            enqueued_at=self._enqueued_at,
+            timeout=options.timeout,
+        )
+
+    @property
+    def attempt(self) -> int:
+        """The number of this attempt, from 1."""
+        return self._attempt
+
+    @property
+    def queue(self) -> str:
+        """The name of the queue that the job came from."""
+        return self._options.queue
+
+    @property
+    def channel(self) -> Channel:
+        """The line to the queue; the SDK's clients use it inside a job."""
+        return self._channel
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody asked for this job to be cancelled; a long loop should look and stop."""
+        return self._channel.cancelled(self._id)
+
+    def progress(self, done: float, total: float = 0.0, message: str = "") -> None:
+        """Say how far the job is, in units of its own. Cheap; what comes too often is merged.
+
+        >>> tq.current().progress(3, 10, "third page")  # doctest: +SKIP
+        """
+        self._channel.progress(self._id, Progress(float(done), float(total), str(message)[:200]))
+
+    def __repr__(self) -> str:
+        return f"<Context of job {to_text(self._id)}, attempt {self._attempt}>"
+
+
+_current: ContextVar[Context | None] = ContextVar("taskqueue_ray_job", default=None)
+
+
+def activate(context: Context) -> Token[Context | None]:
+    """Make `context` the current one of this thread or task; for executors."""
+    return _current.set(context)
+
+
+def deactivate(token: Token[Context | None]) -> None:
+    """Undo `activate`."""
+    _current.reset(token)
+
+
+def current() -> Context:
+    """The context of the job that is running here. Raises `InvalidRequest` outside of a job."""
+    context = _current.get()
+    if context is None:
+        raise InvalidRequest("tq.current() has an answer only in the code of a running job")
+    return context
+
+
+def current_or_none() -> Context | None:
+    """The context of the job that is running here, or None outside of a job."""
+    return _current.get()
+
+
+class ControlFlow(Exception):
+    """Base of what job code raises to end its run in another way than by failing."""
+
+
+class Snooze(ControlFlow):
+    """Run this job again after `delay`. It counts as no attempt.
+
+    >>> Snooze("5m").seconds
+    300.0
+    """
+
+    def __init__(self, delay: Duration) -> None:
+        self.seconds = parse_duration(delay, "delay")
+        super().__init__(f"snoozed for {self.seconds:g} s")
+
+
+class Retry(ControlFlow):
+    """This attempt failed; try again, after `delay` when given, else as the backoff says."""
+
+    def __init__(self, reason: str = "", *, delay: Duration | None = None) -> None:
+        self.reason = reason
+        self.seconds = None if delay is None else parse_duration(delay, "delay")
+        super().__init__(reason or "the job asked for another attempt")
+
+
+class Fail(ControlFlow):
+    """This job has failed for good: no further attempt."""
+
+    def __init__(self, reason: str = "") -> None:
+        if not isinstance(reason, str):
+            raise InvalidOption("reason", ascii(reason)[:80], "text")
+        self.reason = reason
+        super().__init__(reason or "the job said that it failed")
+
+
+class Cancel(ControlFlow):
+    """Cancel this job: it ends `cancelled`, and nobody is told of a failure."""
+
+    def __init__(self, reason: str = "") -> None:
+        self.reason = reason
+        super().__init__(reason or "the job cancelled itself")

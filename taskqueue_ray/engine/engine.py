@@ -1,0 +1,231 @@
+"""The queue as an ordinary object: one thread, callbacks, no Ray and no event loop.
+
+Each public method takes a request and a `respond` that is called once, with the reply or with a
+`TaskQueueError`, when everything the answer rests on is durable.
+"""
+
+import random
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from taskqueue_ray.core import commands, events
+from taskqueue_ray.core.dispatch import apply
+from taskqueue_ray.core.enqueueing import MAX_BATCH
+from taskqueue_ray.core.errors import (
+    BatchTooLarge,
+    InvalidRequest,
+    QueueClosed,
+    StorageFull,
+    TaskQueueError,
+)
+from taskqueue_ray.core.exchange import WatchRequest, WorkerInfo, WorkRequest
+from taskqueue_ray.core.identity import CLOCK_SKEW, created_at
+from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.core.model import JobId, JobSpec, StoredCode
+from taskqueue_ray.core.state import State
+from taskqueue_ray.engine.clock import Clock
+from taskqueue_ray.engine.commits import Commits, Writer
+from taskqueue_ray.engine.fleet import Fleet, Respond, refuse
+from taskqueue_ray.engine.folding import Fold, Folding, FoldPolicy
+from taskqueue_ray.engine.insights import Insights
+from taskqueue_ray.engine.watching import Watching
+from taskqueue_ray.engine.work import Work
+from taskqueue_ray.engine.writepath import WritePath
+from taskqueue_ray.storage.recovery import SealedSegment
+
+Past = Mapping[JobId, JobState]
+LookUp = Callable[[list[JobId], Callable[[Past | TaskQueueError], None]], None]
+"""Asks history how jobs ended that memory no longer knows, and calls back."""
+
+CommandKind = type[commands.Cancel] | type[commands.Redrive] | type[commands.Purge]
+
+
+class Engine:
+    """One shard of the queue."""
+
+    def __init__(
+        self,
+        state: State,
+        *,
+        writer: Writer,
+        clock: Clock,
+        next_commit: int,
+        fold: Fold,
+        look_up: LookUp,
+        on_broken: Callable[[TaskQueueError], None],
+        location: str = "",
+        chance: Callable[[], float] = random.random,
+        fold_policy: FoldPolicy | None = None,
+    ) -> None:
+        self.state = state
+        self.clock = clock
+        self.fleet = Fleet()
+        self._location = location
+        self._look_up = look_up
+        self._on_broken = on_broken
+        self.commits = Commits(writer, next_commit, self._apply_mark, self._sealed, self._broken)
+        self.path = WritePath(state, self.commits, self.fleet, clock, chance)
+        self.work_desk = Work(self.path)
+        self.watching = Watching(state, self.commits, self.fleet)
+        self.insights = Insights(state, self.fleet)
+        self.folding = Folding(state, self.commits, fold, self._folded, fold_policy or FoldPolicy())
+        self.folding.last_commit = state.folded
+        self.path.on_ended = self.watching.notify
+
+    def open(self, epoch: int, clock_jump: float = 0.0) -> None:
+        """Begin to serve as the writer of this epoch."""
+        now = self.clock.now()
+        self.path.record([events.Opened(now, epoch, clock_jump)])
+        self.work_desk.restore(now)
+        self.commits.flush()
+
+    # --- clients --------------------------------------------------------------------------
+
+    def enqueue(self, raw: bytes, respond: Respond) -> None:
+        """Take in a batch as the client encoded it; answers with an `EnqueueReply`."""
+        try:
+            batch = events.decode_batch(raw)
+        except msgspec.MsgspecError as error:
+            self.path.refuse(respond, InvalidRequest(f"the batch cannot be read: {error}"))
+            return
+        if self.commits.low_space:
+            self.path.refuse(respond, StorageFull(self._location))
+            return
+        if len(batch.jobs) > MAX_BATCH:
+            self.path.refuse(respond, BatchTooLarge("jobs", len(batch.jobs), MAX_BATCH))
+            return
+        unsure = self._unsure(batch.jobs)
+        if not unsure:
+            self._enqueue(commands.Enqueue(batch), respond)
+            return
+
+        def found(past: Past | TaskQueueError) -> None:
+            if isinstance(past, TaskQueueError):
+                self.path.refuse(respond, past)
+            else:
+                self._enqueue(commands.Enqueue(batch, past), respond)
+
+        self._look_up(unsure, found)
+
+    def watch(self, request: WatchRequest, respond: Respond) -> None:
+        """Wait for jobs to end; answers with a `WatchReply`."""
+        self.watching.watch(request, self.clock.now(), respond)
+
+    def command(
+        self, kind: CommandKind, command_id: str, ids: list[JobId], reason: str, respond: Respond
+    ) -> None:
+        """Cancel, redrive or purge; answers with the ids of the jobs that moved.
+
+        The answer to a command id is kept: a repeat gets it again.
+        """
+        receipt = self.state.receipts.get(command_id)
+        if receipt is not None:
+            self.path.answer(respond, msgspec.msgpack.decode(receipt.reply, type=list[JobId]))
+            return
+        command = commands.Cancel(ids, reason) if kind is commands.Cancel else kind(ids)
+        moved: list[JobId] = self.path.execute(command)
+        reply = msgspec.msgpack.encode(moved)
+        self.path.record([events.Received(self.clock.now(), command_id, reply)])
+        if kind is commands.Cancel:
+            running = [i for i in moved if (job := self.state.jobs.get(i)) and job.cancelling]
+            self.work_desk.cancel(running)
+        self._offer()
+        self.path.answer(respond, moved)
+
+    def store_code(self, code_hash: str, code: StoredCode, respond: Respond) -> None:
+        """Keep a function; answers None."""
+        self.path.execute(commands.StoreCode(code_hash, code))
+        self.commits.flush()
+        self.path.answer(respond, None)
+
+    def code(self, code_hash: str, respond: Respond) -> None:
+        """Answers with the `StoredCode` of that hash, or None."""
+        self.path.answer(respond, self.state.codes.get(code_hash))
+
+    # --- workers --------------------------------------------------------------------------
+
+    def register(self, info: WorkerInfo, respond: Respond) -> None:
+        """A worker is there; answers None."""
+        self.work_desk.register(info, self.clock.now())
+        self.path.answer(respond, None)
+
+    def work(self, request: WorkRequest, respond: Respond) -> None:
+        """One exchange of a worker; answers with a `WorkReply`."""
+        self.work_desk.exchange(request, self.clock.now(), respond)
+        self.commits.flush()
+
+    def lose(self, worker: str) -> None:
+        """A worker vanished."""
+        self.work_desk.lose(worker)
+        self._offer()
+
+    def drain(self, worker: str) -> bool:
+        """Ask a worker to leave; False when it is not known."""
+        found = self.work_desk.drain(worker)
+        self.commits.flush()
+        return found
+
+    # --- time -----------------------------------------------------------------------------
+
+    def tick(self) -> list[str]:
+        """Do what time has made due; returns the workers whose leases ran out."""
+        now = self.clock.now()
+        self.commits.retry()
+        self.path.execute(commands.Promote())
+        late = self.work_desk.tick(now)
+        self.watching.tick(now)
+        self.folding.tick(now)
+        self._offer()
+        return late
+
+    def next_due(self) -> float | None:
+        """When the next scheduled job is due, on the queue's clock."""
+        return self.state.next_due()
+
+    def close(self) -> None:
+        """Answer everyone who waits; nothing is served afterwards."""
+        error = QueueClosed("it was shut down")
+        refuse(self.fleet.polls(), error)
+        self.commits.close(error)
+
+    # --- inside ---------------------------------------------------------------------------
+
+    def _enqueue(self, command: commands.Enqueue, respond: Respond) -> None:
+        try:
+            reply = self.path.execute(command)
+        except TaskQueueError as refusal:
+            self.path.refuse(respond, refusal)
+            return
+        self._offer()
+        self.path.answer(respond, reply)
+
+    def _offer(self) -> None:
+        self.work_desk.offer(self.clock.now())
+        self.commits.flush()
+
+    def _unsure(self, jobs: list[JobSpec]) -> list[JobId]:
+        """Ids and parents that are older than memory reaches and that memory does not know."""
+        reach = self.state.forgotten_before
+        if not reach:
+            return []
+        reach += CLOCK_SKEW
+        named = [spec.id for spec in jobs]
+        named.extend(parent for spec in jobs for parent in spec.parents)
+        if created_at(min(named, default=JobId(b"\xff" * 16))) >= reach:
+            return []
+        return [i for i in named if created_at(i) < reach and not self.state.known(i)]
+
+    def _apply_mark(self, event: events.Event) -> None:
+        apply(self.state, event)
+
+    def _sealed(self, sealed: SealedSegment) -> None:
+        self.folding.begin(sealed)
+
+    def _folded(self, through: int) -> None:
+        self.path.execute(commands.Fold(through))
+        self.commits.flush()
+
+    def _broken(self, error: TaskQueueError) -> None:
+        refuse(self.fleet.polls(), error)
+        self._on_broken(error)

@@ -1,0 +1,84 @@
+"""Who is connected now: workers, clients and what they wait for.
+
+Nothing here is a fact of the queue. It is rebuilt after a restart, when every lease gets a full
+fresh term.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from taskqueue_ray.core.errors import TaskQueueError
+from taskqueue_ray.core.exchange import Ended, Progress, WorkerInfo, WorkReply
+from taskqueue_ray.core.model import JobId
+
+LEASE_TERM = 30.0
+"""Seconds after the last exchange of a worker at which its leases come back."""
+
+CLIENT_TERM = 120.0
+"""Seconds after which a client that no longer polls is forgotten."""
+
+Respond = Callable[[Any], None]
+"""Takes one reply, or a `TaskQueueError`, and is called once."""
+
+
+@dataclass(slots=True)
+class Poll:
+    """A call that is held until there is something to say."""
+
+    sequence: int
+    deadline: float
+    respond: Respond
+
+
+@dataclass(slots=True)
+class WorkerSession:
+    """A worker that has registered, or one whose leases were found at the opening."""
+
+    info: WorkerInfo | None
+    deadline: float
+    seen: float
+    latest: int = -1
+    replies: dict[int, WorkReply] = field(default_factory=dict)
+    poll: Poll | None = None
+    want: int = 0
+    stale: list[JobId] = field(default_factory=list)
+    cancel: set[JobId] = field(default_factory=set)
+    draining: bool = False
+    drain_told: bool = False
+
+    def in_flight(self) -> set[JobId]:
+        """Jobs granted in replies that the worker has not confirmed yet."""
+        return {grant.id for reply in self.replies.values() for grant in reply.grants}
+
+
+@dataclass(slots=True)
+class ClientSession:
+    """A client that waits for jobs to end."""
+
+    deadline: float
+    watched: set[JobId] = field(default_factory=set)
+    ended: list[Ended] = field(default_factory=list)
+    latest: int = -1
+    poll: Poll | None = None
+
+
+@dataclass(slots=True)
+class Fleet:
+    """All sessions, and the progress of running jobs."""
+
+    workers: dict[str, WorkerSession] = field(default_factory=dict)
+    clients: dict[str, ClientSession] = field(default_factory=dict)
+    progress: dict[JobId, Progress] = field(default_factory=dict)
+
+    def polls(self) -> list[Poll]:
+        """Every held call."""
+        held = [worker.poll for worker in self.workers.values()]
+        held.extend(client.poll for client in self.clients.values())
+        return [poll for poll in held if poll is not None]
+
+
+def refuse(polls: list[Poll], error: TaskQueueError) -> None:
+    """End held calls with an error."""
+    for poll in polls:
+        poll.respond(error)

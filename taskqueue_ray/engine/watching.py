@@ -1,0 +1,115 @@
+"""Clients wait for jobs to end: one held call for each client, whatever it waits for."""
+
+from collections.abc import Iterable
+
+from taskqueue_ray.core.exchange import Ended, WatchReply, WatchRequest
+from taskqueue_ray.core.model import Finished, Job, JobId
+from taskqueue_ray.core.state import State
+from taskqueue_ray.engine.commits import Commits
+from taskqueue_ray.engine.fleet import CLIENT_TERM, ClientSession, Fleet, Poll, Respond
+
+
+class Watching:
+    """Who waits for which job."""
+
+    def __init__(self, state: State, commits: Commits, fleet: Fleet) -> None:
+        self._state = state
+        self._commits = commits
+        self._fleet = fleet
+        self._watchers: dict[JobId, set[str]] = {}
+
+    @property
+    def any(self) -> bool:
+        """Whether anyone waits for anything."""
+        return bool(self._watchers)
+
+    def watch(self, request: WatchRequest, now: float, respond: Respond) -> None:
+        """Answer with what has ended, or hold the call until something does."""
+        client = self._session(request, now)
+        if request.sequence <= client.latest:
+            self._answer(request.sequence, respond, [])
+            return
+        client.latest = request.sequence
+        self._end_poll(client)
+        for job_id in request.add:
+            self._add(request.client, client, job_id)
+        if client.ended or request.wait <= 0:
+            self._flush(client, request.sequence, respond)
+        else:
+            client.poll = Poll(request.sequence, now + request.wait, respond)
+
+    def notify(self, jobs: Iterable[Job]) -> None:
+        """These jobs have just ended."""
+        touched: dict[str, ClientSession] = {}
+        for job in jobs:
+            for name in self._watchers.pop(job.id, ()):
+                client = touched[name] = self._fleet.clients[name]
+                client.watched.discard(job.id)
+                client.ended.append(ended_view(job))
+        for client in touched.values():
+            if client.poll is not None:
+                poll, client.poll = client.poll, None
+                self._flush(client, poll.sequence, poll.respond)
+
+    def tick(self, now: float) -> None:
+        """Let go of calls that were held long enough and of clients that went away."""
+        for name, client in list(self._fleet.clients.items()):
+            if client.poll is not None and client.poll.deadline <= now:
+                self._end_poll(client)
+            if client.deadline <= now and client.poll is None:
+                self._forget(name, client)
+
+    def _session(self, request: WatchRequest, now: float) -> ClientSession:
+        client = self._fleet.clients.get(request.client)
+        if client is not None and request.reset:
+            self._end_poll(client)
+            self._forget(request.client, client)
+            client = None
+        if client is None:
+            client = self._fleet.clients[request.client] = ClientSession(0.0)
+        client.deadline = now + request.wait + CLIENT_TERM
+        return client
+
+    def _add(self, name: str, client: ClientSession, job_id: JobId) -> None:
+        state = self._state
+        found = state.jobs.get(job_id) or state.settled.get(job_id)
+        if isinstance(found, Job) and not found.state.final:
+            client.watched.add(job_id)
+            self._watchers.setdefault(job_id, set()).add(name)
+        elif isinstance(found, Job):
+            client.ended.append(ended_view(found))
+        else:
+            client.ended.append(Ended(job_id, found.state if found else None, known=False))
+
+    def _end_poll(self, client: ClientSession) -> None:
+        if client.poll is not None:
+            poll, client.poll = client.poll, None
+            self._answer(poll.sequence, poll.respond, [])
+
+    def _flush(self, client: ClientSession, sequence: int, respond: Respond) -> None:
+        ended, client.ended = client.ended, []
+        self._answer(sequence, respond, ended)
+
+    def _answer(self, sequence: int, respond: Respond, ended: list[Ended]) -> None:
+        reply = WatchReply(sequence, ended)
+        self._commits.then(lambda error: respond(error or reply))
+
+    def _forget(self, name: str, client: ClientSession) -> None:
+        for job_id in client.watched:
+            watchers = self._watchers.get(job_id)
+            if watchers is not None:
+                watchers.discard(name)
+                if not watchers:
+                    del self._watchers[job_id]
+        del self._fleet.clients[name]
+
+
+def ended_view(job: Job) -> Ended:
+    """How a job ended, from its whole record."""
+    phase = job.phase
+    assert isinstance(phase, Finished)
+    failure = job.history[-1].failure if job.history else None
+    return Ended(
+        job.id, phase.state, True, phase.result, phase.reason, job.attempts, failure,
+        job.options.type,
+    )  # fmt: skip

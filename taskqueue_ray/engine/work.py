@@ -1,0 +1,184 @@
+"""The one exchange of a worker: settle, renew, lease; cancellations and drain come back.
+
+An exchange is repeatable: its outcomes are fenced by their tokens, and the reply to a sequence is
+kept until the worker confirms it. A newer exchange ends the held call of an older one, so a worker
+may report outcomes while it waits for work.
+"""
+
+from taskqueue_ray.core import commands
+from taskqueue_ray.core.errors import UnknownSession
+from taskqueue_ray.core.exchange import Grant, WorkerInfo, WorkReply, WorkRequest
+from taskqueue_ray.core.leasing import held_ids
+from taskqueue_ray.core.model import JobId, Leased, Options
+from taskqueue_ray.engine.fleet import LEASE_TERM, Poll, Respond, WorkerSession
+from taskqueue_ray.engine.writepath import WritePath
+
+
+class Work:
+    """The exchanges of all workers."""
+
+    def __init__(self, path: WritePath) -> None:
+        self._path = path
+        self._state = path.state
+        self._workers = path.fleet.workers
+
+    def restore(self, now: float) -> None:
+        """After a restart: every worker that holds leases gets a full term to come back."""
+        for worker, held in self._state.held.items():
+            session = WorkerSession(None, now + LEASE_TERM, now)
+            session.cancel = {job.id for job in held.values() if job.cancelling}
+            self._workers[worker] = session
+
+    def register(self, info: WorkerInfo, now: float) -> None:
+        """A worker says who it is, at its start and when the queue has forgotten it."""
+        session = self._workers.get(info.id)
+        if session is None:
+            session = self._workers[info.id] = WorkerSession(info, 0.0, now)
+        session.info = info
+        session.deadline, session.seen = now + LEASE_TERM, now
+
+    def exchange(self, request: WorkRequest, now: float, respond: Respond) -> None:
+        """Serve one exchange; `respond` gets the `WorkReply` once it is durable."""
+        session = self._workers.get(request.worker)
+        if session is None or session.info is None:
+            self._path.answer(respond, UnknownSession(request.worker))
+            return
+        if (kept := session.replies.get(request.sequence)) is not None:
+            self._path.answer(respond, kept)
+            return
+        stale = self._settle(request)
+        if request.sequence <= session.latest:
+            # Overtaken by a newer exchange: its outcomes count, its wishes no longer do.
+            self._path.answer(respond, WorkReply(request.sequence, stale=stale))
+            return
+        session.latest = request.sequence
+        self._renew(session, request, now)
+        session.stale += stale
+        session.want = request.want
+        self._serve(session, request, now, respond)
+        self.offer(now)
+
+    def offer(self, now: float) -> None:
+        """Try to give work to the workers that wait for it. Called after anything became ready."""
+        for session in self._workers.values():
+            if session.poll is not None and session.want > 0 and not session.draining:
+                reply = self._reply(session, session.poll.sequence, now)
+                if reply.grants:
+                    self._end_poll(session, reply)
+
+    def drain(self, worker: str) -> bool:
+        """Ask a worker to give back what it has not started and to leave."""
+        session = self._workers.get(worker)
+        if session is None:
+            return False
+        session.draining = True
+        if session.poll is not None:
+            self._end_poll(session, self._reply(session, session.poll.sequence, 0.0))
+        return True
+
+    def cancel(self, ids: list[JobId]) -> None:
+        """Deliver the cancellation of running jobs."""
+        for job_id in ids:
+            phase = self._state.jobs[job_id].phase
+            if isinstance(phase, Leased) and (session := self._workers.get(phase.worker)):
+                session.cancel.add(job_id)
+                if session.poll is not None:
+                    self._end_poll(session, self._reply(session, session.poll.sequence, 0.0))
+
+    def lose(self, worker: str) -> None:
+        """The worker is gone: its leases come back at once."""
+        session = self._workers.pop(worker, None)
+        if session is not None and session.poll is not None:
+            session.poll.respond(UnknownSession(worker))
+        self._path.execute(commands.Lose(worker))
+
+    def tick(self, now: float) -> list[str]:
+        """End held calls whose time is up; returns the workers whose lease term has run out."""
+        late = []
+        for worker, session in self._workers.items():
+            if session.poll is not None and session.poll.deadline <= now:
+                self._end_poll(session, self._reply(session, session.poll.sequence, now))
+            if session.deadline <= now:
+                late.append(worker)
+        for worker in late:
+            self.lose(worker)
+        return late
+
+    def _settle(self, request: WorkRequest) -> list[JobId]:
+        if not request.outcomes:
+            return []
+        for outcome in request.outcomes:
+            self._path.fleet.progress.pop(outcome.id, None)
+        chances = self._path.chances(len(request.outcomes))
+        stale: list[JobId] = self._path.execute(
+            commands.Settle(request.worker, request.outcomes, chances)
+        )
+        return stale
+
+    def _renew(self, session: WorkerSession, request: WorkRequest, now: float) -> None:
+        if session.poll is not None:
+            self._end_poll(session, WorkReply(session.poll.sequence))
+        for sequence in [s for s in session.replies if s <= request.acked]:
+            del session.replies[sequence]
+        session.seen = now
+        session.deadline = now + request.wait + LEASE_TERM
+        if request.running:
+            self._path.execute(commands.Start(request.worker, request.running))
+        self._path.fleet.progress.update(request.progress)
+        kept = session.in_flight().union(request.held)
+        dropped = [i for i in held_ids(self._state, request.worker) if i not in kept]
+        if dropped:
+            self._path.execute(commands.Release(request.worker, dropped))
+        if session.cancel:
+            session.cancel.intersection_update(held_ids(self._state, request.worker))
+
+    def _serve(
+        self, session: WorkerSession, request: WorkRequest, now: float, respond: Respond
+    ) -> None:
+        reply = self._reply(session, request.sequence, now)
+        silent = not (reply.grants or reply.cancel or reply.stale or reply.drain)
+        if silent and request.wait > 0:
+            session.poll = Poll(request.sequence, now + request.wait, respond)
+            return
+        self._keep(session, reply)
+        self._path.answer(respond, reply)
+
+    def _reply(self, session: WorkerSession, sequence: int, now: float) -> WorkReply:
+        options, grants = self._grant(session) if not session.draining else ([], [])
+        stale, session.stale = session.stale, []
+        drain = session.draining
+        return WorkReply(sequence, options, grants, list(session.cancel), stale, drain)
+
+    def _grant(self, session: WorkerSession) -> tuple[list[Options], list[Grant]]:
+        assert session.info is not None
+        if session.want <= 0 or self._path.commits.stalled:
+            return [], []
+        events = self._path.lease(session.info, session.want)
+        options: list[Options] = []
+        places: dict[int, int] = {}
+        grants: list[Grant] = []
+        jobs = self._state.jobs
+        for event in events:
+            for job_id in event.ids:
+                job = jobs[job_id]
+                place = places.get(id(job.options))
+                if place is None:
+                    place = places[id(job.options)] = len(options)
+                    options.append(job.options)
+                grants.append(
+                    Grant(
+                        job_id, job.delivery, event.lease, job.attempts + 1, place,
+                        job.payload, job.enqueued_at,
+                    )
+                )  # fmt: skip
+        session.want -= len(grants)
+        return options, grants
+
+    def _end_poll(self, session: WorkerSession, reply: WorkReply) -> None:
+        poll, session.poll = session.poll, None
+        assert poll is not None
+        self._keep(session, reply)
+        self._path.answer(poll.respond, reply)
+
+    def _keep(self, session: WorkerSession, reply: WorkReply) -> None:
+        session.replies[reply.sequence] = reply

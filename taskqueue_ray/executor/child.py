@@ -1,0 +1,124 @@
+"""A process executor: takes sealed jobs, runs them one after another, gives outcomes back."""
+
+import contextvars
+import socket
+import threading
+import time
+from queue import Empty, SimpleQueue
+
+from taskqueue_ray.core.exchange import Outcome
+from taskqueue_ray.core.model import JobId, Options
+from taskqueue_ray.engine.context import Context, activate, deactivate
+from taskqueue_ray.engine.payload import Kind, Sealer
+from taskqueue_ray.engine.registry import JobType
+from taskqueue_ray.executor.cell import Cell
+from taskqueue_ray.executor.channel import WorkerChannel
+from taskqueue_ray.executor.endings import Endings
+from taskqueue_ray.executor.handlers import CODE, Handlers, question
+from taskqueue_ray.executor.messages import Assign
+from taskqueue_ray.executor.runs import Run
+from taskqueue_ray.executor.sealed import need
+
+
+class SyncExecutor:
+    """Runs jobs in the main thread. `serve` returns when the worker says stop.
+
+    Before each job the main thread notes it in the cell, so that whatever the job does to this
+    process, its worker knows which it was.
+    """
+
+    def __init__(
+        self, channel: socket.socket, cell: Cell, sealer: Sealer | None, allowed: tuple[str, ...]
+    ) -> None:
+        self._channel = WorkerChannel(channel)
+        self._outbox = self._channel.outbox
+        self._cell = cell
+        self._sealer = sealer
+        self._handlers = Handlers(sealer, allowed)
+        self._endings = Endings(sealer)
+        self._todo: SimpleQueue[Run | None] = SimpleQueue()
+        self._received = 0
+
+    def serve(self) -> None:
+        """Run what comes until told to stop."""
+        threading.Thread(target=self._listen, name="channel", daemon=True).start()
+        todo = self._todo
+        while True:
+            try:
+                run = todo.get_nowait()
+            except Empty:
+                self._idle()
+                run = todo.get()
+            if run is None:
+                self._idle()
+                return
+            self._take(run)
+
+    def _listen(self) -> None:
+        self._channel.listen(self._assign, self._recall, self._cancel, self._stop)
+
+    def _assign(self, order: Assign) -> None:
+        options, put = order.options, self._todo.put
+        ordinal = self._received
+        for grant in order.grants:
+            ordinal += 1
+            put(Run(ordinal, grant, options[grant.options]))
+        self._received = ordinal
+
+    def _recall(self) -> list[int]:
+        # Both threads take out one item at a time: each is either run or given back.
+        recalled = []
+        try:
+            while run := self._todo.get_nowait():
+                recalled.append(run.ordinal)
+            self._stop()
+        except Empty:
+            pass
+        return recalled
+
+    def _cancel(self, ids: list[JobId]) -> None:
+        """The channel's flag is set; sync code looks at it when it likes."""
+
+    def _stop(self) -> None:
+        self._todo.put(None)
+
+    def _idle(self) -> None:
+        self._cell.began[0] = 0.0
+        self._outbox.flush(time.monotonic())
+
+    def _take(self, run: Run) -> None:
+        cell, job_id = self._cell, run.grant.id
+        run.began = cell.began[0] = time.monotonic()
+        cell.ordinals[1] = run.ordinal
+        if self._channel.any_cancelled and self._channel.cancelled(job_id):
+            outcome = self._endings.cancelled(run)
+        else:
+            outcome = self._run(run)
+        self._channel.forget(job_id)
+        self._outbox.add(run.ordinal, outcome, run.began + outcome.seconds)
+
+    def _run(self, run: Run) -> Outcome:
+        grant, options = run.grant, run.options
+        try:
+            sealer = self._sealer or need(None, options.key)
+            handler = self._handlers.known(options) or self._find(options)
+            plain = sealer.open(Kind.PAYLOAD, grant.id, options.type, grant.payload)
+        except BaseException as error:
+            return self._endings.unopened(run, error)
+        token = activate(
+            Context(self._channel, grant.id, options, grant.attempt, grant.enqueued_at)
+        )
+        try:
+            # In a copy, so that what one job sets in its context does not reach the next.
+            envelope = contextvars.copy_context().run(handler.run, plain)
+            result = sealer.seal(Kind.RESULT, grant.id, options.type, envelope)
+        except BaseException as error:
+            return self._endings.raised(run, error)
+        finally:
+            deactivate(token)
+        return run.completed(result, time.monotonic())
+
+    def _find(self, options: Options) -> JobType:
+        if options.code is None:
+            return self._handlers.imported(options)
+        return self._handlers.restored(options, self._channel.call(CODE, question(options.code)))

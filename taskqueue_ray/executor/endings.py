@@ -1,0 +1,103 @@
+"""How a run ended, as a value: what job code raised becomes an outcome."""
+
+import time
+import traceback
+from types import TracebackType
+
+from taskqueue_ray.core.errors import KeyMissing, QueueClosed, SealBroken, Unavailable
+from taskqueue_ray.core.exchange import Outcome, OutcomeKind
+from taskqueue_ray.core.model import Failure
+from taskqueue_ray.engine.context import Cancel, Fail, Retry, Snooze
+from taskqueue_ray.engine.payload import Sealer, seal_error
+from taskqueue_ray.executor.runs import Run
+
+_OURS = ("taskqueue_ray.executor.", "taskqueue_ray.engine.")
+
+TIMEOUT = "JobTimeout"
+"""The error type of a run that was stopped at its time limit, by its executor or its worker."""
+
+
+class Endings:
+    """Makes the outcomes of runs that did not complete, their words sealed."""
+
+    def __init__(self, sealer: Sealer | None) -> None:
+        self._sealer = sealer
+
+    def unopened(self, job: Run, error: BaseException) -> Outcome:
+        """The run did not come to the job's own code."""
+        if isinstance(error, KeyMissing | Unavailable | QueueClosed):
+            # Not the job's fault: it goes back and is charged nothing.
+            return job.outcome(OutcomeKind.RELEASED, Failure("key", qualified(type(error))))
+        return job.outcome(
+            OutcomeKind.ERRORED, self._failure(job, error), final=isinstance(error, SealBroken)
+        )
+
+    def raised(self, job: Run, error: BaseException) -> Outcome:
+        """The job's own code, or what became of its result, raised."""
+        match error:
+            case Snooze(seconds=wait):
+                return job.outcome(OutcomeKind.SNOOZED, due=time.time() + wait)
+            case Cancel(reason=reason):
+                told = self._failure(job, error) if reason else None
+                return job.outcome(OutcomeKind.CANCELLED, told)
+            case Retry(seconds=wait):
+                due = 0.0 if wait is None else time.time() + wait
+                return job.outcome(OutcomeKind.ERRORED, self._failure(job, error), due=due)
+            case _:
+                final = isinstance(error, Fail)
+                return job.outcome(OutcomeKind.ERRORED, self._failure(job, error), final=final)
+
+    def cancelled(self, job: Run) -> Outcome:
+        """The job was cancelled from outside."""
+        return job.outcome(OutcomeKind.CANCELLED)
+
+    def timed_out(self, job: Run) -> Outcome:
+        """A coroutine ran beyond its time limit and was stopped there."""
+        message = f"stopped: it ran longer than its timeout of {job.options.timeout:g} s"
+        failure = Failure("timeout", TIMEOUT, self._sealed(job, message, ""))
+        return job.outcome(OutcomeKind.ERRORED, failure)
+
+    def _failure(self, job: Run, error: BaseException) -> Failure:
+        detail = self._sealed(job, _message(error), _traceback(error))
+        return Failure("error", qualified(type(error)), detail)
+
+    def _sealed(self, job: Run, message: str, trace: str) -> bytes:
+        if self._sealer is None:
+            return b""
+        return seal_error(self._sealer, job.grant.id, job.options.type, message, trace)
+
+
+def qualified(kind: type[BaseException]) -> str:
+    """The name of an exception's type, with its module unless it is built in.
+
+    >>> qualified(ValueError)
+    'ValueError'
+    """
+    module = "" if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}."
+    return module + kind.__qualname__
+
+
+def _message(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return f"the job called sys.exit({error.code!r})"
+    try:
+        return str(error)
+    except Exception:  # the text of an exception is the job's code too
+        return f"{qualified(type(error))} (its message cannot be shown)"
+
+
+def _traceback(error: BaseException) -> str:
+    """The frames of the job's own code, without the values of variables."""
+    try:
+        trace = _from_job(error.__traceback__)
+        return "".join(traceback.format_exception(type(error), error, trace))
+    except Exception:
+        return ""
+
+
+def _from_job(trace: TracebackType | None) -> TracebackType | None:
+    while trace is not None:
+        if not trace.tb_frame.f_globals.get("__name__", "").startswith(_OURS):
+            return trace
+        trace = trace.tb_next
+    return None

@@ -1,0 +1,31 @@
+"""What opens payloads and seals results in an executor."""
+
+import os
+
+from taskqueue_ray.core.errors import InvalidKey, KeyMissing
+from taskqueue_ray.engine.keyring import load_keyring
+from taskqueue_ray.engine.payload import Sealer
+
+
+def sealer_of_process(max_size: int) -> Sealer | None:
+    """A sealer with the keys of this process's environment or key file; None without any.
+
+    Raises `InvalidKey` for a malformed one.
+    """
+    keyring = load_keyring(os.environ)
+    return None if keyring is None else Sealer(keyring, max_size=max_size)
+
+
+def find_sealer(max_size: int) -> Sealer | None:
+    """The same, with a malformed key treated as none: its jobs are released, not failed."""
+    try:
+        return sealer_of_process(max_size)
+    except InvalidKey:
+        return None
+
+
+def need(sealer: Sealer | None, key_id: str) -> Sealer:
+    """The sealer, or `KeyMissing` in the name of what asked for it."""
+    if sealer is None:
+        raise KeyMissing(key_id or "unknown", [])
+    return sealer

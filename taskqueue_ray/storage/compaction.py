@@ -1,0 +1,95 @@
+"""The fold: previous snapshot and sealed segments into the next snapshot and history.
+
+It runs away from the queue, in a process of its own, with the same `apply` as the queue; each
+fold therefore proves that recovery works. What it writes is nothing until `publication.publish`.
+"""
+
+import msgspec
+
+from taskqueue_ray.core.dispatch import apply
+from taskqueue_ray.core.errors import StorageCorrupt
+from taskqueue_ray.core.events import Folded, decode
+from taskqueue_ray.core.state import State
+from taskqueue_ray.core.views import finished_view
+from taskqueue_ray.storage.atomic import write_atomic
+from taskqueue_ray.storage.filesystem import FileSystem
+from taskqueue_ray.storage.history import history_files
+from taskqueue_ray.storage.manifest import (
+    FileRef,
+    Manifest,
+    file_ref,
+    read_checked,
+    read_manifest,
+)
+from taskqueue_ray.storage.publication import (
+    PENDING,
+    SNAPSHOTS,
+    FoldRequest,
+    FoldResult,
+    pending_name,
+)
+from taskqueue_ray.storage.recovery import Replay, read_sealed
+from taskqueue_ray.storage.snapshot import read_snapshot, write_snapshot
+
+
+def fold(fs: FileSystem, request: FoldRequest) -> FoldResult:
+    """Write the next snapshot and the history up to the request's mark."""
+    manifest = read_manifest(fs)
+    if manifest is None:
+        raise StorageCorrupt("MANIFEST", 0, "it is missing")
+    first = manifest.snapshot.commit if manifest.snapshot else 0
+    state = load_snapshot(fs, manifest)
+    for sealed in Replay(fs, manifest).sealed:
+        if sealed.sequence <= request.sequence:
+            for frame in read_sealed(fs, sealed):
+                replay(state, frame.payload, sealed.name, frame.offset)
+    ended = [finished_view(job) for part in state.marked.values() for job in part.values()]
+    apply(state, Folded(request.through, 0.0))
+    refs = [
+        *_write_history(fs, history_files(ended, first, request.through)),
+        *_write_snapshot(fs, state, request.through),
+    ]
+    return FoldResult(request.through, request.sequence + 1, tuple(refs), len(ended))
+
+
+def load_snapshot(fs: FileSystem, manifest: Manifest) -> State:
+    """The state of the manifest's snapshot, or an empty one."""
+    if manifest.snapshot is None:
+        return State()
+    files = {
+        ref.name.rpartition("/")[2]: read_checked(fs, ref)
+        for ref in manifest.snapshot.files
+        if ref.name.startswith(f"{SNAPSHOTS}/")
+    }
+    return read_snapshot(files)
+
+
+def replay(state: State, payload: bytes, file: str, offset: int) -> None:
+    """Apply one commit."""
+    try:
+        events = decode(payload)
+    except msgspec.MsgspecError as error:
+        raise StorageCorrupt(
+            file, offset, f"a whole commit that cannot be read: {error}"
+        ) from error
+    for event in events:
+        apply(state, event)
+
+
+def _write_history(fs: FileSystem, files: dict[str, bytes]) -> list[FileRef]:
+    if files:
+        fs.make_directory(PENDING)
+    for name, data in files.items():
+        write_atomic(fs, pending_name(name), data)
+    return [file_ref(name, data) for name, data in files.items()]
+
+
+def _write_snapshot(fs: FileSystem, state: State, commit: int) -> list[FileRef]:
+    directory = f"{SNAPSHOTS}/{commit}"
+    fs.make_directory(directory)
+    refs = []
+    for file, data in write_snapshot(state).items():
+        name = f"{directory}/{file}"
+        write_atomic(fs, name, data)
+        refs.append(file_ref(name, data))
+    return refs

@@ -1,0 +1,191 @@
+"""History: one row for each time a job ended, as a Parquet dataset that is never rewritten.
+
+::
+
+    history/date=YYYY-MM-DD/<first>-<last>.parquet    what ended on that day, folded from the
+                                                      commits after <first> up to <last>
+
+Payloads, results and error details stay sealed. `record` is MessagePack of the `JobView` less its
+payload and result. A job that was redriven has one row for each generation; `latest` keeps the
+last.
+"""
+
+import io
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from taskqueue_ray.core.exchange import JobView
+from taskqueue_ray.core.model import JobId
+from taskqueue_ray.storage.filesystem import FileSystem
+from taskqueue_ray.storage.publication import HISTORY
+from taskqueue_ray.storage.snapshot import microseconds, to_parquet
+
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("generation", pa.int32()),
+        ("queue", pa.string()),
+        ("type", pa.string()),
+        ("name", pa.string()),
+        ("state", pa.string()),
+        ("reason", pa.string()),
+        ("error_type", pa.string()),
+        ("priority", pa.int16()),
+        ("tags", pa.list_(pa.string())),
+        ("category", pa.string()),
+        ("enqueued_at", pa.timestamp("us", "UTC")),
+        ("started_at", pa.timestamp("us", "UTC")),
+        ("finished_at", pa.timestamp("us", "UTC")),
+        ("seconds", pa.float64()),
+        ("attempts", pa.int32()),
+        ("deliveries", pa.int32()),
+        ("losses", pa.int32()),
+        ("payload", pa.binary()),
+        ("result", pa.binary()),
+        ("record", pa.binary()),
+    ]
+)
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(JobView)
+
+
+def to_table(views: Sequence[JobView]) -> pa.Table:
+    """The rows of these jobs."""
+    columns: dict[str, list[Any]] = {
+        "id": [view.id.hex() for view in views],
+        "generation": [view.generation for view in views],
+        "queue": [view.options.queue for view in views],
+        "type": [view.options.type for view in views],
+        "name": [view.options.name for view in views],
+        "state": [view.state.value for view in views],
+        "reason": [view.reason for view in views],
+        "error_type": [_error_type(view) for view in views],
+        "priority": [view.options.priority for view in views],
+        "tags": [list(view.options.tags) for view in views],
+        "category": [view.options.category for view in views],
+        "enqueued_at": [microseconds(view.enqueued_at) for view in views],
+        "started_at": [microseconds(view.started_at) for view in views],
+        "finished_at": [microseconds(view.finished_at) for view in views],
+        "seconds": [view.seconds for view in views],
+        "attempts": [view.attempts for view in views],
+        "deliveries": [view.delivery for view in views],
+        "losses": [view.losses for view in views],
+        "payload": [view.payload for view in views],
+        "result": [view.result for view in views],
+        "record": [
+            _encoder.encode(msgspec.structs.replace(view, payload=b"", result=b""))
+            for view in views
+        ],
+    }
+    return pa.table(columns, schema=SCHEMA)
+
+
+def history_files(views: Iterable[JobView], first: int, last: int) -> dict[str, bytes]:
+    """The files for what ended in the commits after `first` up to `last`, by name."""
+    days: dict[str, list[JobView]] = {}
+    for view in views:
+        day = datetime.fromtimestamp(view.finished_at, UTC).date().isoformat()
+        days.setdefault(day, []).append(view)
+    return {
+        f"{HISTORY}/date={day}/{first:012d}-{last:012d}.parquet": to_parquet(to_table(rows))
+        for day, rows in days.items()
+    }
+
+
+def read_history(fs: FileSystem, since: float = 0.0, columns: list[str] | None = None) -> pa.Table:
+    """What ended from `since` (seconds) on, every generation, in no particular order."""
+    first_day = datetime.fromtimestamp(since, UTC).date().isoformat()
+    tables = [_read(fs, name, columns) for name in list_files(fs) if _day_of(name) >= first_day]
+    wanted = SCHEMA if columns is None else pa.schema([SCHEMA.field(name) for name in columns])
+    table = pa.concat_tables(tables) if tables else wanted.empty_table()
+    if since and "finished_at" in table.column_names:
+        start = pa.scalar(microseconds(since), pa.timestamp("us", "UTC"))
+        table = table.filter(pc.greater_equal(table["finished_at"], start))
+    return table
+
+
+def latest(table: pa.Table) -> pa.Table:
+    """Only the last generation of each job."""
+    if table.num_rows == 0 or pc.max(table["generation"]).as_py() == 0:
+        return table
+    last = table.group_by("id").aggregate([("generation", "max")])
+    pairs = set(zip(last["id"].to_pylist(), last["generation_max"].to_pylist(), strict=True))
+    rows = zip(table["id"].to_pylist(), table["generation"].to_pylist(), strict=True)
+    return table.filter(pa.array([row in pairs for row in rows]))
+
+
+def find(fs: FileSystem, ids: Sequence[JobId]) -> list[JobView]:
+    """The latest rows of these jobs, as far as history has them."""
+    wanted = pa.array([job_id.hex() for job_id in ids], pa.string())
+    tables = []
+    for name in list_files(fs):
+        file = pq.ParquetFile(io.BytesIO(fs.read(name)))
+        for group in _groups_that_may_hold(file, wanted):
+            table = file.read_row_group(group)
+            tables.append(table.filter(pc.is_in(table["id"], wanted)))
+    return to_views(latest(pa.concat_tables(tables))) if tables else []
+
+
+def to_views(table: pa.Table) -> list[JobView]:
+    """The jobs of these rows, whole."""
+    records = (table[name].to_pylist() for name in ("record", "payload", "result"))
+    return [
+        msgspec.structs.replace(_decoder.decode(record), payload=payload, result=result)
+        for record, payload, result in zip(*records, strict=True)
+    ]
+
+
+def to_bytes(table: pa.Table) -> bytes:
+    """A table for the way between processes (Arrow's stream format)."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return bytes(sink.getvalue())
+
+
+def from_bytes(data: bytes) -> pa.Table:
+    """The table again."""
+    with pa.ipc.open_stream(data) as stream:
+        return stream.read_all()
+
+
+def list_files(fs: FileSystem) -> list[str]:
+    """The names of all files of the dataset, by day."""
+    days = [entry for entry in fs.list(HISTORY) if entry.startswith("date=")]
+    return [
+        f"{HISTORY}/{day}/{entry}"
+        for day in days
+        for entry in fs.list(f"{HISTORY}/{day}")
+        if entry.endswith(".parquet")
+    ]
+
+
+def _read(fs: FileSystem, name: str, columns: list[str] | None) -> pa.Table:
+    file = pq.ParquetFile(io.BytesIO(fs.read(name)), page_checksum_verification=True)
+    return file.read(columns=columns)
+
+
+def _day_of(name: str) -> str:
+    return name.split("/")[1].removeprefix("date=")
+
+
+def _groups_that_may_hold(file: pq.ParquetFile, wanted: pa.Array) -> list[int]:
+    column = SCHEMA.get_field_index("id")
+    low, high = pc.min(wanted).as_py(), pc.max(wanted).as_py()
+    groups = []
+    for group in range(file.num_row_groups):
+        bounds = file.metadata.row_group(group).column(column).statistics
+        if bounds is None or not bounds.has_min_max or (bounds.min <= high and bounds.max >= low):
+            groups.append(group)
+    return groups
+
+
+def _error_type(view: JobView) -> str | None:
+    return view.history[-1].failure.error_type if view.history else None

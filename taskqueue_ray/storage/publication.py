@@ -1,0 +1,82 @@
+"""The truth of a fold: the owner's part of the compaction, without Parquet.
+
+`compaction.fold` writes files in a process of its own; `publish` makes them true. The order of
+steps makes a crash harmless at any of them::
+
+    fold     1  history files, aside in history/pending/     no effect if nothing follows
+             2  snapshot files under snapshots/<commit>/      likewise
+    publish  3  the manifest names both                       the fold is now true
+             4  history files move to their places            done again at the next opening
+             5  old snapshots and segments are removed        likewise
+"""
+
+import msgspec
+
+from taskqueue_ray.storage.filesystem import FileSystem
+from taskqueue_ray.storage.manifest import Fence, FileRef, Manifest, SnapshotRef
+from taskqueue_ray.storage.recovery import segment_name, segment_sequences
+
+HISTORY = "history"
+SNAPSHOTS = "snapshots"
+PENDING = f"{HISTORY}/pending"
+
+
+class FoldRequest(msgspec.Struct, frozen=True):
+    """Fold everything up to commit `through`, the last one of segment `sequence`."""
+
+    through: int
+    sequence: int
+
+
+class FoldResult(msgspec.Struct, frozen=True):
+    """What a fold has written and a publication makes true."""
+
+    through: int
+    first_segment: int
+    files: tuple[FileRef, ...]
+    finished: int
+
+
+def publish(fs: FileSystem, fence: Fence, result: FoldResult) -> None:
+    """Make a fold true and remove what it replaces."""
+    fence.publish(
+        snapshot=SnapshotRef(result.through, result.files), first_segment=result.first_segment
+    )
+    settle_files(fs, fence.manifest)
+
+
+def settle_files(fs: FileSystem, manifest: Manifest) -> None:
+    """Finish a publication that may have been cut short: move history, remove leftovers."""
+    refs = manifest.snapshot.files if manifest.snapshot else ()
+    for ref in refs:
+        if ref.name.startswith(f"{HISTORY}/") and not fs.exists(ref.name):
+            _move_to_place(fs, ref.name)
+    for entry in fs.list(PENDING):
+        fs.remove(f"{PENDING}/{entry}")
+    keep = str(manifest.snapshot.commit) if manifest.snapshot else ""
+    for entry in fs.list(SNAPSHOTS):
+        if entry != keep:
+            _remove_directory(fs, f"{SNAPSHOTS}/{entry}")
+    for sequence in segment_sequences(fs):
+        if sequence < manifest.first_segment:
+            fs.remove(segment_name(sequence))
+
+
+def _move_to_place(fs: FileSystem, name: str) -> None:
+    directory = name.rpartition("/")[0]
+    fs.make_directory(directory)
+    fs.move(pending_name(name), name, replace=True)
+    fs.sync_directory(directory)
+    fs.sync_directory(PENDING)
+
+
+def pending_name(name: str) -> str:
+    """Where a history file waits until the manifest names it."""
+    _, day, file = name.split("/")
+    return f"{PENDING}/{day}-{file}"
+
+
+def _remove_directory(fs: FileSystem, directory: str) -> None:
+    for entry in fs.list(directory):
+        fs.remove(f"{directory}/{entry}")
+    fs.remove(directory)
