@@ -5,7 +5,8 @@ only way in which state changes. Live operation, recovery, compaction and the si
 this same `apply`.
 """
 
-from typing import Any, NamedTuple, assert_never
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from taskqueue_ray.core import (
     cancelling,
@@ -18,7 +19,7 @@ from taskqueue_ray.core import (
     settling,
     upkeep,
 )
-from taskqueue_ray.core.model import Receipt
+from taskqueue_ray.core.bounds import DEFAULT_BOUNDS, Bounds
 from taskqueue_ray.core.state import State
 
 
@@ -29,81 +30,59 @@ class Decision(NamedTuple):
     reply: Any = None
 
 
-def decide(state: State, command: commands.Command, now: float) -> Decision:
+_Decide = Callable[[State, Any, float, Bounds], Decision]
+_Apply = Callable[[State, Any], None]
+
+DECIDERS: Mapping[type, _Decide] = {
+    commands.Enqueue: lambda s, c, now, bounds: Decision(*enqueueing.decide(s, c, now, bounds)),
+    commands.Settle: lambda s, c, now, _: Decision(*settling.decide(s, c, now)),
+    commands.Lease: lambda s, c, now, _: Decision(leasing.decide_lease(s, c, now)),
+    commands.Start: lambda s, c, now, _: Decision(leasing.decide_start(s, c, now)),
+    commands.Release: lambda s, c, now, _: Decision(leasing.decide_release(s, c, now)),
+    commands.Lose: lambda s, c, now, bounds: Decision(leasing.decide_lose(s, c, now, bounds)),
+    commands.Promote: lambda s, _c, now, _b: Decision(promoting.decide(s, now)),
+    commands.Cancel: lambda s, c, now, _: Decision(*cancelling.decide(s, c, now)),
+    commands.Redrive: lambda s, c, now, _: Decision(*upkeep.decide_redrive(s, c, now)),
+    commands.Purge: lambda s, c, now, _: Decision(*upkeep.decide_purge(s, c, now)),
+    commands.StoreCode: lambda s, c, _n, _b: Decision(upkeep.decide_store_code(s, c)),
+    commands.Fold: lambda s, c, now, bounds: Decision(upkeep.decide_fold(s, c, now, bounds)),
+}
+"""Which concern decides a command."""
+
+APPLIERS: Mapping[type, _Apply] = {
+    events.Enqueued: enqueueing.apply,
+    events.Leased: leasing.apply_leased,
+    events.Started: leasing.apply_started,
+    events.Settled: settling.apply,
+    events.Released: leasing.apply_released,
+    events.Lost: leasing.apply_lost,
+    events.Promoted: promoting.apply,
+    events.Cancelled: cancelling.apply,
+    events.Redriven: upkeep.apply_redriven,
+    events.Purged: upkeep.apply_purged,
+    events.CodeStored: upkeep.apply_code_stored,
+    events.Marked: upkeep.apply_marked,
+    events.Folded: upkeep.apply_folded,
+    events.Received: upkeep.apply_received,
+    events.Opened: upkeep.apply_opened,
+}
+"""Which concern makes an event a fact."""
+
+
+def decide(
+    state: State, command: commands.Command, now: float, bounds: Bounds = DEFAULT_BOUNDS
+) -> Decision:
     """What follows from a command in this state. Raises a `TaskQueueError` to refuse it."""
-    match command:
-        case commands.Enqueue():
-            return Decision(*enqueueing.decide(state, command, now))
-        case commands.Settle():
-            return Decision(*settling.decide(state, command, now))
-        case commands.Lease():
-            return Decision(leasing.decide_lease(state, command, now))
-        case commands.Start():
-            return Decision(leasing.decide_start(state, command, now))
-        case commands.Release():
-            return Decision(leasing.decide_release(state, command, now))
-        case commands.Lose():
-            return Decision(leasing.decide_lose(state, command, now))
-        case commands.Promote():
-            return Decision(promoting.decide(state, now))
-        case commands.Cancel():
-            return Decision(*cancelling.decide(state, command, now))
-        case commands.Redrive():
-            return Decision(*upkeep.decide_redrive(state, command, now))
-        case commands.Purge():
-            return Decision(*upkeep.decide_purge(state, command, now))
-        case commands.StoreCode():
-            return Decision(upkeep.decide_store_code(state, command))
-        case commands.Fold():
-            return Decision(upkeep.decide_fold(state, command, now))
-        case _:
-            assert_never(command)
+    return DECIDERS[type(command)](state, command, now, bounds)
 
 
 def apply(state: State, event: events.Event) -> None:
     """Make the event a fact."""
     at = time_of(event)
-    if at > state.at:
-        state.at = at
-    _apply(state, event)
+    state.at = max(state.at, at)
+    APPLIERS[type(event)](state, event)
     if state.ended:
         dependencies.apply_ended(state, state.at)
-
-
-def _apply(state: State, event: events.Event) -> None:
-    match event:
-        case events.Enqueued():
-            enqueueing.apply(state, event)
-        case events.Leased():
-            leasing.apply_leased(state, event)
-        case events.Settled():
-            settling.apply(state, event)
-        case events.Started():
-            leasing.apply_started(state, event)
-        case events.Promoted():
-            promoting.apply(state, event)
-        case events.Released():
-            leasing.apply_released(state, event)
-        case events.Lost():
-            leasing.apply_lost(state, event)
-        case events.Cancelled():
-            cancelling.apply(state, event)
-        case events.Redriven():
-            upkeep.apply_redriven(state, event)
-        case events.Purged():
-            upkeep.apply_purged(state, event)
-        case events.CodeStored():
-            upkeep.apply_code_stored(state, event)
-        case events.Marked():
-            upkeep.apply_marked(state, event)
-        case events.Folded():
-            upkeep.apply_folded(state, event)
-        case events.Received():
-            state.receipts[event.command] = Receipt(event.at, event.reply)
-        case events.Opened():
-            state.epoch = event.epoch
-        case _:
-            assert_never(event)
 
 
 def time_of(event: events.Event) -> float:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 
+from taskqueue_ray.core.bounds import Bounds
 from taskqueue_ray.core.commands import Enqueue
-from taskqueue_ray.core.errors import BatchTooLarge, InvalidRequest
+from taskqueue_ray.core.errors import BatchTooLarge, InvalidRequest, QueueFull
 from taskqueue_ray.core.events import Cancelled, Enqueued, Event
 from taskqueue_ray.core.exchange import Batch, EnqueueReply
 from taskqueue_ray.core.identity import to_text
@@ -12,18 +13,21 @@ from taskqueue_ray.core.model import Blocked, Job, JobId, JobSpec, Options
 from taskqueue_ray.core.naming import check_name
 from taskqueue_ray.core.state import State
 
-MAX_BATCH = 10_000
 PRIORITIES = range(101)
+WAITING = (JobState.SCHEDULED, JobState.BLOCKED, JobState.PENDING)
 
 
-def decide(state: State, command: Enqueue, now: float) -> tuple[list[Event], EnqueueReply]:
+def decide(
+    state: State, command: Enqueue, now: float, bounds: Bounds
+) -> tuple[list[Event], EnqueueReply]:
     """Accept the jobs whose ids are new; refuse the whole batch when any of it is unsound."""
     batch = command.batch
-    _check(batch)
+    _check(batch, bounds)
     known = _known(state, command)
     reply = EnqueueReply(len(batch.jobs) - len(known), known)
     if len(known) == len(batch.jobs):
         return [], reply
+    _check_depth(state, batch, bounds.max_depth)
     events: list[Event] = [Enqueued(now, batch, tuple(known))]
     orphans = _check_parents(state, command, set(known))
     if orphans:
@@ -31,9 +35,9 @@ def decide(state: State, command: Enqueue, now: float) -> tuple[list[Event], Enq
     return events, reply
 
 
-def _check(batch: Batch) -> None:
-    if len(batch.jobs) > MAX_BATCH:
-        raise BatchTooLarge("jobs", len(batch.jobs), MAX_BATCH)
+def _check(batch: Batch, bounds: Bounds) -> None:
+    if len(batch.jobs) > bounds.max_batch:
+        raise BatchTooLarge("jobs", len(batch.jobs), bounds.max_batch)
     for options in batch.options:
         _check_options(options)
     last = len(batch.options)
@@ -49,6 +53,15 @@ def _check_options(options: Options) -> None:
         raise InvalidRequest(
             "priority must be from 0 to 100, max_attempts at least 1 and timeout above 0"
         )
+
+
+def _check_depth(state: State, batch: Batch, limit: int) -> None:
+    arriving = len(batch.jobs)
+    for queue in {options.queue for options in batch.options}:
+        totals = state.totals.get(queue)
+        waiting = sum(totals.counts[state] for state in WAITING) if totals else 0
+        if waiting + arriving > limit:
+            raise QueueFull(queue, limit)
 
 
 def _known(state: State, command: Enqueue) -> list[int]:
@@ -108,7 +121,7 @@ def apply(state: State, event: Enqueued) -> None:
     at, batch = event.at, event.batch
     options = [state.intern(one) for one in batch.options]
     state.keys.update(one.key for one in options)
-    for index, spec in _accepted(event):
+    for spec in _accepted(event):
         state.ordinal = ordinal = state.ordinal + 1
         job = Job(spec.id, options[spec.options], spec.payload, ordinal, at)
         state.jobs[spec.id] = job
@@ -119,12 +132,11 @@ def apply(state: State, event: Enqueued) -> None:
         state.total(job.options.queue).counts[job.phase.state] += 1
 
 
-def _accepted(event: Enqueued) -> Iterable[tuple[int, JobSpec]]:
-    specs = enumerate(event.batch.jobs)
+def _accepted(event: Enqueued) -> Iterable[JobSpec]:
     if not event.known:
-        return specs
+        return event.batch.jobs
     known = set(event.known)
-    return ((index, spec) for index, spec in specs if index not in known)
+    return (spec for index, spec in enumerate(event.batch.jobs) if index not in known)
 
 
 def _hold_back(state: State, job: Job, spec: JobSpec) -> None:

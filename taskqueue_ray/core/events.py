@@ -139,7 +139,8 @@ class Received(msgspec.Struct, frozen=True, array_like=True, tag="received"):
 
 class Opened(msgspec.Struct, frozen=True, array_like=True, tag="opened"):
     """A writer took over. `clock_jump` is how far its clock was off the journal's, in seconds,
-    when that was worth noting (behind it, or more than an hour ahead)."""
+    when that was worth noting (behind it, or more than an hour ahead).
+    """
 
     at: float
     epoch: int
@@ -154,7 +155,8 @@ class Marked(msgspec.Struct, frozen=True, array_like=True, tag="marked"):
 
 class Folded(msgspec.Struct, frozen=True, array_like=True, tag="folded"):
     """History covers what ended up to the mark of commit `through`. Receipts and remembered ids
-    from before `forget_before` are dropped."""
+    from before `forget_before` are dropped.
+    """
 
     through: int
     forget_before: float

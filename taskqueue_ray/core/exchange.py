@@ -161,7 +161,7 @@ class WatchReply(msgspec.Struct, frozen=True, array_like=True):
 
 
 class EnqueueReply(msgspec.Struct, frozen=True, array_like=True):
-    """Durable. `known` are the indexes of jobs whose ids were there before: they are the same job."""
+    """Durable. `known` are the indexes of jobs whose ids were there before: the same jobs."""
 
     accepted: int
     known: list[int] = []

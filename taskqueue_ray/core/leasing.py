@@ -1,5 +1,6 @@
 """Lease, start, release, lose: how jobs come into the hands of workers and back."""
 
+from taskqueue_ray.core.bounds import Bounds
 from taskqueue_ray.core.commands import Lease, Lose, Release, Start
 from taskqueue_ray.core.events import Event, Leased, Lost, Released, Started
 from taskqueue_ray.core.exchange import WorkerInfo
@@ -15,9 +16,6 @@ from taskqueue_ray.core.model import (
 )
 from taskqueue_ray.core.model import Leased as LeasedPhase
 from taskqueue_ray.core.state import State
-
-POISON_LIMIT = 5
-"""How many workers may vanish while they run a job before it is quarantined."""
 
 
 def decide_lease(state: State, command: Lease, now: float) -> list[Event]:
@@ -92,7 +90,7 @@ def return_job(state: State, job: Job, at: float) -> None:
     state.ready.add(job)
 
 
-def decide_lose(state: State, command: Lose, now: float) -> list[Event]:
+def decide_lose(state: State, command: Lose, now: float, bounds: Bounds) -> list[Event]:
     """Tell jobs that were merely held from those that were running when the worker vanished.
 
     A worker that held one job alone was running it, whether or not it could still report so.
@@ -102,16 +100,16 @@ def decide_lose(state: State, command: Lose, now: float) -> list[Event]:
         return []
     event = Lost(now, command.worker, [], [], [], [])
     for job in jobs:
-        _sort(job, event, running=job.running or len(jobs) == 1)
+        _sort(job, event, bounds.max_losses, running=job.running or len(jobs) == 1)
     return [event]
 
 
-def _sort(job: Job, event: Lost, *, running: bool) -> None:
+def _sort(job: Job, event: Lost, max_losses: int, *, running: bool) -> None:
     if job.cancelling:
         event.cancelled.append(job.id)
     elif not running:
         event.held.append(job.id)
-    elif job.losses + 1 >= POISON_LIMIT:
+    elif job.losses + 1 >= max_losses:
         event.poisoned.append(job.id)
     else:
         event.running.append(job.id)

@@ -121,11 +121,19 @@ def _parents(value: object) -> tuple[JobId, ...]:
     given = value if isinstance(value, list | tuple | set | frozenset) else (value,)
     if len(given) > MAX_PARENTS:
         raise InvalidOption("depends_on", f"{len(given)} jobs", f"at most {MAX_PARENTS}")
-    return tuple(dict.fromkeys(from_text(getattr(parent, "id", parent)) for parent in given))
+    return tuple(dict.fromkeys(_job_id("depends_on", parent) for parent in given))
+
+
+def _job_id(option: str, value: object) -> JobId:
+    """An id given as such, as its text, or as something that has one (a handle, a `tq.Job`)."""
+    try:
+        return from_text(getattr(value, "id", value))
+    except InvalidOption as refusal:
+        raise InvalidOption(option, refusal.fields["value"], refusal.fields["accepts"]) from None
 
 
 _CHECKS: dict[str, Callable[[Any], object]] = {
-    "id": lambda value: from_text(getattr(value, "id", value)),
+    "id": lambda value: _job_id("id", value),
     "name": check_title,
     "queue": check_name,
     "priority": check_priority,

@@ -1,18 +1,22 @@
-"""Redrive, purge, stored code and folding: what operators and the compaction do."""
+"""Redrive, purge, stored code, receipts and folding: what operators and the compaction do."""
 
 from itertools import islice, takewhile
 
+from taskqueue_ray.core.bounds import Bounds
 from taskqueue_ray.core.commands import Fold, Purge, Redrive, StoreCode
-from taskqueue_ray.core.events import CodeStored, Event, Folded, Marked, Purged, Redriven
+from taskqueue_ray.core.events import (
+    CodeStored,
+    Event,
+    Folded,
+    Marked,
+    Opened,
+    Purged,
+    Received,
+    Redriven,
+)
 from taskqueue_ray.core.lifecycle import JobState, Verb, can
-from taskqueue_ray.core.model import Job, JobId, Settled
+from taskqueue_ray.core.model import Job, JobId, Receipt, Settled
 from taskqueue_ray.core.state import State, finish_key
-
-HORIZON = 24 * 3600.0
-"""Seconds for which ended jobs and receipts are remembered."""
-
-REMEMBERED = 500_000
-"""How many ended jobs are remembered at most once history has them."""
 
 
 def decide_redrive(state: State, command: Redrive, now: float) -> tuple[list[Event], list[JobId]]:
@@ -59,17 +63,27 @@ def apply_code_stored(state: State, event: CodeStored) -> None:
     state.codes[event.hash] = event.code
 
 
-def decide_fold(state: State, command: Fold, now: float) -> list[Event]:
+def decide_fold(state: State, command: Fold, now: float, bounds: Bounds) -> list[Event]:
     """Note what history covers, and from when on memory must still know what ended."""
     if command.through <= state.folded:
         return []
-    before = max(state.forgotten_before, now - HORIZON)
-    excess = len(state.settled) - REMEMBERED
+    before = max(state.forgotten_before, now - bounds.remember_seconds)
+    excess = len(state.settled) - bounds.remembered
     if excess > 0:
         # `settled` is in the order of ending, so the oldest that are over the count come first.
         ends = (_ended_at(record) for record in state.settled.values())
         before = max(before, next(islice(ends, excess, None)))
     return [Folded(command.through, before)]
+
+
+def apply_received(state: State, event: Received) -> None:
+    """Keep the first answer to a command."""
+    state.receipts[event.command] = Receipt(event.at, event.reply)
+
+
+def apply_opened(state: State, event: Opened) -> None:
+    """A new writer has begun."""
+    state.epoch = event.epoch
 
 
 def apply_marked(state: State, event: Marked) -> None:

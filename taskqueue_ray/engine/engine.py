@@ -6,14 +6,14 @@ Each public method takes a request and a `respond` that is called once, with the
 
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import msgspec
 
 from taskqueue_ray.core import commands, events
+from taskqueue_ray.core.bounds import DEFAULT_BOUNDS, Bounds
 from taskqueue_ray.core.dispatch import apply
-from taskqueue_ray.core.enqueueing import MAX_BATCH
 from taskqueue_ray.core.errors import (
-    BatchTooLarge,
     InvalidRequest,
     QueueClosed,
     StorageFull,
@@ -41,35 +41,48 @@ LookUp = Callable[[list[JobId], Callable[[Past | TaskQueueError], None]], None]
 CommandKind = type[commands.Cancel] | type[commands.Redrive] | type[commands.Purge]
 
 
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What the engine needs done elsewhere; each calls back on the engine's thread."""
+
+    writer: Writer
+    fold: Fold
+    look_up: LookUp
+    on_broken: Callable[[TaskQueueError], None]
+    """Told once that the engine can commit nothing more: its process should end."""
+
+
 class Engine:
     """One shard of the queue."""
 
     def __init__(
         self,
         state: State,
-        *,
-        writer: Writer,
+        ports: Ports,
         clock: Clock,
         next_commit: int,
-        fold: Fold,
-        look_up: LookUp,
-        on_broken: Callable[[TaskQueueError], None],
+        *,
         location: str = "",
         chance: Callable[[], float] = random.random,
         fold_policy: FoldPolicy | None = None,
+        bounds: Bounds = DEFAULT_BOUNDS,
     ) -> None:
         self.state = state
         self.clock = clock
         self.fleet = Fleet()
         self._location = location
-        self._look_up = look_up
-        self._on_broken = on_broken
-        self.commits = Commits(writer, next_commit, self._apply_mark, self._sealed, self._broken)
-        self.path = WritePath(state, self.commits, self.fleet, clock, chance)
+        self._look_up = ports.look_up
+        self._on_broken = ports.on_broken
+        self.commits = Commits(
+            ports.writer, next_commit, self._apply_mark, self._sealed, self._broken
+        )
+        self.path = WritePath(state, self.commits, self.fleet, clock, chance, bounds)
         self.work_desk = Work(self.path)
         self.watching = Watching(state, self.commits, self.fleet)
         self.insights = Insights(state, self.fleet)
-        self.folding = Folding(state, self.commits, fold, self._folded, fold_policy or FoldPolicy())
+        self.folding = Folding(
+            state, self.commits, ports.fold, self._folded, fold_policy or FoldPolicy()
+        )
         self.folding.last_commit = state.folded
         self.path.on_ended = self.watching.notify
 
@@ -91,9 +104,6 @@ class Engine:
             return
         if self.commits.low_space:
             self.path.refuse(respond, StorageFull(self._location))
-            return
-        if len(batch.jobs) > MAX_BATCH:
-            self.path.refuse(respond, BatchTooLarge("jobs", len(batch.jobs), MAX_BATCH))
             return
         unsure = self._unsure(batch.jobs)
         if not unsure:

@@ -12,9 +12,6 @@ from taskqueue_ray.core.errors import TaskQueueError
 from taskqueue_ray.core.exchange import Ended, Progress, WorkerInfo, WorkReply
 from taskqueue_ray.core.model import JobId
 
-LEASE_TERM = 30.0
-"""Seconds after the last exchange of a worker at which its leases come back."""
-
 CLIENT_TERM = 120.0
 """Seconds after which a client that no longer polls is forgotten."""
 

@@ -47,7 +47,7 @@ class Keyring:
     """Keys, of which the first seals and all open.
 
     >>> Keyring([Key(bytes(32))]).ids
-    ('25a2b5bc',)
+    ('8a325e06',)
     """
 
     __slots__ = ("_by_id", "keys")
@@ -94,7 +94,8 @@ def parse_key(text: str) -> Key:
 
     Raises `InvalidKey`, which never repeats the text.
     """
-    text = text.strip()
+    if len(text) != KEY_SIZE:  # a key of 32 characters may begin or end with a space
+        text = text.strip()
     try:
         material = _material(text)
     except (ValueError, binascii.Error):
@@ -110,9 +111,10 @@ def load_keyring(environ: Mapping[str, str], key_file: Path | None = None) -> Ke
     `TASKQUEUE_ENCRYPTION_KEYS` (comma separated, the first seals) comes before the original
     tool's `ENCRYPTION_KEY`, and that before the key file. Raises `InvalidKey`.
     """
-    if listed := environ.get(_KEYS, "").strip():
+    listed, single = environ.get(_KEYS, ""), environ.get(_ORIGINAL_KEY, "")
+    if listed.strip():
         return Keyring(parse_key(item) for item in listed.split(","))
-    if single := environ.get(_ORIGINAL_KEY, "").strip():
+    if single.strip():
         return Keyring([parse_key(single)])
     path = key_file or key_file_path(environ)
     return _read_key_file(path) if path.exists() else None

@@ -10,7 +10,7 @@ from taskqueue_ray.core.errors import UnknownSession
 from taskqueue_ray.core.exchange import Grant, WorkerInfo, WorkReply, WorkRequest
 from taskqueue_ray.core.leasing import held_ids
 from taskqueue_ray.core.model import JobId, Leased, Options
-from taskqueue_ray.engine.fleet import LEASE_TERM, Poll, Respond, WorkerSession
+from taskqueue_ray.engine.fleet import Poll, Respond, WorkerSession
 from taskqueue_ray.engine.writepath import WritePath
 
 
@@ -21,11 +21,12 @@ class Work:
         self._path = path
         self._state = path.state
         self._workers = path.fleet.workers
+        self._term = path.bounds.lease_seconds
 
     def restore(self, now: float) -> None:
         """After a restart: every worker that holds leases gets a full term to come back."""
         for worker, held in self._state.held.items():
-            session = WorkerSession(None, now + LEASE_TERM, now)
+            session = WorkerSession(None, now + self._term, now)
             session.cancel = {job.id for job in held.values() if job.cancelling}
             self._workers[worker] = session
 
@@ -35,7 +36,7 @@ class Work:
         if session is None:
             session = self._workers[info.id] = WorkerSession(info, 0.0, now)
         session.info = info
-        session.deadline, session.seen = now + LEASE_TERM, now
+        session.deadline, session.seen = now + self._term, now
 
     def exchange(self, request: WorkRequest, now: float, respond: Respond) -> None:
         """Serve one exchange; `respond` gets the `WorkReply` once it is durable."""
@@ -121,7 +122,7 @@ class Work:
         for sequence in [s for s in session.replies if s <= request.acked]:
             del session.replies[sequence]
         session.seen = now
-        session.deadline = now + request.wait + LEASE_TERM
+        session.deadline = now + request.wait + self._term
         if request.running:
             self._path.execute(commands.Start(request.worker, request.running))
         self._path.fleet.progress.update(request.progress)

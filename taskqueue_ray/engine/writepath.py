@@ -5,6 +5,7 @@ from itertools import islice
 from typing import Any
 
 from taskqueue_ray.core import commands
+from taskqueue_ray.core.bounds import Bounds
 from taskqueue_ray.core.dispatch import apply, decide
 from taskqueue_ray.core.errors import TaskQueueError
 from taskqueue_ray.core.events import Event, Leased
@@ -26,12 +27,14 @@ class WritePath:
         fleet: Fleet,
         clock: Clock,
         random: Callable[[], float],
+        bounds: Bounds,
     ) -> None:
         self.state = state
         self.commits = commits
         self.fleet = fleet
         self.clock = clock
         self._random = random
+        self.bounds = bounds
         self.on_ended: Callable[[list[Job]], None] | None = None
         """Told of jobs that end, when somebody waits."""
 
@@ -40,7 +43,7 @@ class WritePath:
 
         Raises the `TaskQueueError` with which the command is refused.
         """
-        decision = decide(self.state, command, self.clock.now())
+        decision = decide(self.state, command, self.clock.now(), self.bounds)
         self.record(decision.events)
         return decision.reply
 

@@ -74,6 +74,10 @@ class Cell:
                 marks.append(Mark(ordinal, began))
         return marks
 
+    def latest(self) -> int:
+        """The highest ordinal that has begun."""
+        return max(self.ordinals[1::2])
+
     def close(self) -> None:
         """Unmap and close."""
         self.began.release()

@@ -1,5 +1,6 @@
 """A process executor: takes sealed jobs, runs them one after another, gives outcomes back."""
 
+import asyncio
 import contextvars
 import socket
 import threading
@@ -18,6 +19,13 @@ from taskqueue_ray.executor.handlers import CODE, Handlers, question
 from taskqueue_ray.executor.messages import Assign
 from taskqueue_ray.executor.runs import Run
 from taskqueue_ray.executor.sealed import need
+
+
+def run_now(handler: JobType, plain: bytes) -> bytes:
+    """Run a job to its end; an `async def` in a loop of its own."""
+    if handler.is_async:
+        return asyncio.run(handler.run_async(plain))
+    return handler.run(plain)
 
 
 class SyncExecutor:
@@ -110,7 +118,7 @@ class SyncExecutor:
         )
         try:
             # In a copy, so that what one job sets in its context does not reach the next.
-            envelope = contextvars.copy_context().run(handler.run, plain)
+            envelope = contextvars.copy_context().run(run_now, handler, plain)
             result = sealer.seal(Kind.RESULT, grant.id, options.type, envelope)
         except BaseException as error:
             return self._endings.raised(run, error)

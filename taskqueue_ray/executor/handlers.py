@@ -6,7 +6,8 @@ from taskqueue_ray.core.errors import UnknownJobType
 from taskqueue_ray.core.model import Options, StoredCode
 from taskqueue_ray.engine.code import restore
 from taskqueue_ray.engine.payload import Sealer
-from taskqueue_ray.engine.registry import JobType, resolve
+from taskqueue_ray.engine.registry import JobType, registry
+from taskqueue_ray.executor.sealed import need
 
 _decode_code = msgspec.msgpack.Decoder(StoredCode | None).decode
 
@@ -23,7 +24,7 @@ def question(code: str) -> bytes:
 class Handlers:
     """Job types by name, and functions sent by value by their hash. What was found is kept."""
 
-    def __init__(self, sealer: Sealer, allowed: tuple[str, ...]) -> None:
+    def __init__(self, sealer: Sealer | None, allowed: tuple[str, ...]) -> None:
         self._sealer = sealer
         self._allowed = allowed
         self._found: dict[tuple[str, str | None], JobType] = {}
@@ -37,7 +38,7 @@ class Handlers:
 
         Raises `UnknownJobType` when nobody defines it, and what the import of its module raises.
         """
-        handler = resolve(options.type, self._allowed)
+        handler = registry.resolve(options.type, self._allowed)
         self._found[options.type, None] = handler
         return handler
 
@@ -50,7 +51,5 @@ class Handlers:
     def _restored(self, type_name: str, code: str, answer: bytes) -> JobType:
         stored = _decode_code(answer)
         if stored is None:
-            raise UnknownJobType(type_name, [])
-        return restore(self._sealer, code, stored)
-
-
+            raise UnknownJobType(type_name, registry.names)
+        return restore(stored, code, need(self._sealer, ""))

@@ -63,6 +63,11 @@ class Stepped(Coroutine[Any, Any, Any]):
         return self._coroutine.__await__()
 
 
+async def _run(handler: JobType, plain: bytes) -> bytes:
+    # A plain function that was sent here all the same keeps the loop until it is done.
+    return await handler.run_async(plain) if handler.is_async else handler.run(plain)
+
+
 class AsyncExecutor:
     """Runs coroutines, as many at a time as the cell has slots. `serve` returns on stop."""
 
@@ -186,7 +191,7 @@ class AsyncExecutor:
         limit = asyncio.timeout(options.timeout)
         try:
             async with limit:
-                envelope = await handler.run_async(plain)
+                envelope = await _run(handler, plain)
             result = sealer.seal(Kind.RESULT, grant.id, options.type, envelope)
         except BaseException as error:
             return self._stopped(run, error, expired=limit.expired())

@@ -12,6 +12,9 @@ from taskqueue_ray.executor.messages import Done, Progressed, Report, frame
 FLUSH = 0.005
 """Seconds that an outcome may wait for company."""
 
+CROWD = 128
+"""Outcomes that are sent without waiting for more, so that the worker can refill in time."""
+
 PROGRESS = 0.1
 """Seconds between two reports of progress."""
 
@@ -38,7 +41,7 @@ class Outbox:
     def add(self, ordinal: int, outcome: Outcome, now: float) -> None:
         """Take in an outcome, and send when it is time."""
         self._runs.append((ordinal, outcome))
-        if now >= self._due:
+        if now >= self._due or len(self._runs) >= CROWD:
             self.flush(now)
         elif not self._armed:
             self._arm()

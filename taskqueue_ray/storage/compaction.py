@@ -4,11 +4,9 @@ It runs away from the queue, in a process of its own, with the same `apply` as t
 fold therefore proves that recovery works. What it writes is nothing until `publication.publish`.
 """
 
-import msgspec
-
 from taskqueue_ray.core.dispatch import apply
 from taskqueue_ray.core.errors import StorageCorrupt
-from taskqueue_ray.core.events import Folded, decode
+from taskqueue_ray.core.events import Folded
 from taskqueue_ray.core.state import State
 from taskqueue_ray.core.views import finished_view
 from taskqueue_ray.storage.atomic import write_atomic
@@ -16,9 +14,7 @@ from taskqueue_ray.storage.filesystem import FileSystem
 from taskqueue_ray.storage.history import history_files
 from taskqueue_ray.storage.manifest import (
     FileRef,
-    Manifest,
     file_ref,
-    read_checked,
     read_manifest,
 )
 from taskqueue_ray.storage.publication import (
@@ -29,7 +25,8 @@ from taskqueue_ray.storage.publication import (
     pending_name,
 )
 from taskqueue_ray.storage.recovery import Replay, read_sealed
-from taskqueue_ray.storage.snapshot import read_snapshot, write_snapshot
+from taskqueue_ray.storage.replay import load_state, replay
+from taskqueue_ray.storage.snapshot import write_snapshot
 
 
 def fold(fs: FileSystem, request: FoldRequest) -> FoldResult:
@@ -38,7 +35,7 @@ def fold(fs: FileSystem, request: FoldRequest) -> FoldResult:
     if manifest is None:
         raise StorageCorrupt("MANIFEST", 0, "it is missing")
     first = manifest.snapshot.commit if manifest.snapshot else 0
-    state = load_snapshot(fs, manifest)
+    state = load_state(fs, manifest)
     for sealed in Replay(fs, manifest).sealed:
         if sealed.sequence <= request.sequence:
             for frame in read_sealed(fs, sealed):
@@ -50,30 +47,6 @@ def fold(fs: FileSystem, request: FoldRequest) -> FoldResult:
         *_write_snapshot(fs, state, request.through),
     ]
     return FoldResult(request.through, request.sequence + 1, tuple(refs), len(ended))
-
-
-def load_snapshot(fs: FileSystem, manifest: Manifest) -> State:
-    """The state of the manifest's snapshot, or an empty one."""
-    if manifest.snapshot is None:
-        return State()
-    files = {
-        ref.name.rpartition("/")[2]: read_checked(fs, ref)
-        for ref in manifest.snapshot.files
-        if ref.name.startswith(f"{SNAPSHOTS}/")
-    }
-    return read_snapshot(files)
-
-
-def replay(state: State, payload: bytes, file: str, offset: int) -> None:
-    """Apply one commit."""
-    try:
-        events = decode(payload)
-    except msgspec.MsgspecError as error:
-        raise StorageCorrupt(
-            file, offset, f"a whole commit that cannot be read: {error}"
-        ) from error
-    for event in events:
-        apply(state, event)
 
 
 def _write_history(fs: FileSystem, files: dict[str, bytes]) -> list[FileRef]:

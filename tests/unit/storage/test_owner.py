@@ -1,5 +1,6 @@
 import hashlib
 import hmac
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -101,7 +102,7 @@ def test_an_unreadable_record_is_none(rubbish: bytes) -> None:
     assert read_owner(fs, _mac) is None
 
 
-def test_a_place_that_cannot_be_a_folder(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_a_place_that_cannot_be_a_folder(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageUnusable, match="file"):
         acquire_lock(LocalFileSystem(tmp_path / "file" / "queue"))

@@ -1,0 +1,1 @@
+"""Thin actor shells around `engine`, and everything that talks to Ray."""

@@ -1,0 +1,161 @@
+"""One executor as its worker holds it: its lines, what it was given, what to blame it for."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Iterable
+
+from taskqueue_ray.cluster.link import Link
+from taskqueue_ray.cluster.output import Output
+from taskqueue_ray.cluster.waiting import Ticket
+from taskqueue_ray.core.exchange import Grant
+from taskqueue_ray.core.model import ExecutorKind, JobId, Options
+from taskqueue_ray.executor.cell import Cell, Mark
+from taskqueue_ray.executor.messages import (
+    Assign,
+    Cancel,
+    Recall,
+    Recalled,
+    Reply,
+    Report,
+    Stop,
+)
+
+
+class ExecutorSlot:
+    """An executor and the tickets that it holds, by the ordinals that it counts too.
+
+    `load` is the seconds of work that it is expected to hold, `moved` when it was last seen to
+    get on. `condemned` are the ordinals for whose sake it was killed.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        number: int,
+        kind: ExecutorKind,
+        limit: int,
+        take: Callable[["ExecutorSlot", Report], None],
+        write: Callable[[JobId | None, str], None],
+    ) -> None:
+        self.number = number
+        self.kind = kind
+        self.limit = limit
+        self.pid = 0
+        self.held: dict[int, Ticket] = {}
+        self.load = 0.0
+        self.moved = 0.0
+        self.recalling = False
+        self.giving_back = False
+        self.killed = False
+        self.condemned: frozenset[int] = frozenset()
+        self._write = write
+        self._sent = 0
+        self.cell = Cell.make(limit if kind == "async" else 0)
+        ours, self._theirs = socket.socketpair()
+        pipe, self._pipe = os.pipe()
+        self._link = Link(loop, ours, lambda report: take(self, report))
+        self._output = Output(loop, pipe, self._say)
+
+    def endowment(self) -> list[int]:
+        """The descriptors that the executor itself gets; the caller owns them."""
+        return [self._theirs.detach(), os.dup(self.cell.fd), self._pipe]
+
+    def assign(self, tickets: list[Ticket], now: float) -> None:
+        """Give it these, to be run in this order."""
+        if not self.held:
+            self.moved = now
+        options: dict[int, Options] = {}
+        grants: list[Grant] = []
+        ordinal = self._sent
+        for ticket in tickets:
+            grant = ticket.grant
+            # Indexes are those of the reply that a grant came with; replies may be mixed here.
+            if options.setdefault(grant.options, ticket.options) is not ticket.options:
+                self._link.send(Assign(options, grants))
+                options, grants = {grant.options: ticket.options}, []
+            grants.append(grant)
+            ordinal += 1
+            self.held[ordinal] = ticket
+            self.load += ticket.expected
+        self._sent = ordinal
+        self._link.send(Assign(options, grants))
+
+    def settle(self, ordinal: int) -> Ticket | None:
+        """Take back the ticket of a run that is over, or was recalled."""
+        ticket = self.held.pop(ordinal, None)
+        if ticket is not None:
+            self.load = self.load - ticket.expected if self.held else 0.0
+        return ticket
+
+    def recall(self) -> None:
+        """Ask for all that has not begun; answered by a report."""
+        if not self.recalling:
+            self.recalling = True
+            self._link.send(Recall())
+
+    def recalled(self, report: Recalled) -> list[Ticket]:
+        """The tickets that came back, in their order."""
+        self.recalling = False
+        return [ticket for ordinal in report.ordinals if (ticket := self.settle(ordinal))]
+
+    def cancel(self, ids: list[JobId]) -> None:
+        """Tell it that these jobs are to be cancelled."""
+        self._link.send(Cancel(ids))
+
+    def stop(self) -> None:
+        """Tell it to end when it is done."""
+        self._link.send(Stop())
+
+    def reply(self, order: Reply) -> None:
+        """Answer a job's call."""
+        self._link.send(order)
+
+    def running(self) -> list[tuple[Mark, Ticket]]:
+        """What has begun and not ended, as far as it is not settled here."""
+        return [
+            (mark, ticket)
+            for mark in self.cell.running()
+            if (ticket := self.held.get(mark.ordinal)) is not None
+        ]
+
+    def on_stage(self) -> Mark | None:
+        """The run that holds the main thread now, unless it is settled here."""
+        head = self.cell.head()
+        return head if head.began and head.ordinal in self.held else None
+
+    def drain(self) -> None:
+        """Take in every report that it had sent."""
+        self._link.drain()
+
+    def bury(self) -> tuple[list[tuple[Mark, Ticket]], list[Ticket], list[Ticket]]:
+        """Let go of an executor that has ended, once `drain` was called.
+
+        Gives what was running, what had begun and is not known to have ended well, and what had
+        not begun.
+        """
+        running = self.running()
+        marked = {mark.ordinal for mark, _ in running}
+        latest = self.cell.latest()
+        begun, fresh = [], []
+        for ordinal, ticket in self.held.items():
+            if ordinal not in marked:
+                (begun if ordinal <= latest else fresh).append(ticket)
+        self.held.clear()
+        return running, begun, fresh
+
+    def close(self) -> None:
+        """Close all lines."""
+        self._link.close()
+        self._output.close()
+        self.cell.close()
+
+    def _say(self, line: str) -> None:
+        stage = self.on_stage()
+        ticket = self.held.get(stage.ordinal) if stage else None
+        self._write(ticket.grant.id if ticket else None, line)
+
+
+def ids_of(tickets: Iterable[Ticket]) -> list[JobId]:
+    """The job ids of tickets."""
+    return [ticket.grant.id for ticket in tickets]

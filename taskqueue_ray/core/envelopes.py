@@ -1,0 +1,37 @@
+"""Answers as bytes: a reply, or the error with which a request was refused."""
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from taskqueue_ray.core.errors import TaskQueueError, from_wire, to_wire
+
+_REPLY = b"\x00"
+_ERROR = b"\x01"
+_encoder = msgspec.msgpack.Encoder()
+
+T = TypeVar("T")
+
+
+def encode(value: Any) -> bytes:
+    """A request as bytes."""
+    return _encoder.encode(value)
+
+
+def seal_reply(reply: Any) -> bytes:
+    """A reply, or an error, as bytes."""
+    if isinstance(reply, TaskQueueError):
+        return _ERROR + _encoder.encode(to_wire(reply))
+    return _REPLY + _encoder.encode(reply)
+
+
+def open_reply(data: bytes) -> bytes:
+    """The encoded reply. Raises the `TaskQueueError` that came instead."""
+    if data[:1] == _ERROR:
+        raise from_wire(*msgspec.msgpack.decode(memoryview(data)[1:]))
+    return data[1:]
+
+
+def decode(data: bytes, kind: type[T]) -> T:
+    """A reply as its type."""
+    return msgspec.msgpack.decode(data, type=kind)

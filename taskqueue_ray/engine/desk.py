@@ -1,0 +1,95 @@
+"""The counter of the queue: method names and bytes in, bytes out.
+
+It is the same for the queue actor and for tests without Ray. `METHODS` is the whole protocol.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from taskqueue_ray.core import commands
+from taskqueue_ray.core.envelopes import seal_reply
+from taskqueue_ray.core.errors import InvalidRequest, TaskQueueError
+from taskqueue_ray.core.exchange import Cursor, JobFilter, WatchRequest, WorkerInfo, WorkRequest
+from taskqueue_ray.core.model import JobId, StoredCode
+from taskqueue_ray.engine.engine import CommandKind, Engine
+
+PROTOCOL = 1
+"""Rises when a method or a record changes so that an older peer would misread it."""
+
+Bytes = Callable[[bytes], None]
+Respond = Callable[[Any], None]
+
+_COMMANDS: dict[str, CommandKind] = {
+    "cancel": commands.Cancel,
+    "redrive": commands.Redrive,
+    "purge": commands.Purge,
+}
+
+
+class Desk:
+    """Serves requests of clients and workers on an engine."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._methods: dict[str, Callable[[bytes, Respond], None]] = {
+            "enqueue": engine.enqueue,
+            "watch": _typed(WatchRequest, engine.watch),
+            "work": _typed(WorkRequest, engine.work),
+            "register": _typed(WorkerInfo, engine.register),
+            "store_code": _typed(tuple[str, StoredCode], self._store_code),
+            "code": _typed(str, engine.code),
+            "job": _typed(JobId, self._read(engine.insights.job)),
+            "jobs": _typed(
+                tuple[JobFilter, Cursor | None, int],
+                self._read(lambda call: engine.insights.jobs(*call)),
+            ),
+            "stats": _typed(str | None, self._read(engine.insights.stats)),
+            "ended": _typed(
+                tuple[float, int], self._read(lambda call: engine.insights.ended(*call))
+            ),
+            "workers": _typed(
+                None, self._read(lambda _: engine.insights.workers(engine.clock.now()))
+            ),
+            "drain": _typed(str, self._read(engine.drain)),
+            "fold": _typed(None, self._read(lambda _: engine.folding.request())),
+        }
+        for name, kind in _COMMANDS.items():
+            self._methods[name] = _typed(tuple[str, list[JobId], str], self._command(kind))
+
+    def serve(self, method: str, request: bytes, respond: Bytes) -> None:
+        """Serve one request; `respond` is called once, with an answer as in `core.envelopes`."""
+        serve = self._methods.get(method)
+
+        def reply(value: Any) -> None:
+            respond(seal_reply(value))
+
+        if serve is None:
+            reply(InvalidRequest(f"there is no method {method!r} in protocol {PROTOCOL}"))
+            return
+        try:
+            serve(request, reply)
+        except msgspec.MsgspecError as error:
+            reply(InvalidRequest(f"the request to {method!r} cannot be read: {error}"))
+        except TaskQueueError as error:
+            reply(error)
+
+    def _store_code(self, call: tuple[str, StoredCode], respond: Respond) -> None:
+        code_hash, code = call
+        self._engine.store_code(code_hash, code, respond)
+
+    def _read(self, read: Callable[[Any], Any]) -> Callable[[Any, Respond], None]:
+        return lambda call, respond: respond(read(call))
+
+    def _command(self, kind: CommandKind) -> Callable[[Any, Respond], None]:
+        def serve(call: tuple[str, list[JobId], str], respond: Respond) -> None:
+            command_id, ids, reason = call
+            self._engine.command(kind, command_id, ids, reason, respond)
+
+        return serve
+
+
+def _typed(kind: Any, serve: Callable[[Any, Respond], None]) -> Callable[[bytes, Respond], None]:
+    decoder = msgspec.msgpack.Decoder(kind)
+    return lambda request, respond: serve(decoder.decode(request), respond)

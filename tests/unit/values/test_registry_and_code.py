@@ -1,0 +1,147 @@
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from taskqueue_ray.core.errors import InvalidRequest, SealBroken, Unserialisable, UnknownJobType
+from taskqueue_ray.engine import code
+from taskqueue_ray.engine.keyring import Key, Keyring
+from taskqueue_ray.engine.payload import Sealer
+from taskqueue_ray.engine.registry import (
+    JobType,
+    Registry,
+    open_payload_after,
+    open_value,
+    type_name_of,
+)
+
+
+def double(x: int) -> int:
+    return 2 * x
+
+
+class Counting:
+    def __init__(self, payload: dict[str, Any]) -> None:
+        self.payload = payload
+
+    def handle(self) -> str:
+        self.payload["count"] = self.payload.get("count", 0) + 1
+        return "counted"
+
+
+def sealer() -> Sealer:
+    return Sealer(Keyring([Key(bytes(32))]))
+
+
+def run(job: JobType, *args: Any, **kwargs: Any) -> bytes:
+    return job.run(job.binder.bind(args, kwargs))
+
+
+def test_a_function_runs_from_bytes_to_bytes() -> None:
+    job = JobType(type_name_of(double), double)
+    envelope = run(job, 21)
+    assert job.name.endswith("test_registry_and_code.double")
+    assert job.open_result(envelope) == 42
+    assert open_value(envelope) == 42
+    assert open_payload_after(envelope) is None
+
+
+def test_a_class_keeps_what_it_writes_into_its_payload() -> None:
+    job = JobType("counting", Counting)
+    envelope = run(job, {"path": "/x"})
+    assert job.open_result(envelope) == "counted"
+    assert open_payload_after(envelope) == {"path": "/x", "count": 1}
+
+
+def test_an_async_function() -> None:
+    async def triple(x: int) -> int:
+        await asyncio.sleep(0)
+        return 3 * x
+
+    job = JobType("triple", triple)
+    assert job.is_async
+    envelope = asyncio.run(job.run_async(job.binder.bind((2,), {})))
+    assert job.open_result(envelope) == 6
+
+
+def test_generators_are_refused() -> None:
+    def job() -> Any:
+        yield 1
+
+    with pytest.raises(InvalidRequest, match="generator"):
+        JobType("gen", job)
+
+
+def test_names() -> None:
+    registry = Registry()
+    registry.register(JobType("b", double))
+    registry.register(JobType("a", Counting))
+    assert registry.names == ["a", "b"]
+    assert registry.get("b").target is double
+    with pytest.raises(UnknownJobType, match="registered: a, b"):
+        registry.get("c")
+
+
+def test_another_function_under_a_taken_name_is_refused() -> None:
+    registry = Registry()
+    registry.register(JobType("same", double))
+    with pytest.raises(InvalidRequest, match="already registered"):
+        registry.register(JobType("same", Counting))
+
+
+def test_a_notebook_cell_that_runs_again_replaces() -> None:
+    def cell(value: int) -> Any:
+        def job() -> int:
+            return value
+
+        return job
+
+    registry = Registry()
+    registry.register(JobType("cell", cell(1)))
+    registry.register(JobType("cell", cell(2)))
+    assert open_value(run(registry.get("cell"))) == 2
+
+
+def test_only_allowed_modules_are_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tq_allowed_app.py").write_text("import tq_seen\ntq_seen.names.append(__name__)\n")
+    (tmp_path / "tq_evil_app.py").write_text("import tq_seen\ntq_seen.names.append(__name__)\n")
+    (tmp_path / "tq_seen.py").write_text("names = []\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(UnknownJobType):
+        Registry().resolve("tq_evil_app.job", ["tq_allowed_app"])
+    assert sys.modules["tq_seen"].names == ["tq_allowed_app"]
+    assert "tq_evil_app" not in sys.modules
+
+
+def test_a_local_function_travels_by_value() -> None:
+    factor = 5
+
+    def scaled(x: int) -> int:
+        return factor * x
+
+    job = JobType(type_name_of(scaled), scaled)
+    assert job.by_value
+    assert not JobType("double", double).by_value
+    name, stored = code.capture(job, sealer(), now=7.0)
+    again = code.restore(stored, name, sealer())
+    assert (stored.python, stored.at, again.name) == (code.PYTHON, 7.0, job.name)
+    assert again.open_result(run(again, 3)) == 15
+    assert code.capture(job, sealer(), now=9.0)[0] == name
+
+
+def test_stored_code_under_another_hash_is_not_loaded() -> None:
+    _, stored = code.capture(JobType("f", lambda: 1), sealer(), now=0.0)
+    with pytest.raises(SealBroken):
+        code.restore(stored, "00" * 32, sealer())
+
+
+def test_a_function_that_holds_what_cannot_be_pickled() -> None:
+    with (Path(__file__)).open() as file:
+
+        def job() -> str:
+            return file.read()
+
+        with pytest.raises(Unserialisable, match="pickled"):
+            code.capture(JobType("f", job), sealer(), now=0.0)
