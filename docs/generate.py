@@ -4,6 +4,7 @@ A part stands between the markers `<!-- generated: NAME -->` and `<!-- end of NA
 says what makes it. With `--check` nothing is written, and a page that is out of date is named.
 """
 
+import inspect
 import re
 import sys
 from collections.abc import Callable
@@ -11,9 +12,13 @@ from pathlib import Path
 from typing import get_args
 
 import msgspec
+import pyarrow
 
-from taskqueue_ray.core import events
+from taskqueue_ray.core import errors, events
 from taskqueue_ray.core.lifecycle import FINAL, MOVES, JobState, Move
+from taskqueue_ray.core.settings import ORIGINAL_NAMES, SECRET, Settings
+from taskqueue_ray.storage.history import SCHEMA as HISTORY_SCHEMA
+from taskqueue_ray.storage.snapshot import JOBS_SCHEMA, SETTLED_SCHEMA
 
 DOCS = Path(__file__).parent
 
@@ -54,6 +59,57 @@ def _meaning(record: type[msgspec.Struct]) -> str:
     return " ".join((documented.__doc__ or "").split())
 
 
+def column_table(schema: pyarrow.Schema) -> str:
+    """The columns of a Parquet file."""
+    lines = ["| column | type |", "|---|---|"]
+    lines += [f"| `{field.name}` | {field.type} |" for field in schema]
+    return "\n".join(lines)
+
+
+def settings_table() -> str:
+    """Every setting: its names, its default, its limits, its meaning."""
+    lines = ["| setting | variable | default | accepts | meaning |", "|---|---|---|---|---|"]
+    lines += [_setting(field) for field in msgspec.structs.fields(Settings)]
+    return "\n".join(lines)
+
+
+def error_tree() -> str:
+    """Every error a caller can catch, under the error it derives from."""
+    return "\n".join(_error_lines(errors.TaskQueueError, 0))
+
+
+def _error_lines(error: type[errors.TaskQueueError], depth: int) -> list[str]:
+    meaning = " ".join((inspect.getdoc(error) or "").split())
+    lines = [f"{'  ' * depth}- `{error.__name__}`: {meaning}"]
+    for child in error.__subclasses__():
+        if child.__module__ == errors.__name__:
+            lines += _error_lines(child, depth + 1)
+    return lines
+
+
+def _setting(field: msgspec.structs.FieldInfo) -> str:
+    meta = _meta(field.type)
+    variables = [f"`TASKQUEUE_{field.name.upper()}`"]
+    variables += [f"`{old}`" for old, new in ORIGINAL_NAMES.items() if new == field.name]
+    default = "" if field.default in (None, ()) or field.name in SECRET else f"`{field.default}`"
+    meaning = (meta.description or "").strip()
+    return f"| `{field.name}` | {', '.join(variables)} | {default} | {_limits(meta)} | {meaning} |"
+
+
+def _meta(annotation: object) -> msgspec.Meta:
+    """The constraints and the description in an annotation, wherever in a union they stand."""
+    for part in (annotation, *get_args(annotation)):
+        for extra in getattr(part, "__metadata__", ()):
+            if isinstance(extra, msgspec.Meta):
+                return extra
+    return msgspec.Meta()
+
+
+def _limits(meta: msgspec.Meta) -> str:
+    bounds = {"at least": meta.ge, "above": meta.gt, "at most": meta.le, "below": meta.lt}
+    return ", ".join(f"{word} {bound}" for word, bound in bounds.items() if bound is not None)
+
+
 def _node(state: JobState | None) -> str:
     return state.value if state else "[*]"
 
@@ -74,6 +130,11 @@ PARTS: dict[str, Callable[[], str]] = {
     "states": state_diagram,
     "moves": move_table,
     "events": event_table,
+    "jobs-columns": lambda: column_table(JOBS_SCHEMA),
+    "settled-columns": lambda: column_table(SETTLED_SCHEMA),
+    "history-columns": lambda: column_table(HISTORY_SCHEMA),
+    "settings": settings_table,
+    "errors": error_tree,
 }
 
 

@@ -9,5 +9,5 @@ def greet(name: str) -> str:
 
 
 with tq.connect() as q, q.workers(["mail"]):
-    handle = q.enqueue(greet, "Ada", priority=tq.Priority.HIGH)  # on disk when this returns
+    handle = q.enqueue(greet, "Ada")  # on disk when this returns
     print(handle.result(timeout=60))

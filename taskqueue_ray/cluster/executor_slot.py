@@ -3,7 +3,8 @@
 import asyncio
 import os
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from typing import Literal, NamedTuple
 
 from taskqueue_ray.cluster.link import Link
 from taskqueue_ray.cluster.output import Output
@@ -21,12 +22,25 @@ from taskqueue_ray.executor.messages import (
     Stop,
 )
 
+Charge = Literal["timeout", "blocked", "cancel", "exit"]
+"""What a job may be held to account for when its executor ends."""
+
+
+class Remains(NamedTuple):
+    """The jobs of an executor that has ended: those that ran, those that had begun and whose
+    outcome was not heard, and those that had not begun.
+    """
+
+    running: list[tuple[Mark, Ticket]]
+    begun: list[Ticket]
+    fresh: list[Ticket]
+
 
 class ExecutorSlot:
     """An executor and the tickets that it holds, by the ordinals that it counts too.
 
     `load` is the seconds of work that it is expected to hold, `moved` when it was last seen to
-    get on. `condemned` are the ordinals for whose sake it was killed.
+    get on. `charged` are the ordinals for whose sake it was killed, and why.
     """
 
     def __init__(
@@ -34,24 +48,24 @@ class ExecutorSlot:
         loop: asyncio.AbstractEventLoop,
         number: int,
         kind: ExecutorKind,
-        limit: int,
+        slots: int,
         take: Callable[["ExecutorSlot", Report], None],
         write: Callable[[JobId | None, str], None],
     ) -> None:
         self.number = number
         self.kind = kind
-        self.limit = limit
+        self.slots = slots
         self.pid = 0
         self.held: dict[int, Ticket] = {}
         self.load = 0.0
         self.moved = 0.0
         self.recalling = False
         self.giving_back = False
-        self.killed = False
-        self.condemned: frozenset[int] = frozenset()
+        self.killed_at = 0.0
+        self.charged: dict[int, Charge] = {}
         self._write = write
         self._sent = 0
-        self.cell = Cell.make(limit if kind == "async" else 0)
+        self.cell = Cell.make(slots)
         ours, self._theirs = socket.socketpair()
         pipe, self._pipe = os.pipe()
         self._link = Link(loop, ours, lambda report: take(self, report))
@@ -128,21 +142,17 @@ class ExecutorSlot:
         """Take in every report that it had sent."""
         self._link.drain()
 
-    def bury(self) -> tuple[list[tuple[Mark, Ticket]], list[Ticket], list[Ticket]]:
-        """Let go of an executor that has ended, once `drain` was called.
-
-        Gives what was running, what had begun and is not known to have ended well, and what had
-        not begun.
-        """
+    def remains(self) -> Remains:
+        """What an executor that has ended leaves, once `drain` was called."""
         running = self.running()
         marked = {mark.ordinal for mark, _ in running}
         latest = self.cell.latest()
-        begun, fresh = [], []
+        begun: list[Ticket] = []
+        fresh: list[Ticket] = []
         for ordinal, ticket in self.held.items():
             if ordinal not in marked:
                 (begun if ordinal <= latest else fresh).append(ticket)
-        self.held.clear()
-        return running, begun, fresh
+        return Remains(running, begun, fresh)
 
     def close(self) -> None:
         """Close all lines."""
@@ -154,8 +164,3 @@ class ExecutorSlot:
         stage = self.on_stage()
         ticket = self.held.get(stage.ordinal) if stage else None
         self._write(ticket.grant.id if ticket else None, line)
-
-
-def ids_of(tickets: Iterable[Ticket]) -> list[JobId]:
-    """The job ids of tickets."""
-    return [ticket.grant.id for ticket in tickets]

@@ -138,6 +138,6 @@ def _close_all(fds: list[int]) -> None:
 
 def _has_descriptor(stream: object) -> bool:
     try:
-        return stream.fileno() >= 0  # type: ignore[attr-defined]  # asked by trying
+        return bool(stream.fileno() >= 0)  # type: ignore[attr-defined]  # asked by trying
     except (AttributeError, OSError, ValueError):
         return False

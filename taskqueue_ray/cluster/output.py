@@ -53,8 +53,8 @@ class Output:
             return False
         self._renew_budget()
         *lines, rest = (self._rest + data).split(b"\n")
-        # A line without an end is cut where it is too long to be kept whole.
-        self._rest = rest[-MAX_LINE:] if len(rest) > _READ else rest
+        # Of a line without an end only the beginning is kept, which is what is shown of it.
+        self._rest = rest[: 4 * MAX_LINE + 1]
         for line in lines:
             self._pass(line)
         return True

@@ -60,16 +60,21 @@ class Waiting:
         self._count -= 1
         return ticket
 
+    def take_all(self) -> list[Ticket]:
+        """Every ticket, in order; none is left."""
+        tickets = list(self)
+        self._lines.clear()
+        self._count = 0
+        return tickets
+
     def remove(self, unwanted: Callable[[Ticket], bool]) -> list[Ticket]:
         """Take out the tickets that `unwanted` says, wherever they stand."""
         removed = [ticket for ticket in self if unwanted(ticket)]
         if removed:
             gone = {id(ticket) for ticket in removed}
-            kept = [ticket for ticket in self if id(ticket) not in gone]
-            self._lines.clear()
-            self._count = 0
-            for ticket in kept:
-                self.add(ticket)
+            for ticket in self.take_all():
+                if id(ticket) not in gone:
+                    self.add(ticket)
         return removed
 
     def _line(self, ticket: Ticket) -> deque[Ticket]:

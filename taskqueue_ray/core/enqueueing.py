@@ -9,7 +9,7 @@ from taskqueue_ray.core.events import Cancelled, Enqueued, Event
 from taskqueue_ray.core.exchange import Batch, EnqueueReply
 from taskqueue_ray.core.identity import to_text
 from taskqueue_ray.core.lifecycle import JobState
-from taskqueue_ray.core.model import Blocked, Job, JobId, JobSpec, Options
+from taskqueue_ray.core.model import LATEST, Blocked, Job, JobId, JobSpec, Options
 from taskqueue_ray.core.naming import check_name
 from taskqueue_ray.core.state import State
 
@@ -43,7 +43,7 @@ def _check(batch: Batch, bounds: Bounds) -> None:
     last = len(batch.options)
     if any(not 0 <= spec.options < last or len(spec.id) != 16 for spec in batch.jobs):
         raise InvalidRequest("a job of the batch has a malformed id or refers to no options")
-    if any(not 0 <= spec.due < 1e12 for spec in batch.jobs):
+    if any(not 0 <= spec.due < LATEST for spec in batch.jobs):
         raise InvalidRequest("a job of the batch has a time that is negative or not a number")
 
 
@@ -53,6 +53,9 @@ def _check_options(options: Options) -> None:
         raise InvalidRequest(
             "priority must be from 0 to 100, max_attempts at least 1 and timeout above 0"
         )
+    backoff = options.backoff
+    if any(not 0 <= one < LATEST for one in (backoff.base, backoff.factor, backoff.max)):
+        raise InvalidRequest("the numbers of a backoff must be from 0 and finite")
 
 
 def _check_depth(state: State, batch: Batch, limit: int) -> None:
@@ -102,7 +105,8 @@ def _check_parents(state: State, command: Enqueue, known: set[int]) -> list[JobI
             if ended_badly or not orphaned.isdisjoint(spec.parents):
                 orphans.append(spec.id)
                 orphaned.add(spec.id)
-        earlier.add(spec.id)
+        if index not in known:
+            earlier.add(spec.id)
     return orphans
 
 

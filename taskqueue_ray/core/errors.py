@@ -16,7 +16,7 @@ class TaskQueueError(Exception):
         self.fields: dict[str, Any] = fields
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return (from_wire, (type(self).__name__, self.fields))
+        return (from_wire, to_wire(self))
 
 
 # --- the request is wrong: change it ---------------------------------------------------------
@@ -342,15 +342,21 @@ def _subclasses(base: type[TaskQueueError]) -> list[type[TaskQueueError]]:
 
 def to_wire(error: TaskQueueError) -> tuple[str, dict[str, Any]]:
     """The error as plain data: its class name and the fields of its sentence."""
+    if type(error) is TaskQueueError:
+        return "TaskQueueError", {"sentence": str(error), **error.fields}
     return type(error).__name__, error.fields
 
 
 def from_wire(name: str, fields: dict[str, Any]) -> TaskQueueError:
     """The error again, in another process.
 
-    An unknown name (a newer peer) gives a plain `TaskQueueError` that says what was received.
+    An unknown name or field (a newer peer) gives a plain `TaskQueueError` that says what was
+    received.
     """
     for kind in _subclasses(TaskQueueError):
-        if kind.__name__ == name and kind is not TaskQueueError:
-            return kind(**fields)
+        if kind.__name__ == name:
+            try:
+                return kind(**fields)
+            except TypeError:
+                break
     return TaskQueueError(f"{name}: {fields}")

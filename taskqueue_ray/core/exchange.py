@@ -80,7 +80,10 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
 
 
 class WorkerInfo(msgspec.Struct, frozen=True):
-    """What a worker is and can do. `queues` empty means every queue."""
+    """What a worker is and can do. `queues` empty means every queue.
+
+    `id` is new with every start of its process, `actor` is the name of its Ray actor.
+    """
 
     id: str
     queues: tuple[str, ...]
@@ -91,14 +94,16 @@ class WorkerInfo(msgspec.Struct, frozen=True):
     node: str = ""
     host: str = ""
     pid: int = 0
+    actor: str = ""
 
 
 class WorkRequest(msgspec.Struct, frozen=True, array_like=True):
     """One exchange of a worker: settle, renew, lease.
 
-    `acked` is the highest sequence whose reply the worker has. `held` are all jobs it still
-    holds, `running` those of them that were started. `wait` is how many seconds the queue may
-    hold the call when it has nothing to say.
+    `acked` is the highest sequence up to which the worker has all replies. `held` are the jobs it
+    still holds, `running` those of them that were started. `unsure` are jobs whose outcomes are in
+    earlier exchanges without a reply yet, which this one may have overtaken. `wait` is how many
+    seconds the queue may hold the call when it has nothing to say.
     """
 
     worker: str
@@ -109,20 +114,22 @@ class WorkRequest(msgspec.Struct, frozen=True, array_like=True):
     running: list[JobId]
     want: int
     wait: float = 0.0
+    unsure: list[JobId] = []
     progress: list[tuple[JobId, Progress]] = []
 
 
 class WorkReply(msgspec.Struct, frozen=True, array_like=True):
     """The answer to one exchange.
 
-    `cancel` are running jobs to stop, `stale` are outcomes that were refused because the lease is
-    no longer the worker's.
+    `cancel` are running jobs to stop because somebody cancelled them; `lost` are held jobs to stop
+    because their lease is no longer the worker's; `stale` are outcomes refused for that reason.
     """
 
     sequence: int
     options: list[Options] = []
     grants: list[Grant] = []
     cancel: list[JobId] = []
+    lost: list[JobId] = []
     stale: list[JobId] = []
     drain: bool = False
 

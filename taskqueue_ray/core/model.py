@@ -14,6 +14,9 @@ from taskqueue_ray.core.retry import DEFAULT_BACKOFF, Backoff
 JobId = NewType("JobId", bytes)
 """16 bytes; see `core.identity`."""
 
+LATEST = 1e12
+"""No time is at or after this one, in seconds: what is later is a mistake of units."""
+
 ExecutorKind = Literal["process", "async"]
 
 

@@ -12,7 +12,7 @@ MAX_LABEL = 64
 MAX_TITLE = 200
 
 
-def check_name(value: object, option: str = "queue") -> str:
+def check_name(option: str, value: object) -> str:
     """A name of a queue, pool or limit, or `InvalidOption`."""
     if type(value) is str and _NAME.fullmatch(value):
         return value
@@ -21,34 +21,34 @@ def check_name(value: object, option: str = "queue") -> str:
     )
 
 
-def check_type_name(value: object, option: str = "type") -> str:
+def check_type_name(option: str, value: object) -> str:
     """The registered name of a job type: a dotted Python path, or a plain name."""
     if type(value) is str and len(value) <= MAX_TYPE_NAME and _is_type_name(value):
         return value
     raise _refused(option, value, "a dotted path such as 'reports.build', or a plain name")
 
 
-def check_label(value: object, option: str = "category") -> str:
+def check_label(option: str, value: object) -> str:
     """A tag or category: short printable text of the user's own."""
     if type(value) is str and 0 < len(value) <= MAX_LABEL and value.isprintable():
         return value
     raise _refused(option, value, f"1 to {MAX_LABEL} printable characters")
 
 
-def check_title(value: object, option: str = "name") -> str:
+def check_title(option: str, value: object) -> str:
     """The name of one job, for people: longer than a label, and as printable."""
     if type(value) is str and 0 < len(value) <= MAX_TITLE and value.isprintable():
         return value
     raise _refused(option, value, f"1 to {MAX_TITLE} printable characters")
 
 
-def check_tags(value: object, option: str = "tags") -> tuple[str, ...]:
+def check_tags(option: str, value: object) -> tuple[str, ...]:
     """Tags without repeats, in the order given."""
     if isinstance(value, str | bytes) or not isinstance(value, list | tuple | set | frozenset):
         raise _refused(option, value, "a list of tags")
     # Sets have no order; sorted, the same tags always give the same options.
     given = sorted(value, key=str) if isinstance(value, set | frozenset) else value
-    tags = tuple(dict.fromkeys(check_label(tag, option) for tag in given))
+    tags = tuple(dict.fromkeys(check_label(option, tag) for tag in given))
     if len(tags) > MAX_TAGS:
         raise _refused(option, f"{len(tags)} tags", f"at most {MAX_TAGS} tags")
     return tags

@@ -134,16 +134,16 @@ def _job_id(option: str, value: object) -> JobId:
 
 _CHECKS: dict[str, Callable[[Any], object]] = {
     "id": lambda value: _job_id("id", value),
-    "name": check_title,
-    "queue": check_name,
+    "name": lambda value: check_title("name", value),
+    "queue": lambda value: check_name("queue", value),
     "priority": check_priority,
     "max_attempts": lambda value: _whole("max_attempts", value, 1, MAX_ATTEMPTS),
     "backoff": _backoff,
     "timeout": _timeout,
     "delay": lambda value: parse_duration(value, "delay"),
     "at": parse_moment,
-    "tags": check_tags,
-    "category": check_label,
+    "tags": lambda value: check_tags("tags", value),
+    "category": lambda value: check_label("category", value),
     "depends_on": _parents,
     "executor": _executor,
 }

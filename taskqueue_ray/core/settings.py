@@ -138,7 +138,7 @@ def _prepared(name: str, value: object) -> object:
         if name in _DURATIONS:
             return parse_duration(value, name)
         if name == "name":
-            return check_name(value, name)
+            return check_name(name, value)
     except InvalidOption as refusal:
         problem = f"{refusal.fields['value']} is not {refusal.fields['accepts']}"
         raise InvalidSetting(name, problem) from None

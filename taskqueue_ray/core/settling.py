@@ -6,8 +6,11 @@ from taskqueue_ray.core.commands import Settle
 from taskqueue_ray.core.events import Event, Failed, Retried, Settled
 from taskqueue_ray.core.exchange import Outcome, OutcomeKind
 from taskqueue_ray.core.lifecycle import JobState
-from taskqueue_ray.core.model import Attempt, Finished, Job, JobId, Leased
+from taskqueue_ray.core.model import LATEST, Attempt, Failure, Finished, Job, JobId, Leased
 from taskqueue_ray.core.state import State
+
+_DONE = OutcomeKind.COMPLETED
+_UNEXPLAINED = Failure("error", "Unknown")
 
 KEPT_ATTEMPTS = 50
 """How many failed runs a job remembers, the latest ones."""
@@ -23,12 +26,12 @@ class Verdict(NamedTuple):
 def decide(state: State, command: Settle, now: float) -> Verdict:
     """Sort outcomes by what they lead to. A repeat changes nothing; a stale one is named."""
     event = Settled(now, command.worker, [], [], [], [], [], [])
-    completed, jobs, done = event.completed, state.jobs, OutcomeKind.COMPLETED
+    completed, held, done = event.completed, state.held.get(command.worker, {}), _DONE
     stale: list[JobId] = []
     seen: set[JobId] = set()
     for outcome, chance in zip(command.outcomes, command.chances, strict=True):
         job_id = outcome.id
-        job = jobs.get(job_id)
+        job = held.get(job_id)
         phase = job.phase if job is not None else None
         if (
             job is None
@@ -37,7 +40,7 @@ def decide(state: State, command: Settle, now: float) -> Verdict:
             or job.delivery != outcome.delivery
             or job_id in seen
         ):
-            if not _is_repeat(state, outcome):
+            if job_id not in seen and not _is_repeat(state, outcome):
                 stale.append(job_id)
             continue
         seen.add(job_id)
@@ -49,9 +52,15 @@ def decide(state: State, command: Settle, now: float) -> Verdict:
 
 
 def _is_repeat(state: State, outcome: Outcome) -> bool:
-    """Whether this lease has already settled this job (its answer may have been lost)."""
+    """Whether this lease has already settled this job so (its answer may have been lost).
+
+    A completion is a repeat only of a completion: when the lease was lost instead, its worker
+    must learn that the result does not count.
+    """
     job = state.jobs.get(outcome.id) or state.settled.get(outcome.id)
-    return job is not None and job.delivery == outcome.delivery
+    if job is None or job.delivery != outcome.delivery or job.state is JobState.PROCESSING:
+        return False
+    return (job.state is JobState.COMPLETED) == (outcome.kind is _DONE)
 
 
 def _sort(event: Settled, job: Job, outcome: Outcome, now: float, chance: float) -> None:
@@ -68,7 +77,12 @@ def _sort(event: Settled, job: Job, outcome: Outcome, now: float, chance: float)
         event.failed.append(Failed(outcome, "attempts"))
     else:
         wait = job.options.backoff.delay(job.attempts + 1, chance)
-        event.retried.append(Retried(outcome, outcome.due or now + wait))
+        event.retried.append(Retried(outcome, _moment(outcome.due, now + wait)))
+
+
+def _moment(due: float, otherwise: float) -> float:
+    """A time that a worker sent, when it is one: a job with another would wait for ever."""
+    return due if 0 < due < LATEST else otherwise
 
 
 def apply(state: State, event: Settled) -> None:
@@ -90,7 +104,7 @@ def apply(state: State, event: Settled) -> None:
     for outcome in event.snoozed:
         job = jobs[outcome.id]
         state.drop_lease(job)
-        _wait_again(state, job, outcome.due)
+        _wait_again(state, job, _moment(outcome.due, at))
     for outcome in event.cancelled:
         job = _ran(state, outcome, event.worker)
         _finish(state, job, JobState.CANCELLED, outcome, at, "")
@@ -119,7 +133,10 @@ def _ran(state: State, outcome: Outcome, worker: str) -> Job:
     """Take the lease off a job and count the attempt that failed."""
     job = state.jobs[outcome.id]
     state.drop_lease(job)
-    if outcome.failure is not None:
+    failure = outcome.failure
+    if failure is None and outcome.kind is OutcomeKind.ERRORED:
+        failure = _UNEXPLAINED  # an attempt that is not counted could be repeated for ever
+    if failure is not None:
         job.attempts += 1
         ran = Attempt(
             job.attempts,
@@ -127,7 +144,7 @@ def _ran(state: State, outcome: Outcome, worker: str) -> Job:
             worker,
             outcome.started_at,
             outcome.seconds,
-            outcome.failure,
+            failure,
         )
         job.history = (*job.history, ran)[-KEPT_ATTEMPTS:]
     return job

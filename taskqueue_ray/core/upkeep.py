@@ -36,7 +36,10 @@ def apply_redriven(state: State, event: Redriven) -> None:
 
 
 def decide_purge(state: State, command: Purge, now: float) -> tuple[list[Event], list[JobId]]:
-    """The ended jobs among the named ones whose records are in memory."""
+    """The ended jobs among the named ones whose records history neither has nor is to get.
+
+    A record that is marked may be gone from the snapshot on which this event is replayed.
+    """
     ids = [i for i in dict.fromkeys(command.ids) if _has_record(state, i)]
     return ([Purged(now, ids)] if ids else []), ids
 
@@ -123,7 +126,9 @@ def _live_state(state: State, job_id: JobId) -> JobState | None:
 
 def _has_record(state: State, job_id: JobId) -> bool:
     job = state.jobs.get(job_id) or state.settled.get(job_id)
-    return isinstance(job, Job) and can(job.state, Verb.PURGE)
+    if not isinstance(job, Job) or not can(job.state, Verb.PURGE):
+        return False
+    return job_id in state.jobs or finish_key(job) in state.unfolded
 
 
 def _remembered(job: Job) -> Settled:

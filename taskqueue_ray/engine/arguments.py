@@ -12,6 +12,7 @@ from typing import Any, Optional, Union
 import msgspec
 
 from taskqueue_ray.core.errors import InvalidArguments, Unserialisable
+from taskqueue_ray.core.options import NAMES as OPTION_NAMES
 from taskqueue_ray.engine.annotations import Annotation, decoder, encode, hints_of
 from taskqueue_ray.engine.values import decode_value, describe, encode_value
 
@@ -114,7 +115,7 @@ class Binder:
                 extra[name] = value
         if extra:
             if "**" not in self._annotations:
-                raise self._refuse(f"it has no parameter {', '.join(map(ascii, extra))}")
+                raise self._refuse(_unknown(list(extra)))
             values["**"] = extra
 
     def _stored(self, name: str, value: Any) -> Any:
@@ -193,6 +194,14 @@ class ResultType:
             return self._decode(raw)
         except (msgspec.MsgspecError, NotImplementedError, *_COMPLAINTS):
             return decode_value(bytes(raw))
+
+
+def _unknown(names: list[str]) -> str:
+    problem = f"it has no parameter {', '.join(map(ascii, names))}"
+    options = [name for name in names if name in OPTION_NAMES]
+    if not options:
+        return problem
+    return f"{problem}; an option is given with .options({options[0]}=...)"
 
 
 def _declared(parameter: inspect.Parameter, hints: dict[str, Any]) -> Any:

@@ -42,7 +42,7 @@ class Commits:
         writer: Writer,
         next_commit: int,
         apply: Callable[[Event], None],
-        on_sealed: Callable[[SealedSegment], None],
+        on_sealed: Callable[[SealedSegment | None], None],
         on_broken: Callable[[TaskQueueError], None],
     ) -> None:
         self._writer = writer
@@ -124,18 +124,18 @@ class Commits:
                 self.close(result)
                 self._on_broken(result)
             else:
-                self._committed(result)
+                self._committed(result, seal)
 
         self._writer.submit(payload, seal, done)
 
-    def _committed(self, result: Committed) -> None:
+    def _committed(self, result: Committed, seal: bool) -> None:
         self._in_flight = False
         self.next_commit += 1
         self.low_space = result.low_space
         answered, self._flying = self._flying, []
         # The next commit starts before the answers are written: the disk should not wait for us.
         self.flush()
-        if result.sealed is not None:
+        if seal:
             self._on_sealed(result.sealed)
         for done in answered:
             done(None)

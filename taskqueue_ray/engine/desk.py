@@ -40,7 +40,7 @@ class Desk:
             "register": _typed(WorkerInfo, engine.register),
             "store_code": _typed(tuple[str, StoredCode], self._store_code),
             "code": _typed(str, engine.code),
-            "job": _typed(JobId, self._read(engine.insights.job)),
+            "job": _typed(JobId, self._job),
             "jobs": _typed(
                 tuple[JobFilter, Cursor | None, int],
                 self._read(lambda call: engine.insights.jobs(*call)),
@@ -78,6 +78,10 @@ class Desk:
     def _store_code(self, call: tuple[str, StoredCode], respond: Respond) -> None:
         code_hash, code = call
         self._engine.store_code(code_hash, code, respond)
+
+    def _job(self, job_id: JobId, respond: Respond) -> None:
+        # Unlike lists and statistics this may be what somebody acts on: it waits for the commit.
+        self._engine.path.answer(respond, self._engine.insights.job(job_id))
 
     def _read(self, read: Callable[[Any], Any]) -> Callable[[Any, Respond], None]:
         return lambda call, respond: respond(read(call))

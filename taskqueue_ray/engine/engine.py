@@ -105,18 +105,7 @@ class Engine:
         if self.commits.low_space:
             self.path.refuse(respond, StorageFull(self._location))
             return
-        unsure = self._unsure(batch.jobs)
-        if not unsure:
-            self._enqueue(commands.Enqueue(batch), respond)
-            return
-
-        def found(past: Past | TaskQueueError) -> None:
-            if isinstance(past, TaskQueueError):
-                self.path.refuse(respond, past)
-            else:
-                self._enqueue(commands.Enqueue(batch, past), respond)
-
-        self._look_up(unsure, found)
+        self._enqueue_sure(commands.Enqueue(batch), frozenset(), respond)
 
     def watch(self, request: WatchRequest, respond: Respond) -> None:
         """Wait for jobs to end; answers with a `WatchReply`."""
@@ -156,9 +145,8 @@ class Engine:
     # --- workers --------------------------------------------------------------------------
 
     def register(self, info: WorkerInfo, respond: Respond) -> None:
-        """A worker is there; answers None."""
-        self.work_desk.register(info, self.clock.now())
-        self.path.answer(respond, None)
+        """A worker is there; answers with the ids of the jobs that are leased to it."""
+        self.path.answer(respond, self.work_desk.register(info, self.clock.now()))
 
     def work(self, request: WorkRequest, respond: Respond) -> None:
         """One exchange of a worker; answers with a `WorkReply`."""
@@ -201,6 +189,28 @@ class Engine:
 
     # --- inside ---------------------------------------------------------------------------
 
+    def _enqueue_sure(
+        self, command: commands.Enqueue, asked: frozenset[JobId], respond: Respond
+    ) -> None:
+        """Enqueue once history was asked about all that memory cannot tell.
+
+        Memory may forget more while history is read, so the question is put again.
+        """
+        unsure = [i for i in self._unsure(command.batch.jobs) if i not in asked]
+        if not unsure:
+            self._enqueue(command, respond)
+            return
+
+        def found(past: Past | TaskQueueError) -> None:
+            if isinstance(past, TaskQueueError):
+                self.path.refuse(respond, past)
+            else:
+                known = {**command.past, **past}
+                again = commands.Enqueue(command.batch, known)
+                self._enqueue_sure(again, asked.union(unsure), respond)
+
+        self._look_up(unsure, found)
+
     def _enqueue(self, command: commands.Enqueue, respond: Respond) -> None:
         try:
             reply = self.path.execute(command)
@@ -229,8 +239,11 @@ class Engine:
     def _apply_mark(self, event: events.Event) -> None:
         apply(self.state, event)
 
-    def _sealed(self, sealed: SealedSegment) -> None:
-        self.folding.begin(sealed)
+    def _sealed(self, sealed: SealedSegment | None) -> None:
+        if sealed is None:
+            self.folding.postpone(StorageFull(self._location))
+        else:
+            self.folding.begin(sealed)
 
     def _folded(self, through: int) -> None:
         self.path.execute(commands.Fold(through))

@@ -39,6 +39,7 @@ class WorkerSession:
     replies: dict[int, WorkReply] = field(default_factory=dict)
     poll: Poll | None = None
     want: int = 0
+    lost: list[JobId] = field(default_factory=list)
     stale: list[JobId] = field(default_factory=list)
     cancel: set[JobId] = field(default_factory=set)
     draining: bool = False

@@ -70,6 +70,12 @@ class Folding:
         self.busy = True
         self._start(sealed)
 
+    def postpone(self, error: TaskQueueError) -> None:
+        """The mark is durable and its segment could not be sealed: there will be another."""
+        self.busy = False
+        self.error = error
+        self.failures += 1
+
     def _start(self, sealed: SealedSegment) -> None:
         self.sealed = sealed
         self.fold(FoldRequest(sealed.next_commit - 1, sealed.sequence), self._folded)

@@ -16,7 +16,7 @@ from taskqueue_ray.engine.keyring import Keyring
 from taskqueue_ray.storage.atomic import remove_leftovers
 from taskqueue_ray.storage.filesystem import FileSystem, Lock
 from taskqueue_ray.storage.journal import Journal, JournalSettings
-from taskqueue_ray.storage.manifest import Fence, read_manifest, take_over
+from taskqueue_ray.storage.manifest import Fence, take_over
 from taskqueue_ray.storage.owner import (
     Claim,
     OwnerRecord,
@@ -29,8 +29,6 @@ from taskqueue_ray.storage.owner import (
 from taskqueue_ray.storage.publication import settle_files
 from taskqueue_ray.storage.recovery import Replay, TornTail
 from taskqueue_ray.storage.replay import load_state, replay
-
-OURS = ("MANIFEST.", "LOCK", "OWNER", "BALLAST", "journal", "snapshots", "history", "blobs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +116,6 @@ def open_storage(
         )
         if reason is Claim.SUCCESSION and insist is Insistence.NONE:
             raise Unavailable("the process that had the storage has not ended yet")
-        _check_foreign(fs, location)
         fence = take_over(fs, world.entropy(16).hex())
         state, replayed = _recover(fs, fence)
         _check_keys(state, keyring)
@@ -146,15 +143,6 @@ def _prepare(fs: FileSystem, location: str) -> None:
         fs.make_directory("")
     except (PermissionError, NotADirectoryError, FileExistsError) as error:
         raise StorageUnusable(location, str(error)) from error
-
-
-def _check_foreign(fs: FileSystem, location: str) -> None:
-    """A folder that holds other things and no queue is somebody's mistake."""
-    if read_manifest(fs) is not None:
-        return
-    foreign = [entry for entry in fs.list("") if not entry.startswith(OURS)]
-    if foreign:
-        raise StorageUnusable(location, f"it is not empty and holds no queue ({foreign[0]!r})")
 
 
 def _recover(fs: FileSystem, fence: Fence) -> tuple[State, Replay]:

@@ -32,11 +32,13 @@ class JobType:
     def __init__(
         self, name: str, target: Callable[..., Any], defaults: JobOptions | None = None
     ) -> None:
-        self.name = check_type_name(name)
+        self.name = check_type_name("type", name)
         self.target = target
         self.defaults = defaults or JobOptions()
         self.is_class = isinstance(target, type)
         self._function = cast(Any, target).handle if self.is_class else target
+        # How a class makes an instance again is its own affair, when it says so (`tq.Job` does).
+        self._revive = getattr(target, "revive", target)
         self.is_async = inspect.iscoroutinefunction(self._function)
         if _is_generator(self._function):
             raise InvalidRequest(f"job {name!r} is a generator: return a value, or enqueue jobs")
@@ -65,7 +67,7 @@ class JobType:
         """Run one job of a plain function or class, from its arguments to its result envelope."""
         args, kwargs = self.binder.load(plain)
         if self.is_class:
-            job = self.target(*args, **kwargs)
+            job = self._revive(kwargs["payload"])
             return self._with_payload(job.handle(), job.payload)
         return self._envelope(self.target(*args, **kwargs))
 
@@ -73,7 +75,7 @@ class JobType:
         """Run one job of an `async def`."""
         args, kwargs = self.binder.load(plain)
         if self.is_class:
-            job = self.target(*args, **kwargs)
+            job = self._revive(kwargs["payload"])
             return self._with_payload(await job.handle(), job.payload)
         return self._envelope(await self.target(*args, **kwargs))
 

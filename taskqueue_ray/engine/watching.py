@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from taskqueue_ray.core.errors import UnknownSession
 from taskqueue_ray.core.exchange import Ended, WatchReply, WatchRequest
 from taskqueue_ray.core.model import Finished, Job, JobId
 from taskqueue_ray.core.state import State
@@ -24,7 +25,14 @@ class Watching:
         return bool(self._watchers)
 
     def watch(self, request: WatchRequest, now: float, respond: Respond) -> None:
-        """Answer with what has ended, or hold the call until something does."""
+        """Answer with what has ended, or hold the call until something does.
+
+        A client that is not known (the queue restarted, or the client was away too long) must
+        begin anew with `reset`: nobody watches for it what it asked for before.
+        """
+        if request.client not in self._fleet.clients and not request.reset:
+            self._commits.then(lambda error: respond(error or UnknownSession(request.client)))
+            return
         client = self._session(request, now)
         if request.sequence <= client.latest:
             self._answer(request.sequence, respond, [])

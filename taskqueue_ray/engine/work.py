@@ -30,13 +30,17 @@ class Work:
             session.cancel = {job.id for job in held.values() if job.cancelling}
             self._workers[worker] = session
 
-    def register(self, info: WorkerInfo, now: float) -> None:
-        """A worker says who it is, at its start and when the queue has forgotten it."""
+    def register(self, info: WorkerInfo, now: float) -> list[JobId]:
+        """A worker says who it is, at its start and when the queue has forgotten it.
+
+        Returns the jobs that are leased to it; whatever else it has in hand is no longer its.
+        """
         session = self._workers.get(info.id)
         if session is None:
             session = self._workers[info.id] = WorkerSession(info, 0.0, now)
         session.info = info
         session.deadline, session.seen = now + self._term, now
+        return held_ids(self._state, info.id)
 
     def exchange(self, request: WorkRequest, now: float, respond: Respond) -> None:
         """Serve one exchange; `respond` gets the `WorkReply` once it is durable."""
@@ -126,8 +130,10 @@ class Work:
         if request.running:
             self._path.execute(commands.Start(request.worker, request.running))
         self._path.fleet.progress.update(request.progress)
-        kept = session.in_flight().union(request.held)
-        dropped = [i for i in held_ids(self._state, request.worker) if i not in kept]
+        kept = session.in_flight().union(request.held, request.unsure)
+        leased = self._state.held.get(request.worker, {})
+        session.lost += [i for i in request.held if i not in leased]
+        dropped = [i for i in leased if i not in kept]
         if dropped:
             self._path.execute(commands.Release(request.worker, dropped))
         if session.cancel:
@@ -137,7 +143,7 @@ class Work:
         self, session: WorkerSession, request: WorkRequest, now: float, respond: Respond
     ) -> None:
         reply = self._reply(session, request.sequence, now)
-        silent = not (reply.grants or reply.cancel or reply.stale or reply.drain)
+        silent = not (reply.grants or reply.cancel or reply.lost or reply.stale or reply.drain)
         if silent and request.wait > 0:
             session.poll = Poll(request.sequence, now + request.wait, respond)
             return
@@ -146,9 +152,10 @@ class Work:
 
     def _reply(self, session: WorkerSession, sequence: int, now: float) -> WorkReply:
         options, grants = self._grant(session) if not session.draining else ([], [])
+        lost, session.lost = session.lost, []
         stale, session.stale = session.stale, []
-        drain = session.draining
-        return WorkReply(sequence, options, grants, list(session.cancel), stale, drain)
+        cancel = list(session.cancel)
+        return WorkReply(sequence, options, grants, cancel, lost, stale, session.draining)
 
     def _grant(self, session: WorkerSession) -> tuple[list[Options], list[Grant]]:
         assert session.info is not None

@@ -6,7 +6,7 @@ import random
 import signal
 import socket
 import sys
-from typing import NamedTuple
+from typing import NamedTuple, TextIO
 
 from taskqueue_ray.executor.cell import Cell
 from taskqueue_ray.executor.child import SyncExecutor
@@ -56,9 +56,16 @@ def _redirect(output: int) -> None:
     os.dup2(output, 2)
     os.close(nothing)
     os.close(output)
-    for stream in (sys.stdout, sys.stderr):
-        # By line, so that what a job said is there when the job is killed.
-        stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
+    # New ones, since the old may have been files, which can seek, and these are pipes. By line, so
+    # that what a job said is there when the job is killed.
+    sys.stdout = _by_line(1)
+    sys.stderr = _by_line(2)
+
+
+def _by_line(descriptor: int) -> TextIO:
+    return open(
+        descriptor, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
+    )
 
 
 def _renew_chance() -> None:

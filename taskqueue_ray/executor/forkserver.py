@@ -1,8 +1,8 @@
 """The process from which a worker's executors are forked.
 
-`python -m taskqueue_ray.executor.forkserver FD PATH` is a clean interpreter that never ran job code or
-Ray. It imports what executors need once, so that each of them costs only what it changes. Single
-threaded: its own thread is the one that the kernel's parent-death signal of the executors follows.
+`python -m taskqueue_ray.executor.forkserver FD PATH` is a clean interpreter that never ran job
+code or Ray. It imports what executors need once, so that each of them costs only what it changes.
+It has one thread: the parent-death signal of the executors follows the thread that forked them.
 
 It lives in a session of its own. When its worker is gone, however that happened, it kills what
 the worker's executors were and started, and ends.

@@ -23,6 +23,7 @@ from taskqueue_ray.storage.publication import (
     FoldRequest,
     FoldResult,
     pending_name,
+    snapshot_directory,
 )
 from taskqueue_ray.storage.recovery import Replay, read_sealed
 from taskqueue_ray.storage.replay import load_state, replay
@@ -44,7 +45,7 @@ def fold(fs: FileSystem, request: FoldRequest) -> FoldResult:
     apply(state, Folded(request.through, 0.0))
     refs = [
         *_write_history(fs, history_files(ended, first, request.through)),
-        *_write_snapshot(fs, state, request.through),
+        *_write_snapshot(fs, state, snapshot_directory(request.through, manifest.epoch)),
     ]
     return FoldResult(request.through, request.sequence + 1, tuple(refs), len(ended))
 
@@ -57,8 +58,7 @@ def _write_history(fs: FileSystem, files: dict[str, bytes]) -> list[FileRef]:
     return [file_ref(name, data) for name, data in files.items()]
 
 
-def _write_snapshot(fs: FileSystem, state: State, commit: int) -> list[FileRef]:
-    directory = f"{SNAPSHOTS}/{commit}"
+def _write_snapshot(fs: FileSystem, state: State, directory: str) -> list[FileRef]:
     fs.make_directory(directory)
     refs = []
     for file, data in write_snapshot(state).items():

@@ -4,7 +4,7 @@
 steps makes a crash harmless at any of them::
 
     fold     1  history files, aside in history/pending/     no effect if nothing follows
-             2  snapshot files under snapshots/<commit>/      likewise
+             2  snapshot files under snapshots/<commit>-<epoch>/     likewise
     publish  3  the manifest names both                       the fold is now true
              4  history files move to their places            done again at the next opening
              5  old snapshots and segments are removed        likewise
@@ -53,13 +53,18 @@ def settle_files(fs: FileSystem, manifest: Manifest) -> None:
             _move_to_place(fs, ref.name)
     for entry in fs.list(PENDING):
         fs.remove(f"{PENDING}/{entry}")
-    keep = str(manifest.snapshot.commit) if manifest.snapshot else ""
+    kept = {ref.name.rpartition("/")[0] for ref in refs}
     for entry in fs.list(SNAPSHOTS):
-        if entry != keep:
-            _remove_directory(fs, f"{SNAPSHOTS}/{entry}")
+        if (directory := f"{SNAPSHOTS}/{entry}") not in kept:
+            _remove_directory(fs, directory)
     for sequence in segment_sequences(fs):
         if sequence < manifest.first_segment:
             fs.remove(segment_name(sequence))
+
+
+def snapshot_directory(commit: int, epoch: int) -> str:
+    """Where a snapshot goes. The epoch keeps a stalled fold of a fenced owner out of ours."""
+    return f"{SNAPSHOTS}/{commit:012d}-{epoch}"
 
 
 def _move_to_place(fs: FileSystem, name: str) -> None:

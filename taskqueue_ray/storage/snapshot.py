@@ -2,9 +2,9 @@
 
 ::
 
-    snapshots/<commit>/jobs.parquet      every live job and dead letter, one row each
-    snapshots/<commit>/settled.parquet   how remembered jobs ended
-    snapshots/<commit>/control.json      counters, queues, stored code, receipts
+    snapshots/<commit>-<epoch>/jobs.parquet      every live job and dead letter, one row each
+    snapshots/<commit>-<epoch>/settled.parquet   how remembered jobs ended
+    snapshots/<commit>-<epoch>/control.json      counters, queues, stored code, receipts
 
 `jobs.parquet` has columns for readers and two for recovery: `payload` (sealed) and `record`
 (MessagePack of `JobRecord`, everything else).

@@ -14,7 +14,7 @@ JOB_ID = make_job_id(1_800_000_000.0, bytes(9))
 
 @pytest.mark.parametrize("name", ["default", "a", "0", "a.b-c_d", "a" * 63])
 def test_good_names(name: str) -> None:
-    assert check_name(name) == name
+    assert check_name("queue", name) == name
 
 
 @pytest.mark.parametrize(
@@ -22,29 +22,29 @@ def test_good_names(name: str) -> None:
 )
 def test_bad_names(name: object) -> None:
     with pytest.raises(InvalidOption):
-        check_name(name)
+        check_name("queue", name)
 
 
 @pytest.mark.parametrize("name", ["app.tasks.Mailer.send", "__main__.f", "plain-name"])
 def test_good_type_names(name: str) -> None:
-    assert check_type_name(name) == name
+    assert check_type_name("type", name) == name
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "os:system", "x" * 201, "a\0b", "é.f"])
 def test_bad_type_names(name: str) -> None:
     with pytest.raises(InvalidOption):
-        check_type_name(name)
+        check_type_name("type", name)
 
 
 def test_tags_lose_repeats_and_keep_their_order() -> None:
-    assert check_tags(["b", "a", "b"]) == ("b", "a")
-    assert check_tags({"b", "a"}) == ("a", "b")
+    assert check_tags("tags", ["b", "a", "b"]) == ("b", "a")
+    assert check_tags("tags", {"b", "a"}) == ("a", "b")
 
 
 @pytest.mark.parametrize("tags", ["mail", [""], ["x" * 65], [1], ["a\n"], ["t"] * 3 + [None]])
 def test_bad_tags(tags: object) -> None:
     with pytest.raises(InvalidOption):
-        check_tags(tags)
+        check_tags("tags", tags)
 
 
 class Level(IntEnum):

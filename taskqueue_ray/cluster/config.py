@@ -1,0 +1,66 @@
+"""What actors are told at their creation: small, plain, and without secrets."""
+
+import hashlib
+
+import msgspec
+
+from taskqueue_ray.core.bounds import Bounds
+
+NAMESPACE = "taskqueue"
+"""The Ray namespace of all actors of this package."""
+
+ACTOR_CPUS = 0.001
+"""Actors hold a little of a CPU, so that the autoscaler neither overlooks nor removes their node."""
+
+
+class QueueConfig(msgspec.Struct, frozen=True):
+    """For the queue actor. `embedded`: its cluster ends with the program that started it."""
+
+    location: str
+    cluster_id: str
+    address: str
+    embedded: bool = False
+    bounds: Bounds = Bounds()
+    segment_bytes: int = 64 << 20
+    ballast_bytes: int = 16 << 20
+    fold_rows: int = 100_000
+    fold_age: float = 300.0
+    key_file: str | None = None
+
+
+class WorkerConfig(msgspec.Struct, frozen=True):
+    """For a worker actor. Sizes in bytes, times in seconds; None means without limit."""
+
+    name: str
+    queue_actor: str
+    queues: tuple[str, ...]
+    concurrency: int
+    app: tuple[str, ...] = ()
+    import_paths: tuple[str, ...] = ()
+    memory_limit: int | None = None
+    max_jobs: int | None = None
+    key_file: str | None = None
+    max_result: int = 1 << 20
+    detached: bool = False
+    drain_seconds: float = 30.0
+
+
+def queue_actor_name(location: str, shard: int = 0) -> str:
+    """The name of the actor that owns a storage; equal locations give equal names."""
+    digest = hashlib.sha256(location.encode()).hexdigest()[:12]
+    return f"queue:{digest}:{shard}"
+
+
+def encode(config: QueueConfig | WorkerConfig) -> bytes:
+    """A configuration as bytes."""
+    return msgspec.msgpack.encode(config)
+
+
+def decode_queue(data: bytes) -> QueueConfig:
+    """The queue actor's configuration."""
+    return msgspec.msgpack.decode(data, type=QueueConfig)
+
+
+def decode_worker(data: bytes) -> WorkerConfig:
+    """A worker's configuration."""
+    return msgspec.msgpack.decode(data, type=WorkerConfig)

@@ -1,0 +1,189 @@
+"""A worker's side of the exchange: one conversation with the queue, repeatable and batched.
+
+Outcomes gather while an exchange is on its way. When one is merely held by the queue because there
+is no work, news does not wait for it: a second one overtakes it and ends it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from itertools import count
+from typing import Protocol
+
+from taskqueue_ray.core.envelopes import decode, encode
+from taskqueue_ray.core.errors import TaskQueueError, UnknownSession
+from taskqueue_ray.core.exchange import (
+    Grant,
+    Outcome,
+    Progress,
+    WorkerInfo,
+    WorkReply,
+    WorkRequest,
+)
+from taskqueue_ray.core.model import JobId, Options
+
+HOLD = 10.0
+"""Seconds for which the queue may hold a call that has nothing to answer."""
+
+PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0)
+"""Seconds before an exchange that failed is repeated."""
+
+Call = Callable[[str, bytes], Awaitable[bytes]]
+
+log = logging.getLogger(__name__)
+
+
+class Hands(Protocol):
+    """What holds and runs the leased jobs (`Executors`)."""
+
+    def submit(self, options: list[Options], grants: list[Grant]) -> None:
+        """Take jobs in."""
+
+    def cancel(self, ids: list[JobId]) -> None:
+        """Stop jobs."""
+
+    def held(self) -> list[JobId]:
+        """All jobs in hand."""
+
+    def running(self) -> list[JobId]:
+        """Those whose code runs now."""
+
+    def room(self) -> int:
+        """How many more jobs are wanted."""
+
+
+class Exchanges:
+    """Keeps the hands fed and the queue informed. All on one event loop."""
+
+    def __init__(self, info: WorkerInfo, hands: Hands, call: Call) -> None:
+        self._info = info
+        self._hands = hands
+        self._call = call
+        self._outcomes: list[Outcome] = []
+        self._progress: dict[JobId, Progress] = {}
+        self._told: set[JobId] = set()
+        self._sequence = 0
+        self._received: set[int] = set()
+        self._acked = 0
+        self._news = asyncio.Event()
+        self._calls: dict[int, asyncio.Task[None]] = {}
+        self._unsure: dict[int, list[JobId]] = {}
+        self._leaving = False
+        self.drain_asked = asyncio.Event()
+
+    def add_outcomes(self, outcomes: list[Outcome]) -> None:
+        """Runs ended; the queue is told with the next exchange."""
+        self._outcomes += outcomes
+        self._news.set()
+
+    def add_progress(self, job_id: JobId, progress: Progress) -> None:
+        """A running job says how far it is."""
+        self._progress[job_id] = progress
+        self._news.set()
+
+    def notice_running(self) -> None:
+        """Called now and then: tell the queue of jobs that it does not know to be running.
+
+        If this worker vanishes, those are losses and the others are not.
+        """
+        if any(job_id not in self._told for job_id in self._hands.running()):
+            self._news.set()
+
+    async def run(self) -> None:
+        """Exchange until `leave`."""
+        await self._register()
+        while not self._leaving:
+            self._news.clear()
+            if len(self._calls) < 2:
+                self._send(HOLD)
+            await self._until_worthwhile()
+
+    async def leave(self) -> None:
+        """Tell the queue the last outcomes and give back the rest; returns when it knows."""
+        self._leaving = True
+        self._news.set()
+        while self._outcomes or self._calls:
+            if not self._calls:
+                self._send(0.0)
+            await asyncio.wait(list(self._calls.values()), return_when=asyncio.FIRST_COMPLETED)
+
+    async def _until_worthwhile(self) -> None:
+        """Wait until no call is out, or there is news while no more than a held one is."""
+        news = asyncio.get_running_loop().create_task(self._news.wait())
+        try:
+            while self._calls and not (self._news.is_set() and len(self._calls) < 2):
+                await asyncio.wait(
+                    {news, *self._calls.values()} if len(self._calls) < 2 else self._calls.values(),
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
+        finally:
+            news.cancel()
+
+    def _send(self, hold: float) -> None:
+        self._sequence += 1
+        outcomes, self._outcomes = self._outcomes, []
+        progress, self._progress = self._progress, {}
+        running = [] if self._leaving else self._hands.running()
+        self._told = set(running)
+        request = WorkRequest(
+            self._info.id,
+            self._sequence,
+            self._acked,
+            outcomes,
+            self._hands.held(),
+            running,
+            0 if self._leaving else self._hands.room(),
+            hold,
+            [job_id for ids in self._unsure.values() for job_id in ids],
+            list(progress.items()),
+        )
+        self._unsure[request.sequence] = [outcome.id for outcome in outcomes]
+        task = asyncio.get_running_loop().create_task(self._exchange(request))
+        self._calls[request.sequence] = task
+        task.add_done_callback(lambda _: self._forget(request.sequence))
+
+    def _forget(self, sequence: int) -> None:
+        del self._calls[sequence]
+        del self._unsure[sequence]
+
+    async def _exchange(self, request: WorkRequest) -> None:
+        data = encode(request)
+        for attempt in count():
+            try:
+                self._take(decode(await self._call("work", data), WorkReply))
+            except UnknownSession:
+                await self._register()
+            except TaskQueueError as error:
+                log.warning("exchange %d: %s", request.sequence, error)
+            else:
+                return
+            await asyncio.sleep(PAUSES[min(attempt, len(PAUSES) - 1)])
+
+    def _take(self, reply: WorkReply) -> None:
+        self._received.add(reply.sequence)
+        while self._acked + 1 in self._received:
+            self._acked += 1
+            self._received.remove(self._acked)
+        if reply.stale:
+            log.warning("%d outcomes came too late: their leases had ended", len(reply.stale))
+        if reply.lost:
+            # The lease of these is no longer ours: whoever has it now will run them.
+            self._hands.cancel(reply.lost)
+        if reply.cancel:
+            self._hands.cancel(reply.cancel)
+        if reply.grants:
+            self._hands.submit(reply.options, reply.grants)
+        if reply.drain:
+            self.drain_asked.set()
+
+    async def _register(self) -> None:
+        for attempt in count():
+            try:
+                leased = decode(await self._call("register", encode(self._info)), list[JobId])
+            except TaskQueueError as error:
+                log.warning("cannot register: %s", error)
+            else:
+                ours = set(leased)
+                self._hands.cancel([i for i in self._hands.held() if i not in ours])
+                return
+            await asyncio.sleep(PAUSES[min(attempt, len(PAUSES) - 1)])

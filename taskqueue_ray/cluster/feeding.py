@@ -1,0 +1,35 @@
+"""How much of what waits an executor is given at a time."""
+
+from taskqueue_ray.cluster.executor_slot import ExecutorSlot
+from taskqueue_ray.cluster.pace import CHUNK, CHUNK_JOBS, Pace
+from taskqueue_ray.cluster.waiting import Ticket, Waiting
+
+CHUNK_BYTES = 1024 * 1024
+
+
+def is_open(slot: ExecutorSlot, stuck_before: float) -> bool:
+    """Whether to give the executor more: it has little left, and gets on with that."""
+    if slot.killed_at or slot.recalling:
+        return False
+    if slot.kind == "async":
+        return len(slot.held) < slot.slots
+    return not slot.held or (
+        slot.load < CHUNK / 2 and len(slot.held) < CHUNK_JOBS * 2 // 3 and slot.moved > stuck_before
+    )
+
+
+def portion(slot: ExecutorSlot, line: Waiting, share: int, pace: Pace) -> list[Ticket]:
+    """Take from the line what the executor is to get now: at most `share` jobs."""
+    if slot.kind == "async":
+        count = min(len(line), slot.slots - len(slot.held))
+        return [line.take() for _ in range(count)]
+    tickets: list[Ticket] = []
+    load, size = slot.load, 0
+    count = min(share, CHUNK_JOBS - len(slot.held))
+    while len(tickets) < count and load < CHUNK and size < CHUNK_BYTES:
+        ticket = line.take()
+        ticket.expected = pace.of(ticket.options.type)
+        load += ticket.expected
+        size += len(ticket.grant.payload)
+        tickets.append(ticket)
+    return tickets

@@ -1,0 +1,147 @@
+"""Talking to the queue actor: bytes in, bytes out, repeated until there is an answer.
+
+Repeating is safe because every request carries ids of its own. Ray's task retries are not used:
+they may run a call twice and out of order.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from typing import Any
+
+import ray
+from ray.exceptions import (
+    ActorDiedError,
+    ActorUnavailableError,
+    GetTimeoutError,
+    RayActorError,
+    RaySystemError,
+)
+
+from taskqueue_ray.cluster.config import NAMESPACE
+from taskqueue_ray.core.envelopes import open_reply
+from taskqueue_ray.core.errors import (
+    CommitUnknown,
+    QueueClosed,
+    TaskQueueError,
+    Unavailable,
+    UnknownSession,
+)
+
+PATIENCE = 60.0
+"""Seconds for which a call is repeated when the caller sets no limit."""
+
+_PAUSES = (0.02, 0.05, 0.1, 0.2, 0.5)
+
+Reconnect = Callable[[], Any]
+"""Gives the actor's handle anew, creating the actor if it must; raises `QueueClosed`."""
+
+
+class QueueHandle:
+    """The queue actor of a storage, by name."""
+
+    def __init__(self, name: str, reconnect: Reconnect | None = None) -> None:
+        self.name = name
+        self._reconnect = reconnect or (lambda: find_actor(name))
+        self._actor: Any = None
+
+    def call(self, method: str, request: bytes, timeout: float | None = None) -> bytes:
+        """The encoded reply. Blocks, and repeats while the queue is unavailable.
+
+        Raises the error with which the request was refused; `Unavailable` when `timeout` seconds
+        (default 60) brought no answer, and `QueueClosed` when there is no queue any more.
+        """
+        for last, left in _until(timeout):
+            try:
+                reply = ray.get(self._send(method, request), timeout=left)
+                return open_reply(reply)
+            except _REPEATABLE as error:
+                pause = self._after(error, last)
+            time.sleep(pause)
+        raise AssertionError("unreachable")
+
+    async def acall(self, method: str, request: bytes, timeout: float | None = None) -> bytes:
+        """`call` for coroutines."""
+        for last, left in _until(timeout):
+            try:
+                async with asyncio.timeout(left):
+                    reply = await self._send(method, request)
+                return open_reply(reply)
+            except (*_REPEATABLE, TimeoutError) as error:
+                pause = self._after(error, last)
+            await asyncio.sleep(pause)
+        raise AssertionError("unreachable")
+
+    def submit(self, method: str, request: bytes) -> Future[bytes]:
+        """Send without waiting. The future's result is as of `call`, which also does the repeats."""
+        return _Sent(self, method, request, self._send(method, request))
+
+    def close(self) -> None:
+        """Nothing is held that needs closing: the actor belongs to the cluster."""
+
+    def _send(self, method: str, request: bytes) -> Any:
+        if not ray.is_initialized():
+            raise QueueClosed("the connection to the Ray cluster has gone")
+        if self._actor is None:
+            self._actor = self._reconnect()
+        return self._actor.call.remote(method, request)
+
+    def _after(self, error: Exception, last: int) -> float:
+        """The pause before the next try, or the error when there is none."""
+        if isinstance(error, ActorDiedError):
+            self._actor = None
+        elif isinstance(error, UnknownSession):
+            raise error
+        if last < 0:
+            if isinstance(error, TaskQueueError):
+                raise error
+            raise Unavailable("its actor did not answer in time") from error
+        return _PAUSES[min(last, len(_PAUSES) - 1)]
+
+
+_REPEATABLE = (
+    ActorUnavailableError,
+    RayActorError,
+    RaySystemError,
+    GetTimeoutError,
+    Unavailable,
+    CommitUnknown,
+)
+
+
+class _Sent(Future[bytes]):
+    """A call on its way; asked for its result, it is waited for and repeated if need be."""
+
+    def __init__(self, handle: QueueHandle, method: str, request: bytes, ref: Any) -> None:
+        super().__init__()
+        self._handle = handle
+        self._method = method
+        self._request = request
+        self._ref = ref
+
+    def result(self, timeout: float | None = None) -> bytes:
+        try:
+            return open_reply(ray.get(self._ref, timeout=timeout or PATIENCE))
+        except _REPEATABLE:
+            return self._handle.call(self._method, self._request, timeout)
+
+
+def find_actor(name: str) -> Any:
+    """The handle of a named actor. Raises `QueueClosed` when there is none."""
+    try:
+        return ray.get_actor(name, NAMESPACE)
+    except ValueError:
+        raise QueueClosed("its actor is not in this Ray cluster") from None
+
+
+def _until(timeout: float | None) -> Iterator[tuple[int, float]]:
+    """Numbers of tries, -1 for the last, each with the seconds that are left for it."""
+    deadline = time.monotonic() + (PATIENCE if timeout is None else timeout)
+    attempt = 0
+    while True:
+        left = deadline - time.monotonic()
+        if left <= 1.0:
+            yield -1, max(left, 0.1)
+        yield attempt, left
+        attempt += 1

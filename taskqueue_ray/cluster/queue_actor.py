@@ -1,0 +1,280 @@
+"""The queue actor: a thin shell around the engine, one event loop, no fallible constructor.
+
+It opens its storage in the background and says "recovering" meanwhile. When the storage fails it
+ends its process so that Ray starts it anew; when it is fenced it ends for good.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from taskqueue_ray._version import VERSION
+from taskqueue_ray.cluster import config as configs
+from taskqueue_ray.cluster import rim
+from taskqueue_ray.cluster.loop import every
+from taskqueue_ray.core.envelopes import decode, seal_reply
+from taskqueue_ray.core.errors import (
+    Fenced,
+    Recovering,
+    StorageCorrupt,
+    TaskQueueError,
+    Unavailable,
+)
+from taskqueue_ray.core.exchange import JobView, Ping, WorkerInfo
+from taskqueue_ray.core.model import JobId
+from taskqueue_ray.engine.configuration import keyring_of
+from taskqueue_ray.engine.desk import PROTOCOL, Desk
+from taskqueue_ray.engine.engine import Engine, Past, Ports
+from taskqueue_ray.engine.folding import FoldPolicy
+from taskqueue_ray.engine.opening import Identity, Insistence, Opened, open_storage
+from taskqueue_ray.engine.writer import JournalWriter
+from taskqueue_ray.storage.journal import JournalSettings
+from taskqueue_ray.storage.location import open_filesystem, parse_location
+from taskqueue_ray.storage.publication import FoldRequest, FoldResult, publish
+
+TICK = 0.1
+HEARTBEAT = 5.0
+PATIENCE = 15.0
+"""Seconds for which a predecessor of the same cluster may still be ending."""
+
+OPEN_WAIT = 5.0
+"""Seconds for which a call waits for the opening before it is told "recovering"."""
+
+log = logging.getLogger(__name__)
+
+
+class QueueActor:
+    """Owns one storage and serves clients and workers. See `engine.desk` for the methods."""
+
+    def __init__(self, config: bytes) -> None:
+        self._config = configs.decode_queue(config)
+        self._filesystem = open_filesystem(parse_location(self._config.location))
+        self._engine: Engine | None = None
+        self._desk: Desk | None = None
+        self._opened: Opened | None = None
+        self._writer: JournalWriter | None = None
+        self._problem: TaskQueueError = Recovering("opening the storage")
+        self._ready = asyncio.Event()
+        self._watched: dict[str, asyncio.Task[None]] = {}
+        self._tasks = [asyncio.get_running_loop().create_task(self._live())]
+
+    def __repr__(self) -> str:
+        return f"QueueActor({self._config.location})"
+
+    async def ping(self) -> bytes:
+        """A `Ping`, also while the storage is being opened."""
+        epoch = self._opened.fence.epoch if self._opened else 0
+        location = self._config.location
+        return seal_reply(
+            Ping(
+                PROTOCOL, VERSION, epoch, location, self._desk is None, os.getpid(),
+                rim.node_id(), self._config.embedded,
+            )
+        )  # fmt: skip
+
+    async def call(self, method: str, request: bytes) -> bytes:
+        """Serve one request; the answer is as in `core.envelopes`."""
+        if self._desk is None and not await self._wait_ready():
+            return seal_reply(self._problem)
+        if method in ("history", "past"):
+            return await self._read_history(method, request)
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        assert self._desk is not None
+        self._desk.serve(method, request, partial(_resolve, answer))
+        if method == "register":
+            self._watch(decode(request, WorkerInfo))
+        return await answer
+
+    async def shutdown(self) -> None:
+        """An orderly end: everything applied is durable, the storage is free for the next owner."""
+        self._problem = Recovering("shutting down")
+        self._ready.clear()
+        engine, self._engine, self._desk = self._engine, None, None
+        for task in (*self._tasks, *self._watched.values()):
+            task.cancel()
+        if engine is not None:
+            await _settled(engine)
+            engine.close()
+        if self._writer is not None:
+            await asyncio.to_thread(self._writer.close)
+        if self._opened is not None:
+            await asyncio.to_thread(self._opened.release)
+
+    # --- opening --------------------------------------------------------------------------
+
+    async def _live(self) -> None:
+        self._opened = opened = await self._open()
+        self._serve(opened)
+        self._tasks += [
+            asyncio.get_running_loop().create_task(every(TICK, self._tick, "queue")),
+            asyncio.get_running_loop().create_task(every(HEARTBEAT, self._beat, "heartbeat")),
+        ]
+
+    async def _open(self) -> Opened:
+        started = asyncio.get_running_loop().time()
+        pause = 0.05
+        while True:
+            waited = asyncio.get_running_loop().time() - started
+            insist = Insistence.SUCCEED if waited > PATIENCE else Insistence.NONE
+            try:
+                return await asyncio.to_thread(self._open_once, insist)
+            except Unavailable as error:
+                self._problem = Recovering(str(error))
+            except TaskQueueError as error:
+                self._problem = error
+                # Reading a damaged journal again and again helps nobody.
+                pause = max(pause, 30.0 if isinstance(error, StorageCorrupt) else 1.0)
+                log.error("cannot open %s: %s", self._config.location, error)
+            except OSError as error:
+                self._problem = Recovering(f"the storage cannot be read now: {error}")
+                log.warning("%s; trying again", self._problem)
+            self._ready.set()
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, 2.0)
+
+    def _open_once(self, insist: Insistence) -> Opened:
+        config = self._config
+        identity = Identity(config.cluster_id, config.address)
+        settings = JournalSettings(config.segment_bytes, config.ballast_bytes)
+        keyring = keyring_of(rim.settings(config.key_file), create=config.embedded)
+        if keyring is None:
+            raise Unavailable(
+                "no encryption key on the queue's node: set TASKQUEUE_ENCRYPTION_KEYS there"
+            )
+        return open_storage(
+            self._filesystem, config.location, identity, keyring, insist, settings=settings
+        )
+
+    def _serve(self, opened: Opened) -> None:
+        loop = asyncio.get_running_loop()
+        self._writer = JournalWriter(opened.journal, loop.call_soon_threadsafe)
+        ports = Ports(self._writer, self._fold, self._look_up, self._end)
+        policy = FoldPolicy(rows=self._config.fold_rows, age=self._config.fold_age)
+        engine = Engine(
+            opened.state, ports, opened.clock, opened.journal.next_commit,
+            location=self._config.location, fold_policy=policy, bounds=self._config.bounds,
+        )  # fmt: skip
+        engine.open(opened.fence.epoch, opened.clock.jump)
+        self._engine, self._desk = engine, Desk(engine)
+        self._ready.set()
+        log.info(
+            "serving %s in epoch %d with %d jobs (%s)",
+            self._config.location, opened.fence.epoch, len(opened.state.jobs), opened.claim.value,
+        )  # fmt: skip
+        if opened.torn is not None:
+            log.warning("cut an unfinished write: %s", opened.torn)
+        if opened.clock.jump:
+            log.warning("the clock is %+.0f s off the journal's last time", opened.clock.jump)
+
+    async def _wait_ready(self) -> bool:
+        try:
+            async with asyncio.timeout(OPEN_WAIT):
+                await self._ready.wait()
+        except TimeoutError:
+            pass
+        return self._desk is not None
+
+    # --- loops ----------------------------------------------------------------------------
+
+    async def _tick(self) -> None:
+        if self._engine is not None:
+            for worker in self._engine.tick():
+                log.warning("worker %s let its leases run out", worker)
+
+    async def _beat(self) -> None:
+        if self._opened is not None:
+            await asyncio.to_thread(self._opened.heartbeat)
+
+    # --- workers --------------------------------------------------------------------------
+
+    def _watch(self, info: WorkerInfo) -> None:
+        if info.id not in self._watched and info.actor:
+            task = asyncio.get_running_loop().create_task(self._watch_until_gone(info))
+            self._watched[info.id] = task
+            task.add_done_callback(lambda _: self._watched.pop(info.id, None))
+
+    async def _watch_until_gone(self, info: WorkerInfo) -> None:
+        why = await rim.until_worker_is_gone(info.actor, info.id)
+        log.warning("worker %s is gone: %s", info.id, why)
+        if self._engine is not None:
+            self._engine.lose(info.id)
+
+    # --- what the engine needs done elsewhere ------------------------------------------------
+
+    def _fold(
+        self, request: FoldRequest, done: Callable[[FoldResult | TaskQueueError], None]
+    ) -> None:
+        async def run() -> None:
+            try:
+                result = await rim.fold(self._config.location, self._filesystem, request)
+                assert self._opened is not None
+                await asyncio.to_thread(publish, self._filesystem, self._opened.fence, result)
+            except TaskQueueError as error:
+                log.error("compaction failed: %s", error)
+                done(error)
+            except Exception as error:
+                log.exception("compaction failed")
+                done(Unavailable(f"compaction failed: {error}"))
+            else:
+                log.info("folded %d finished jobs", result.finished)
+                done(result)
+
+        self._spawn(run())
+
+    def _look_up(self, ids: list[JobId], found: Callable[[Past | TaskQueueError], None]) -> None:
+        async def run() -> None:
+            try:
+                views = await rim.find_past(self._config.location, self._filesystem, ids)
+            except Exception as error:
+                found(Unavailable(f"history cannot be read: {error}"))
+            else:
+                found({view.id: view.state for view in views})
+
+        self._spawn(run())
+
+    async def _read_history(self, method: str, request: bytes) -> bytes:
+        location, fs = self._config.location, self._filesystem
+        try:
+            if method == "history":
+                since, columns = decode(request, tuple[float, list[str] | None])
+                return seal_reply(await rim.read_history(location, fs, since, columns))
+            views: Sequence[JobView] = await rim.find_past(
+                location, fs, decode(request, list[JobId])
+            )
+            return seal_reply(views)
+        except TaskQueueError as error:
+            return seal_reply(error)
+        except Exception as error:
+            return seal_reply(Unavailable(f"history cannot be read: {error}"))
+
+    def _spawn(self, work: "asyncio._CoroutineLike[None]") -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.append(task)
+        task.add_done_callback(self._tasks.remove)
+
+    def _end(self, error: TaskQueueError) -> None:
+        """The engine can commit nothing more. Let the answers leave, then end this process."""
+        log.critical("the queue actor ends: %s", error)
+        self._desk = None
+        self._problem = Recovering(str(error))
+        end = rim.end_for_good if isinstance(error, Fenced) else rim.end_and_restart
+        asyncio.get_running_loop().call_later(0.2, end)
+
+
+def _resolve(answer: asyncio.Future[bytes], reply: bytes) -> None:
+    # The caller may have gone away; the work was done all the same.
+    if not answer.done():
+        answer.set_result(reply)
+
+
+async def _settled(engine: Engine) -> None:
+    done = asyncio.Event()
+    engine.commits.then(lambda _: done.set())
+    engine.commits.flush()
+    try:
+        async with asyncio.timeout(10.0):
+            await done.wait()
+    except TimeoutError:
+        log.warning("the last commits did not come through before the end")

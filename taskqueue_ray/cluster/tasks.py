@@ -1,0 +1,46 @@
+"""What runs as Ray tasks on the node of the storage: folding and reading history.
+
+These functions import Parquet where they run, so that the actors need not.
+"""
+
+from taskqueue_ray.core.envelopes import encode
+from taskqueue_ray.core.exchange import JobView
+from taskqueue_ray.core.model import JobId
+from taskqueue_ray.storage.filesystem import FileSystem, LocalFileSystem
+from taskqueue_ray.storage.publication import FoldRequest, FoldResult
+
+
+def fold_folder(location: str, request: FoldRequest) -> bytes:
+    """Fold what a folder has sealed."""
+    return encode(fold_here(LocalFileSystem(location), request))
+
+
+def fold_here(fs: FileSystem, request: FoldRequest) -> FoldResult:
+    """Fold in this process."""
+    from taskqueue_ray.storage.compaction import fold
+
+    return fold(fs, request)
+
+
+def history_folder(location: str, since: float, columns: list[str] | None) -> bytes:
+    """The history of a folder."""
+    return history_here(LocalFileSystem(location), since, columns)
+
+
+def history_here(fs: FileSystem, since: float, columns: list[str] | None) -> bytes:
+    """History rows, in Arrow's stream format."""
+    from taskqueue_ray.storage import history
+
+    return history.to_bytes(history.read_history(fs, since, columns))
+
+
+def past_folder(location: str, ids: list[JobId]) -> bytes:
+    """Jobs of a folder's history."""
+    return encode(past_here(LocalFileSystem(location), ids))
+
+
+def past_here(fs: FileSystem, ids: list[JobId]) -> list[JobView]:
+    """Jobs that only history knows."""
+    from taskqueue_ray.storage.history import find
+
+    return find(fs, ids)

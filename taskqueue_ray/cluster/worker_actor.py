@@ -1,0 +1,156 @@
+"""The worker actor: exchanges with the queue, feeds and watches its executors, runs no job code."""
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+import sys
+from dataclasses import dataclass
+
+from taskqueue_ray.cluster import config as configs
+from taskqueue_ray.cluster import rim
+from taskqueue_ray.cluster.exchanges import Exchanges
+from taskqueue_ray.cluster.executors import TICK, Executors
+from taskqueue_ray.cluster.handles import QueueHandle
+from taskqueue_ray.cluster.loop import every
+from taskqueue_ray.core.errors import KeyMissing, TaskQueueError
+from taskqueue_ray.core.exchange import Outcome, Progress, WorkerInfo
+from taskqueue_ray.core.model import JobId
+from taskqueue_ray.engine.code import PYTHON
+from taskqueue_ray.engine.configuration import keyring_of
+from taskqueue_ray.engine.keyring import Keyring
+from taskqueue_ray.engine.payload import Sealer
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Life:
+    """What a worker has once it is up."""
+
+    executors: Executors
+    exchanges: Exchanges
+
+
+class WorkerActor:
+    """Leases jobs for its queues and has its executors run them."""
+
+    def __init__(self, config: bytes) -> None:
+        self._config = configs.decode_worker(config)
+        self._id = f"{self._config.name}:{secrets.token_hex(4)}"
+        self._life: _Life | None = None
+        self._problem: str | None = None
+        self._gone = asyncio.Event()
+        self._drained = asyncio.Event()
+        self._tasks = [asyncio.get_running_loop().create_task(self._live())]
+
+    def __repr__(self) -> str:
+        return f"WorkerActor({', '.join(self._config.queues) or 'all queues'})"
+
+    async def incarnation(self) -> str:
+        """Who this is: the id changes with every start of the process."""
+        return self._id
+
+    async def watch(self) -> None:
+        """Return when this worker ends; fails, through Ray, when its process does."""
+        await self._gone.wait()
+
+    async def problem(self) -> str | None:
+        """Why this worker cannot work, or None."""
+        return self._problem
+
+    async def drain(self, timeout: float) -> bool:
+        """Give back what has not begun, finish what runs, and stop. True when all of it ended."""
+        if self._life is None:
+            self._gone.set()
+            return True
+        if self._drained.is_set():
+            return True
+        finished = await self._life.executors.drain(timeout)
+        await self._life.executors.stop()
+        await self._life.exchanges.leave()
+        self._drained.set()
+        self._gone.set()
+        return finished
+
+    async def __ray_shutdown__(self) -> None:
+        """Ray ends this actor in good order: children must not outlive it."""
+        if self._life is not None:
+            await self._life.executors.stop()
+
+    async def _live(self) -> None:
+        try:
+            await self._start()
+        except Exception as error:
+            # An exception in an actor's start would be lost: keep it where the pool can read it.
+            self._problem = f"{type(error).__name__}: {error}"
+            log.exception("worker %s cannot start", self._id)
+            return
+        assert self._life is not None
+        loop = asyncio.get_running_loop()
+        self._tasks.append(loop.create_task(every(TICK, self._tick, "worker")))
+        self._tasks.append(loop.create_task(self._drain_when_asked()))
+        await self._life.exchanges.run()
+
+    async def _start(self) -> None:
+        config = self._config
+        # The executors find modules where this process does: let it be where the program does.
+        sys.path.extend(path for path in config.import_paths if path not in sys.path)
+        keyring = keyring_of(rim.settings(config.key_file))
+        if keyring is None:
+            raise KeyMissing("any", [])
+        queue = QueueHandle(config.queue_actor)
+        executors = Executors(
+            concurrency=config.concurrency,
+            app_modules=config.app,
+            on_outcomes=self._on_outcomes,
+            on_progress=self._on_progress,
+            call=queue.acall,
+            environment=self._environment(),
+            sealer=Sealer(keyring),
+            max_result=config.max_result,
+        )
+        self._life = _Life(executors, Exchanges(self._info(keyring), executors, queue.acall))
+        await executors.start()
+
+    def _info(self, keyring: Keyring) -> WorkerInfo:
+        return WorkerInfo(
+            id=self._id,
+            queues=self._config.queues,
+            concurrency=self._config.concurrency,
+            python=PYTHON,
+            keys=keyring.ids,
+            node=rim.node_id(),
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            actor=self._config.name,
+        )
+
+    def _environment(self) -> dict[str, str]:
+        environment = dict(os.environ)
+        if self._config.key_file:
+            environment["TASKQUEUE_KEY_FILE"] = self._config.key_file
+        return environment
+
+    def _on_outcomes(self, outcomes: list[Outcome]) -> None:
+        if self._life is not None:
+            self._life.exchanges.add_outcomes(outcomes)
+
+    def _on_progress(self, job_id: JobId, progress: Progress) -> None:
+        if self._life is not None:
+            self._life.exchanges.add_progress(job_id, progress)
+
+    async def _tick(self) -> None:
+        assert self._life is not None
+        for incident in self._life.executors.tick(asyncio.get_running_loop().time()):
+            log.warning("%s: %s", incident.kind, incident.text)
+        self._life.exchanges.notice_running()
+
+    async def _drain_when_asked(self) -> None:
+        assert self._life is not None
+        await self._life.exchanges.drain_asked.wait()
+        try:
+            await self.drain(self._config.drain_seconds)
+        except TaskQueueError:
+            log.exception("worker %s could not drain", self._id)

@@ -1,0 +1,120 @@
+"""Jobs on their way: bound, sealed and gathered into batches that the queue's journal keeps."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from taskqueue_ray.core.exchange import BatchRecord
+from taskqueue_ray.core.model import JobId, JobSpec, Options
+from taskqueue_ray.core.options import JobOptions
+from taskqueue_ray.engine import code
+from taskqueue_ray.engine.payload import Kind, Sealer
+from taskqueue_ray.engine.registry import JobType
+from taskqueue_ray.sdk import requests
+from taskqueue_ray.sdk.ids import source
+from taskqueue_ray.sdk.job import JobItem
+from taskqueue_ray.sdk.transport import Transport
+
+MAX_JOBS = 500
+MAX_BYTES = 96 * 1024
+"""A larger argument of a call goes through Ray's object store, which takes longer."""
+
+_PER_JOB = 48
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Batch:
+    """Jobs that are sent in one call. Not safe among threads."""
+
+    def __init__(self, preparer: "Preparer") -> None:
+        self._preparer = preparer
+        self._sealer = preparer.sealer
+        self._options: list[Options] = []
+        self._indexes: dict[Options, int] = {}
+        self._last: tuple[JobType, JobOptions, int] | None = None
+        self._specs: list[JobSpec] = []
+        self._size = 0
+
+    def __len__(self) -> int:
+        return len(self._specs)
+
+    @property
+    def full(self) -> bool:
+        """Whether it is time to send it."""
+        return len(self._specs) >= MAX_JOBS or self._size >= MAX_BYTES
+
+    def add(self, item: JobItem[Any]) -> JobId:
+        """Bind and seal one job; its id. Raises what is wrong with it, and then adds nothing."""
+        job_type, options = item.job_type, item.options
+        plain = job_type.binder.bind(item.args, item.kwargs)
+        job_id = options.id or source.draw()
+        payload = self._sealer.seal(Kind.PAYLOAD, job_id, job_type.name, plain)
+        last = self._last
+        if last is not None and last[0] is job_type and last[1] is options:
+            index = last[2]
+        else:
+            index = self._index(job_type, options)
+        if options.delay is None and options.at is None and not options.depends_on:
+            spec = JobSpec(job_id, index, payload)
+        else:
+            spec = JobSpec(job_id, index, payload, options.due(time.time()), options.depends_on)
+        self._specs.append(spec)
+        self._size += len(payload) + _PER_JOB
+        return job_id
+
+    def take(self) -> bytes:
+        """The batch as the journal keeps it; empty afterwards."""
+        encoded = _encode(BatchRecord(self._options, self._specs))
+        self._options, self._indexes, self._last = [], {}, None
+        self._specs, self._size = [], 0
+        return encoded
+
+    def _index(self, job_type: JobType, options: JobOptions) -> int:
+        shared = self._preparer.shared(job_type, options)
+        index = self._indexes.setdefault(shared, len(self._options))
+        if index == len(self._options):
+            self._options.append(shared)
+        self._last = (job_type, options, index)
+        return index
+
+
+class Preparer:
+    """What all batches of a client have in common: its key, and the code that it has sent."""
+
+    RESEND = 3600.0
+    """Seconds after which code is sent again: the queue drops what no job has used for long."""
+
+    def __init__(
+        self, transport: Transport, sealer: Sealer, now: Callable[[], float] = time.time
+    ) -> None:
+        self.sealer = sealer
+        self._transport = transport
+        self._now = now
+        self._sent: dict[str, float] = {}
+        self._hashes: dict[JobType, str] = {}
+
+    def shared(self, job_type: JobType, options: JobOptions) -> Options:
+        """The options as the queue keeps them, with the code's hash when there is one."""
+        code_hash = self._store(job_type) if job_type.by_value else None
+        return options.shared(
+            job_type.name,
+            job_type.is_async,
+            self.sealer.key_id,
+            code_hash,
+            code.PYTHON if code_hash else None,
+        )
+
+    def _store(self, job_type: JobType) -> str:
+        """Send the code before the first job that needs it."""
+        now = self._now()
+        known = self._hashes.get(job_type)
+        if known is not None and now - self._sent[known] < self.RESEND:
+            return known
+        code_hash, stored = code.capture(job_type, self.sealer, now)
+        request = requests.store_code(code_hash, stored)
+        self._transport.call(request.method, request.body)
+        self._hashes[job_type] = code_hash
+        self._sent[code_hash] = now
+        return code_hash

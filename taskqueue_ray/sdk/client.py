@@ -1,0 +1,424 @@
+"""The queue as programs see it."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Any, TypeVar
+
+from taskqueue_ray.core.errors import Conflict, InvalidOption, JobNotFound, QueueClosed
+from taskqueue_ray.core.exchange import Cursor, JobFilter, JobView
+from taskqueue_ray.core.identity import from_text, to_text
+from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.core.model import JobId
+from taskqueue_ray.core.naming import check_name
+from taskqueue_ray.core.timing import Duration, parse_duration, parse_moment
+from taskqueue_ray.engine.payload import Sealer
+from taskqueue_ray.sdk import current, requests
+from taskqueue_ray.sdk.batches import Batch, Preparer
+from taskqueue_ray.sdk.handle import JobHandle
+from taskqueue_ray.sdk.history import History
+from taskqueue_ray.sdk.job import Job, JobItem, as_item
+from taskqueue_ray.sdk.opening import Opener
+from taskqueue_ray.sdk.past import read_history
+from taskqueue_ray.sdk.pipeline import WINDOW, Pipeline
+from taskqueue_ray.sdk.records import JobRecord, QueueRecord, WorkerRecord
+from taskqueue_ray.sdk.requests import Request
+from taskqueue_ray.sdk.tables import JobList, RecordList, StatsList
+from taskqueue_ray.sdk.transport import Answer, Transport
+from taskqueue_ray.sdk.watcher import Watcher
+from taskqueue_ray.sdk.workforce import Workforce
+
+T = TypeVar("T")
+AnyId = str | bytes | JobHandle[Any] | JobRecord
+StartWorkers = Callable[..., Workforce]
+PAGE = 500
+
+
+class TaskQueue:
+    """A connection to a queue. Use it as a context manager, or `close` it.
+
+    Each method that asks the queue has an `a…` twin for async code. All may be called from any
+    thread. `tq.connect` makes one.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        sealer: Sealer,
+        *,
+        location: str = "",
+        start_workers: StartWorkers | None = None,
+        on_close: Callable[[], None] | None = None,
+        is_current: bool = True,
+    ) -> None:
+        self.location = location
+        self.opener = Opener(sealer)
+        self.watcher = Watcher(transport)
+        self._transport = transport
+        self._preparer = Preparer(transport, sealer)
+        self._start_workers = start_workers
+        self._on_close = on_close
+        self._closed = False
+        if is_current:
+            current.opened(self)
+
+    # --- enqueueing -------------------------------------------------------------------------
+
+    def enqueue(self, target: Any, /, *args: Any, **kwargs: Any) -> JobHandle[Any]:
+        """Enqueue one call; durable on return. `target` is a job, its name, an item, a `tq.Job`.
+
+        Options go with the job: `send.options(priority=10)`. Raises `InvalidArguments`,
+        `PayloadTooLarge`, `QueueFull`, `StorageFull` and other `TaskQueueError`s; then nothing
+        was stored.
+        """
+        item, job_id, body = self._single(target, args, kwargs)
+        self._ask(requests.enqueue(body))
+        return JobHandle(self, job_id, item.job_type)
+
+    async def aenqueue(self, target: Any, /, *args: Any, **kwargs: Any) -> JobHandle[Any]:
+        """The same for async code."""
+        # The first job of a notebook's function sends its code, which waits for the queue.
+        item, job_id, body = await asyncio.to_thread(self._single, target, args, kwargs)
+        await self._aask(requests.enqueue(body))
+        return JobHandle(self, job_id, item.job_type)
+
+    def enqueue_many(self, items: Iterable[JobItem[T] | Job]) -> list[JobHandle[T]]:
+        """Enqueue many calls; all are durable on return. `items` may be a generator.
+
+        They travel in batches of some hundred, each of which is stored or refused as a whole. An
+        error in an item stops here; batches before it may be stored, and a note on the error says
+        how many jobs that were.
+
+        >>> q.enqueue_many(send_email.item(to) for to in people)  # doctest: +SKIP
+        """
+        batch = Batch(self._preparer)
+        handles: list[JobHandle[T]] = []
+        flying: deque[Answer] = deque()
+        sent = 0
+        try:
+            for target in items:
+                item = target if type(target) is JobItem else as_item(target, (), {})
+                handles.append(JobHandle(self, batch.add(item), item.job_type))
+                if batch.full:
+                    sent = self._send(batch, flying, sent)
+            if len(batch):
+                sent = self._send(batch, flying, sent)
+            while flying:
+                flying.popleft().result()
+        except BaseException as problem:
+            _finish(flying)
+            if sent:
+                problem.add_note(f"up to {sent:,} jobs before it were enqueued")
+            raise
+        return handles
+
+    async def aenqueue_many(self, items: Iterable[JobItem[T] | Job]) -> list[JobHandle[T]]:
+        """The same for async code; the items are read in a thread."""
+        return await asyncio.to_thread(self.enqueue_many, items)
+
+    def pipeline(self) -> Pipeline:
+        """A block of enqueues that do not wait; all are durable when it ends.
+
+        >>> with q.pipeline() as p:  # doctest: +SKIP
+        ...     p.enqueue(send_email, "a@b.c", subject="Hi")
+        """
+        return Pipeline(self, self._transport, self._preparer)
+
+    def push(self, job: Job) -> JobHandle[Any]:
+        """Enqueue a `tq.Job`; durable on return."""
+        return self.enqueue(job)
+
+    async def apush(self, job: Job) -> JobHandle[Any]:
+        """The same for async code."""
+        return await self.aenqueue(job)
+
+    def _single(
+        self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[JobItem[Any], JobId, bytes]:
+        item = as_item(target, args, kwargs)
+        batch = Batch(self._preparer)
+        job_id = batch.add(item)
+        return item, job_id, batch.take()
+
+    def _send(self, batch: Batch, flying: deque[Answer], sent: int) -> int:
+        self._check_open()
+        count = len(batch)
+        flying.append(self._transport.submit("enqueue", batch.take()))
+        if len(flying) >= WINDOW:
+            flying.popleft().result()
+        return sent + count
+
+    # --- looking ----------------------------------------------------------------------------
+
+    def handle(self, id: AnyId) -> JobHandle[Any]:
+        """A handle for any id; asks nothing. Raises `InvalidOption` for what is no id."""
+        return JobHandle(self, raw_id(id))
+
+    def job(self, id: AnyId) -> JobRecord:
+        """Everything that is known of a job, finished or not. Raises `JobNotFound`."""
+        job_id = raw_id(id)
+        view = self._ask(requests.job(job_id))
+        found = self._ask(requests.past([job_id])) if view is None else [view]
+        return self._record(job_id, found)
+
+    async def ajob(self, id: AnyId) -> JobRecord:
+        """The same for async code."""
+        job_id = raw_id(id)
+        view = await self._aask(requests.job(job_id))
+        found = await self._aask(requests.past([job_id])) if view is None else [view]
+        return self._record(job_id, found)
+
+    def jobs(
+        self,
+        *,
+        state: JobState | str | None = None,
+        queue: str | None = None,
+        type: str | None = None,
+        tag: str | None = None,
+        category: str | None = None,
+        since: Duration | datetime | None = None,
+        limit: int = 100,
+    ) -> JobList:
+        """The jobs that fit all that is given: at most `limit`, those that wait first.
+
+        `since` is a time of enqueueing, or how long ago. Jobs that ended and are in the history
+        already are not among them: see `history`.
+        """
+        wanted = _filter(state, queue, type, tag, category, since)
+        views: list[JobView] = []
+        cursor: Cursor | None = None
+        while len(views) < limit:
+            page = self._ask(requests.jobs(wanted, cursor, min(PAGE, limit - len(views))))
+            views.extend(page.jobs)
+            cursor = page.cursor
+            if cursor is None:
+                break
+        return self._list(views, cursor)
+
+    async def ajobs(self, **wanted: Any) -> JobList:
+        """The same for async code."""
+        return await asyncio.to_thread(lambda: self.jobs(**wanted))
+
+    def failed_jobs(self, queue: str | None = None, *, limit: int = 100) -> JobList:
+        """The dead letters."""
+        return self.jobs(state=JobState.FAILED, queue=queue, limit=limit)
+
+    async def afailed_jobs(self, queue: str | None = None, *, limit: int = 100) -> JobList:
+        """The same for async code."""
+        return await self.ajobs(state=JobState.FAILED, queue=queue, limit=limit)
+
+    def stats(self, queue: str | None = None) -> StatsList | QueueRecord:
+        """Counts by state: of one queue, or of each."""
+        return _stats(queue, self._ask(requests.stats(queue)))
+
+    async def astats(self, queue: str | None = None) -> StatsList | QueueRecord:
+        """The same for async code."""
+        return _stats(queue, await self._aask(requests.stats(queue)))
+
+    def worker_health(self) -> RecordList[WorkerRecord]:
+        """The workers that the queue knows, and what they do."""
+        return RecordList(map(WorkerRecord.of, self._ask(requests.workers())))
+
+    async def aworker_health(self) -> RecordList[WorkerRecord]:
+        """The same for async code."""
+        return RecordList(map(WorkerRecord.of, await self._aask(requests.workers())))
+
+    def history(self, since: Duration | datetime | None = None) -> History:
+        """What ended: a table that pandas, Arrow and SQL can read. `since` as in `jobs`.
+
+        >>> q.history(since="7d").to_pandas()  # doctest: +SKIP
+        """
+        start = _since(since) or 0.0
+        return History(lambda: read_history(self._ask, start))
+
+    # --- moving -----------------------------------------------------------------------------
+
+    def cancel(self, *ids: AnyId, reason: str = "") -> list[str]:
+        """Cancel jobs; the ids of those that were waiting or running. Running ones are asked."""
+        return _texts(self._ask(requests.move("cancel", _raw_ids(ids), reason)))
+
+    async def acancel(self, *ids: AnyId, reason: str = "") -> list[str]:
+        """The same for async code."""
+        return _texts(await self._aask(requests.move("cancel", _raw_ids(ids), reason)))
+
+    def redrive(self, *ids: AnyId) -> list[str]:
+        """Send dead letters again, with fresh attempts; the ids of those that were dead letters."""
+        return _texts(self._ask(requests.move("redrive", _raw_ids(ids))))
+
+    async def aredrive(self, *ids: AnyId) -> list[str]:
+        """The same for async code."""
+        return _texts(await self._aask(requests.move("redrive", _raw_ids(ids))))
+
+    retry = redrive
+    aretry = aredrive
+
+    def delete(self, id: AnyId) -> None:
+        """Drop the record of a job that has ended. Raises `Conflict` for one that has not."""
+        if not self._ask(requests.move("purge", [raw_id(id)])):
+            record = self.job(id)
+            raise Conflict(record.id, record.state.value, "delete")
+
+    async def adelete(self, id: AnyId) -> None:
+        """The same for async code."""
+        await asyncio.to_thread(self.delete, id)
+
+    def purge(
+        self, *, state: JobState | str, older_than: Duration = 0, queue: str | None = None
+    ) -> int:
+        """Drop the records of jobs that ended in `state` some time ago; how many that were.
+
+        It drops what the queue still holds (dead letters above all), not rows of the history.
+        """
+        wanted = _filter(state, queue, None, None, None, None)
+        if wanted.state is None or not wanted.state.final:
+            raise InvalidOption("state", ascii(state), "a final state: a purge drops ended jobs")
+        before = time.time() - parse_duration(older_than, "older_than")
+        dropped, cursor = 0, None
+        while True:
+            page = self._ask(requests.jobs(wanted, cursor, PAGE))
+            ids = [view.id for view in page.jobs if view.finished_at <= before]
+            dropped += len(self._ask(requests.move("purge", ids))) if ids else 0
+            cursor = page.cursor
+            if cursor is None:
+                return dropped
+
+    async def apurge(self, **wanted: Any) -> int:
+        """The same for async code."""
+        return await asyncio.to_thread(lambda: self.purge(**wanted))
+
+    # --- workers and the connection ---------------------------------------------------------
+
+    def workers(
+        self,
+        queues: Sequence[str] = (),
+        *,
+        min: int = 1,
+        max: int | None = None,
+        concurrency: int | None = None,
+    ) -> Workforce:
+        """Workers for these queues (none named: for all) as long as the block lasts.
+
+        At its end they finish the jobs that run and give back the rest. From `min` to `max`
+        workers, each with `concurrency` executors.
+        """
+        if self._start_workers is None:
+            raise QueueClosed("workers cannot be started from here")
+        names = tuple(check_name("queue", name) for name in queues)
+        most = _most(min) if max is None else max
+        return self._start_workers(names, min=min, max=most, concurrency=concurrency)
+
+    def close(self) -> None:
+        """Let go of the queue; whoever waits on a handle gets `QueueClosed`. May be repeated."""
+        if self._closed:
+            return
+        self._closed = True
+        current.closed(self)
+        self.watcher.close()
+        self._transport.close()
+        if self._on_close is not None:
+            self._on_close()
+
+    async def aclose(self) -> None:
+        """The same for async code."""
+        await asyncio.to_thread(self.close)
+
+    def __enter__(self) -> "TaskQueue":
+        self._check_open()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> "TaskQueue":
+        return self.__enter__()
+
+    async def __aexit__(self, *exit: object) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"<TaskQueue {self.location}{' (closed)' if self._closed else ''}>"
+
+    # --- inside -----------------------------------------------------------------------------
+
+    def _ask(self, request: Request[T]) -> T:
+        self._check_open()
+        return request.read(self._transport.call(request.method, request.body))
+
+    async def _aask(self, request: Request[T]) -> T:
+        self._check_open()
+        return request.read(await self._transport.acall(request.method, request.body))
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise QueueClosed("this connection was closed")
+
+    def _record(self, job_id: JobId, found: list[JobView]) -> JobRecord:
+        if not found:
+            raise JobNotFound(to_text(job_id))
+        return JobRecord(found[0], self.opener)
+
+    def _list(self, views: list[JobView], cursor: Cursor | None) -> JobList:
+        return JobList((JobRecord(view, self.opener) for view in views), cursor is None)
+
+
+def raw_id(id: AnyId) -> JobId:
+    """The bytes of an id, however it is given."""
+    return from_text(getattr(id, "id", id))
+
+
+def _raw_ids(ids: Iterable[AnyId]) -> list[JobId]:
+    return [raw_id(one) for one in ids]
+
+
+def _texts(ids: Iterable[JobId]) -> list[str]:
+    return [to_text(one) for one in ids]
+
+
+def _stats(queue: str | None, found: list[Any]) -> StatsList | QueueRecord:
+    records = [QueueRecord(one) for one in found]
+    return StatsList(records) if queue is None else records[0]
+
+
+def _filter(
+    state: JobState | str | None,
+    queue: str | None,
+    type_name: str | None,
+    tag: str | None,
+    category: str | None,
+    since: Duration | datetime | None,
+) -> JobFilter:
+    try:
+        wanted = None if state is None else JobState(state)
+    except ValueError:
+        states = ", ".join(one.value for one in JobState)
+        raise InvalidOption("state", ascii(state), f"one of {states}") from None
+    return JobFilter(wanted, queue, type_name, tag, category, _since(since))
+
+
+def _since(since: Duration | datetime | None) -> float | None:
+    if since is None:
+        return None
+    if isinstance(since, datetime):
+        return parse_moment(since, "since")
+    return time.time() - parse_duration(since, "since")
+
+
+def _most(least: int) -> int:
+    return max(least, 1)
+
+
+def _finish(flying: deque[Answer]) -> None:
+    """Learn the fate of what is on its way; the error that stopped us is the one to raise."""
+    while flying:
+        try:
+            flying.popleft().result()
+        except Exception:
+            pass

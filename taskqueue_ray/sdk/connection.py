@@ -1,0 +1,53 @@
+"""`tq.connect`: finding or starting the queue."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from taskqueue_ray.core.errors import InvalidOption
+from taskqueue_ray.engine.configuration import configure, keyring_of
+from taskqueue_ray.engine.context import current_or_none
+from taskqueue_ray.engine.payload import Sealer
+from taskqueue_ray.sdk.client import TaskQueue
+from taskqueue_ray.sdk.workforce import Workforce
+
+
+def connect(
+    storage: str | Path | None = None,
+    *,
+    name: str | None = None,
+    address: str | None = None,
+    **settings: Any,
+) -> TaskQueue:
+    """Connect to a queue: attach to the owner of its storage, or become it.
+
+    `storage` is a folder (default: one of the queue's name in `~/.local/share/taskqueue-ray`).
+    `address` names the Ray cluster; "local" starts one of our own. More settings (`max_payload`,
+    …) as in `core.settings`. Without a running cluster a local one is started, and lives as long
+    as this program. Inside a running job this is the line of its executor. Raises
+    `OwnedElsewhere`, `StorageUnusable`, `KeyMissing`, `InvalidSetting`.
+
+    >>> with tq.connect("/data/queue") as q:  # doctest: +SKIP
+    ...     q.enqueue(send_email, "a@b.c")
+    """
+    context = current_or_none()
+    if context is not None:
+        from taskqueue_ray.sdk.inside import inside
+
+        return inside(context.channel).connect()
+    if storage is not None and not isinstance(storage, str | Path):
+        raise InvalidOption("storage", ascii(storage)[:80], "a folder, or the URL of one")
+    given = {"storage": storage, "name": name, "address": address, **settings}
+    resolved = configure(given)
+    keyring = keyring_of(resolved, create=True)
+    assert keyring is not None  # made, if there was none
+    from taskqueue_ray.cluster import bootstrap
+
+    found = bootstrap.connect(resolved)
+    return TaskQueue(
+        found.handle,
+        Sealer(keyring, max_size=resolved.max_payload),
+        location=found.location,
+        start_workers=partial(Workforce, found.handle, resolved),
+        on_close=found.close,
+    )

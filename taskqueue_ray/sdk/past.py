@@ -1,0 +1,34 @@
+"""The history as one table: what is in Parquet, and what ended since."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from taskqueue_ray.sdk import requests
+
+if TYPE_CHECKING:
+    import pyarrow
+
+NEWEST = 100_000
+"""Ends that may not be in the history yet; it is folded long before there are so many."""
+
+
+def read_history(ask: Callable[[Any], Any], since: float) -> "pyarrow.Table":
+    """All that ended from `since` on, the last generation of each job."""
+    from taskqueue_ray.storage.history import from_bytes, latest, to_table
+
+    # In this order: what is folded between the two questions is in both answers, not in neither.
+    fresh = ask(requests.ended(since, NEWEST))
+    folded = from_bytes(ask(requests.history(since, None)))
+    known = set(zip(folded["id"].to_pylist(), folded["generation"].to_pylist(), strict=True))
+    rows = to_table([view for view in fresh if (view.id.hex(), view.generation) not in known])
+    return latest(_joined(folded, rows))
+
+
+def _joined(folded: "pyarrow.Table", rows: "pyarrow.Table") -> "pyarrow.Table":
+    if rows.num_rows == 0:
+        return folded
+    if folded.num_rows == 0:
+        return rows
+    return type(rows).from_batches(
+        [*folded.select(rows.column_names).cast(rows.schema).to_batches(), *rows.to_batches()]
+    )

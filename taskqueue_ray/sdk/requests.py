@@ -1,0 +1,99 @@
+"""Requests to the queue as values: the method, its bytes, and how to read the answer.
+
+Each is made once and sent either way, so that a method and its `a…` twin cannot differ.
+"""
+
+import secrets
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from taskqueue_ray.core.exchange import (
+    Cursor,
+    EnqueueReply,
+    JobFilter,
+    JobPage,
+    JobView,
+    QueueStats,
+    WorkerView,
+)
+from taskqueue_ray.core.model import JobId, StoredCode
+
+T_co = TypeVar("T_co", covariant=True)
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Request(Generic[T_co]):
+    """One question to the queue."""
+
+    __slots__ = ("body", "method", "read")
+
+    def __init__(self, method: str, body: bytes, read: Callable[[bytes], T_co]) -> None:
+        self.method = method
+        self.body = body
+        self.read = read
+
+
+def _reader(kind: Any) -> Callable[[bytes], Any]:
+    return msgspec.msgpack.Decoder(kind).decode
+
+
+_enqueued = _reader(EnqueueReply)
+_view = _reader(JobView | None)
+_views = _reader(list[JobView])
+_page = _reader(JobPage)
+_stats = _reader(list[QueueStats])
+_workers = _reader(list[WorkerView])
+_ids = _reader(list[JobId])
+_bytes = _reader(bytes)
+
+
+def enqueue(batch: bytes) -> Request[EnqueueReply]:
+    """Take in an encoded batch."""
+    return Request("enqueue", batch, _enqueued)
+
+
+def job(job_id: JobId) -> Request[JobView | None]:
+    """One job, if its record is at hand."""
+    return Request("job", _encode(job_id), _view)
+
+
+def jobs(wanted: JobFilter, cursor: Cursor | None, limit: int) -> Request[JobPage]:
+    """A page of jobs."""
+    return Request("jobs", _encode((wanted, cursor, limit)), _page)
+
+
+def past(ids: Sequence[JobId]) -> Request[list[JobView]]:
+    """Jobs out of the history."""
+    return Request("past", _encode(ids), _views)
+
+
+def stats(queue: str | None) -> Request[list[QueueStats]]:
+    """Counts of one queue or all."""
+    return Request("stats", _encode(queue), _stats)
+
+
+def workers() -> Request[list[WorkerView]]:
+    """The registered workers."""
+    return Request("workers", _encode(None), _workers)
+
+
+def ended(since: float, limit: int) -> Request[list[JobView]]:
+    """What ended and is not in the history yet."""
+    return Request("ended", _encode((since, limit)), _views)
+
+
+def history(since: float, columns: Sequence[str] | None) -> Request[bytes]:
+    """The history as a stream of Arrow."""
+    return Request("history", _encode((since, columns)), _bytes)
+
+
+def move(verb: str, ids: Sequence[JobId], reason: str = "") -> Request[list[JobId]]:
+    """Cancel, redrive or purge. The command id makes a repeat give the first answer."""
+    return Request(verb, _encode((secrets.token_hex(16), ids, reason)), _ids)
+
+
+def store_code(code_hash: str, code: StoredCode) -> Request[None]:
+    """Keep a function that is sent by value."""
+    return Request("store_code", _encode((code_hash, code)), lambda _: None)

@@ -1,0 +1,78 @@
+"""The seam between the SDK and wherever the queue is."""
+
+from concurrent.futures import Future
+from typing import Any, Protocol
+
+
+class Answer(Protocol):
+    """An answer that is on its way."""
+
+    def result(self, timeout: float | None = None) -> bytes:
+        """Wait for it. Raises what `Transport.call` raises, or `TimeoutError`."""
+        ...
+
+
+class Transport(Protocol):
+    """Carries requests to the queue, and its answers back.
+
+    Requests and answers are MessagePack of the records in `core.exchange`:
+
+    ============  ==========================================  =================================
+    method        request                                     answer
+    ============  ==========================================  =================================
+    enqueue       BatchRecord                                 EnqueueReply: all of it is durable
+    watch         WatchRequest                                WatchReply
+    job           JobId                                       JobView, or nil
+    jobs          [JobFilter, Cursor or nil, limit]           JobPage
+    past          [JobId]                                     [JobView], from the history
+    stats         queue or nil                                [QueueStats]
+    workers       nil                                         [WorkerView]
+    ended         [since, limit]                              [JobView] not yet in the history
+    history       [since, columns or nil]                     bytes: a stream of Arrow
+    cancel        [command id, [JobId], reason]               [JobId] that moved
+    redrive       the same                                    the same
+    purge         the same                                    the same
+    store_code    [hash, StoredCode]                          nil
+    code          hash                                        StoredCode, or nil
+    ============  ==========================================  =================================
+
+    Every method may be called from any thread. While the queue restarts or recovers, a call waits
+    and repeats itself with the same bytes: all requests are made so that a repeat is safe. It
+    raises the queue's typed errors; `Unavailable` only when `timeout` seconds were not enough,
+    and `QueueClosed` when the queue has gone for good.
+
+    A `watch` is held by the queue for the seconds that it asks for, and belongs to a session that
+    the queue forgets when it restarts. A transport may raise `Unavailable` for it at once; the
+    watcher then begins a new session. It also begins one by itself after a silence.
+    """
+
+    def call(self, method: str, request: bytes, timeout: float | None = None) -> bytes:
+        """Ask and wait."""
+        ...
+
+    async def acall(
+        self,
+        method: str,
+        request: bytes,
+        timeout: float | None = None,  # noqa: ASYNC109  # of the repeats inside
+    ) -> bytes:
+        """Ask and await. Works in any event loop."""
+        ...
+
+    def submit(self, method: str, request: bytes) -> Answer:
+        """Ask without waiting; requests that are submitted may overtake each other."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the connection; calls that wait raise `QueueClosed`. May be repeated."""
+        ...
+
+
+def done(value: bytes | BaseException) -> "Future[bytes]":
+    """An answer that is there already."""
+    future: Future[Any] = Future()
+    if isinstance(value, BaseException):
+        future.set_exception(value)
+    else:
+        future.set_result(value)
+    return future

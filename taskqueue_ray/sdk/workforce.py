@@ -1,0 +1,96 @@
+"""Workers that a program starts for itself, and that end with it."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from taskqueue_ray.core.errors import InvalidRequest
+from taskqueue_ray.core.settings import Settings
+from taskqueue_ray.engine.registry import registry
+
+if TYPE_CHECKING:
+    from taskqueue_ray.cluster.attached import AttachedWorkers
+    from taskqueue_ray.cluster.handles import QueueHandle
+
+
+class Workforce:
+    """A block with workers in it. At its end they finish what runs and give back the rest."""
+
+    def __init__(
+        self,
+        queue: "QueueHandle",
+        settings: Settings,
+        queues: Sequence[str],
+        *,
+        min: int,
+        max: int,
+        concurrency: int | None,
+    ) -> None:
+        self._queue = queue
+        self._settings = settings
+        self._queues = tuple(queues)
+        self._bounds = (min, max)
+        self._concurrency = concurrency or settings.concurrency
+        self._workers: AttachedWorkers | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """The Ray names of the workers that run now."""
+        return self._workers.names if self._workers else []
+
+    def start(self) -> "Workforce":
+        """Start them and wait until the first are ready. Raises `Unavailable`."""
+        from taskqueue_ray.cluster.attached import AttachedWorkers, Fleet
+        from taskqueue_ray.cluster.config import WorkerConfig
+
+        if self._workers is not None:
+            raise InvalidRequest("these workers were started already")
+        settings = self._settings
+        config = WorkerConfig(
+            name="",
+            queue_actor=self._queue.name,
+            queues=self._queues,
+            concurrency=self._concurrency,
+            app=tuple(dict.fromkeys((*settings.app, *registry.modules))),
+            import_paths=import_paths(),
+            memory_limit=settings.memory_limit,
+            max_jobs=settings.max_jobs,
+            key_file=settings.key_file,
+            max_result=settings.max_payload,
+        )
+        self._workers = AttachedWorkers(self._queue, config, Fleet(*self._bounds))
+        self._workers.start()
+        return self
+
+    def drain(self, timeout: float = 30.0) -> bool:
+        """Let running jobs end, for at most `timeout` seconds; True if all ended."""
+        workers, self._workers = self._workers, None
+        return True if workers is None else workers.drain(timeout)
+
+    def kill(self) -> None:
+        """End them at once; the queue takes their jobs back."""
+        workers, self._workers = self._workers, None
+        if workers is not None:
+            workers.kill()
+
+    def __enter__(self) -> "Workforce":
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.drain()
+
+
+def import_paths() -> tuple[str, ...]:
+    """Where this program finds its modules, for executors to look in the same places."""
+    return tuple(str(Path(entry or ".").resolve()) for entry in sys.path if _is_folder(entry))
+
+
+def _is_folder(entry: str) -> bool:
+    return Path(entry or ".").is_dir()

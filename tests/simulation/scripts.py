@@ -1,0 +1,46 @@
+"""What a simulated job does when it runs, as its payload says."""
+
+from random import Random
+
+import msgspec
+
+from taskqueue_ray.core.exchange import Grant
+
+
+class Script(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`fails` is how many attempts fail; the other troubles come once, at the first attempt.
+
+    A job that `kills` takes its worker with it, over and over: no attempt of it is ever counted.
+    """
+
+    seconds: float
+    fails: int = 0
+    final: bool = False
+    snoozes: bool = False
+    exits: bool = False
+    kills: bool = False
+
+
+def make_script(chance: Random) -> Script:
+    """Most jobs do well."""
+    seconds = chance.choice((0.1, 0.5, 2.0, 6.0))
+    match chance.randrange(20):
+        case 0:
+            return Script(seconds, fails=9)
+        case 1 | 2:
+            return Script(seconds, fails=1)
+        case 3:
+            return Script(seconds, fails=1, final=True)
+        case 4:
+            return Script(seconds, snoozes=True)
+        case 5:
+            return Script(seconds, exits=True)
+        case 6:
+            return Script(seconds, kills=True) if chance.random() < 0.3 else Script(seconds)
+        case _:
+            return Script(seconds)
+
+
+def result_of(grant: Grant, worker: str) -> bytes:
+    """A result that says which run it is from."""
+    return b"%b/%d/%b" % (grant.id.hex().encode(), grant.delivery, worker.encode())

@@ -1,0 +1,295 @@
+"""What the outside saw, kept where no fault can reach it, and what must be true of it.
+
+The names of the checks are those of the fault programme: I1 nothing lost, I2 nothing invented,
+I3 every completion has its run, I4 what completed never runs again, I5 leases do not overlap,
+I6 stale tokens are refused, I7 a fenced writer counts for nothing, I8 order, I9 never early,
+I10 attempts and losses are bounded, I11 the counts add up, I12 recovery gives the same state,
+I14 everything drains.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from taskqueue_ray.core import events
+from taskqueue_ray.core.dispatch import apply
+from taskqueue_ray.core.errors import InvalidRequest
+from taskqueue_ray.core.events import decode
+from taskqueue_ray.core.exchange import Grant, JobView, OutcomeKind, WorkReply, WorkRequest
+from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.core.model import JobId, JobSpec, Leased, Options
+from taskqueue_ray.core.state import State
+from taskqueue_ray.engine.opening import Opened
+from tests.ledger import count_up, facts
+from tests.simulation.scripts import result_of
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+
+class Violation(AssertionError):
+    """A promise was broken; `invariant` is its name."""
+
+    def __init__(self, invariant: str, what: str) -> None:
+        super().__init__(f"{invariant}: {what}")
+        self.invariant = invariant
+
+
+class Witness:
+    """Sees every message, run and commit, and forgets nothing."""
+
+    def __init__(self, world: "World") -> None:
+        self._world = world
+        self.specs: dict[JobId, tuple[JobSpec, Options]] = {}
+        self.promised: set[JobId] = set()
+        self.purged: set[JobId] = set()
+        self.redriven: set[JobId] = set()
+        self.told: dict[JobId, tuple[JobState, bytes | None]] = {}
+        self.answers: dict[str, list[JobId]] = {}
+        self.runs: set[tuple[JobId, int, str]] = set()
+        self.leases: dict[tuple[JobId, int], tuple[str, int]] = {}
+        self.highest: dict[JobId, int] = {}
+        self.completed: dict[JobId, int] = {}
+        self.shadow = Shadow(self)
+
+    def fail(self, invariant: str, what: str) -> None:
+        if invariant not in self._world.blind:
+            raise Violation(invariant, what)
+
+    # --- clients ---
+
+    def invoked(self, jobs: Sequence[JobSpec], shared: Sequence[Options]) -> None:
+        for job in jobs:
+            self.specs[job.id] = (job, shared[job.options])
+
+    def accepted(self, ids: Iterable[JobId]) -> None:
+        self.promised.update(ids)
+
+    def refused(self, jobs: Sequence[JobSpec], refusal: InvalidRequest) -> None:
+        """Only a batch whose parent was purged and then forgotten may be refused."""
+        parents = {parent for job in jobs for parent in job.parents}
+        if not parents & self.purged:
+            self.fail("I1", f"refused a sound batch: {refusal}")
+
+    def answered(self, command_id: str, moved: list[JobId]) -> None:
+        if self.answers.setdefault(command_id, moved) != moved:
+            self.fail("I6", f"command {command_id} was answered in two ways")
+
+    def reported(self, job_id: JobId, state: JobState, result: bytes | None) -> None:
+        """A client was told how a job ended: from now on that is so."""
+        if job_id in self.purged:
+            return
+        before = self.told.get(job_id)
+        if before is not None and before[0] is not state and job_id not in self.redriven:
+            self.fail("I1", f"{job_id.hex()} ended as {before[0]} and then as {state}")
+        if before is None or result is not None:
+            self.told[job_id] = (state, result)
+        if state is JobState.COMPLETED and result is not None:
+            self._check_result(job_id, result)
+
+    def _check_result(self, job_id: JobId, result: bytes) -> None:
+        told, delivery, worker = result.decode().split("/")
+        if told != job_id.hex() or (job_id, int(delivery), worker) not in self.runs:
+            self.fail("I3", f"{job_id.hex()} completed without the run {result.decode()}")
+        self._completes(job_id, int(delivery))
+
+    def _completes(self, job_id: JobId, delivery: int) -> None:
+        """The one delivery that completed a job is also its last one."""
+        if job_id in self.purged:
+            return
+        if self.completed.setdefault(job_id, delivery) != delivery:
+            self.fail("I6", f"{job_id.hex()} was completed by two deliveries")
+        if self.highest.get(job_id, 0) > delivery:
+            self.fail("I4", f"{job_id.hex()} completed in delivery {delivery}, and has later ones")
+
+    # --- workers ---
+
+    def granted(self, grant: Grant, worker: str) -> None:
+        if grant.id not in self.specs:
+            self.fail("I2", f"{grant.id.hex()} was never enqueued")
+        token = (worker, grant.lease)
+        if self.leases.setdefault((grant.id, grant.delivery), token) != token:
+            self.fail("I5", f"delivery {grant.delivery} of {grant.id.hex()} was given twice")
+        self.highest[grant.id] = max(grant.delivery, self.highest.get(grant.id, 0))
+        if (done := self.completed.get(grant.id)) is not None:
+            self._completes(grant.id, done)
+        if grant.attempt > self.specs[grant.id][1].max_attempts:
+            self.fail("I10", f"{grant.id.hex()} is given for attempt {grant.attempt}")
+
+    def started(self, grant: Grant, worker: str) -> None:
+        due = self.specs[grant.id][0].due
+        if self._world.agenda.now < due:
+            self.fail("I9", f"{grant.id.hex()} runs {due - self._world.agenda.now:.3f} s early")
+
+    def finished(self, grant: Grant, worker: str) -> None:
+        """The whole effect of a run: what it was for has been done."""
+        self.runs.add((grant.id, grant.delivery, worker))
+
+    def settled(self, request: WorkRequest, reply: WorkReply) -> None:
+        """The worker knows what became of its outcomes."""
+        for outcome in request.outcomes:
+            if outcome.kind is OutcomeKind.COMPLETED and outcome.id not in reply.stale:
+                self._completes(outcome.id, outcome.delivery)
+
+    # --- the disk ---
+
+    def submitted(self, epoch: int, index: int, payload: bytes) -> None:
+        self.shadow.submitted(epoch, index, payload)
+
+    def durable(self, epoch: int, index: int, payload: bytes) -> None:
+        self.shadow.durable(epoch, index, payload)
+
+    def recovered(self, opened: Opened) -> None:
+        self.shadow.recovered(opened)
+
+    def looked(self, state: State) -> None:
+        """At every tick: what the queue says of itself adds up."""
+        try:
+            count_up(state)
+        except AssertionError as error:
+            self.fail("I11", str(error))
+
+    # --- the end ---
+
+    def undecided(self, views: dict[JobId, JobView | None]) -> list[JobId]:
+        """The promised jobs that have not ended."""
+        open_ones = []
+        for job_id in self.promised - self.purged:
+            view = views.get(job_id)
+            if view is None or not view.state.final:
+                open_ones.append(job_id)
+        return open_ones
+
+    def judge(self, views: dict[JobId, JobView | None], history: list[JobView]) -> None:
+        """All that can be said once everything has come to rest."""
+        rows = [(view.id, view.generation) for view in history]
+        if len(set(rows)) != len(rows):
+            self.fail("I2", "history has one ending twice")
+        for view in history:
+            if view.id not in self.specs:
+                self.fail("I2", f"{view.id.hex()} in history was never enqueued")
+        for job_id in self.promised - self.purged:
+            self._judge(job_id, views.get(job_id))
+
+    def _judge(self, job_id: JobId, view: JobView | None) -> None:
+        if view is None:
+            self.fail("I1", f"{job_id.hex()} was acknowledged and is gone")
+            return
+        told = self.told.get(job_id)
+        if told and told[0] is not view.state and job_id not in self.redriven:
+            self.fail("I1", f"{job_id.hex()} is {view.state}, and a client was told {told[0]}")
+        if view.state is JobState.COMPLETED:
+            if view.result != result_of(_as_grant(view), view.result.decode().split("/")[-1]):
+                self.fail("I6", f"{job_id.hex()} has the result of another delivery")
+            self._check_result(job_id, view.result)
+        elif job_id in self.completed:
+            self.fail("I1", f"a completion of {job_id.hex()} was acknowledged; it is {view.state}")
+        self._judge_tries(view)
+
+    def _judge_tries(self, view: JobView) -> None:
+        most, losses = view.options.max_attempts, self._world.bounds.max_losses
+        if view.attempts > most or view.losses > losses:
+            self.fail("I10", f"{view.id.hex()}: {view.attempts} attempts, {view.losses} losses")
+        expected = {"attempts": view.attempts == most, "poison": view.losses == losses}
+        if view.state is JobState.FAILED and not expected.get(view.reason, view.reason == "final"):
+            self.fail("I10", f"{view.id.hex()} failed by {view.reason!r} too soon")
+
+
+class Shadow:
+    """The state that the acknowledged commits make, followed on the side."""
+
+    def __init__(self, witness: Witness) -> None:
+        self._witness = witness
+        self.payloads: list[bytes] = []
+        self.pending: dict[int, list[bytes]] = {}
+        self.epoch = 0
+        self.state = State()
+        self.purged = 0
+
+    def submitted(self, epoch: int, index: int, payload: bytes) -> None:
+        self.pending.setdefault(index, []).append(payload)
+
+    def durable(self, epoch: int, index: int, payload: bytes) -> None:
+        if epoch < self.epoch:
+            self._witness.fail("I7", f"epoch {epoch} commits after epoch {self.epoch} has")
+            return
+        self.epoch = epoch
+        if index != len(self.payloads) + 1:
+            self._witness.fail("I12", f"commit {index} follows {len(self.payloads)}")
+            return
+        self._add(payload)
+        self.pending.pop(index, None)
+
+    def recovered(self, opened: Opened) -> None:
+        """What a new process found is what was acknowledged, and at most one commit more."""
+        found = opened.journal.next_commit - 1
+        if found < len(self.payloads):
+            self._witness.fail("I12", f"{len(self.payloads)} commits acknowledged, {found} found")
+        elif found == len(self.payloads) + 1:
+            self._adopt(found, opened)
+        elif found > len(self.payloads):
+            self._witness.fail("I12", f"{found} commits found of {len(self.payloads)}")
+        self.pending.clear()
+        if difference := self._difference(self.payloads, opened):
+            self._witness.fail("I12", f"recovered otherwise than replayed: {difference}")
+
+    def _adopt(self, index: int, opened: Opened) -> None:
+        """A commit whose writer never learned that it was durable."""
+        for payload in self.pending.get(index, []):
+            if not self._difference([*self.payloads, payload], opened):
+                self._add(payload)
+                return
+        self._witness.fail("I12", f"commit {index} is none that was submitted")
+
+    def _difference(self, payloads: Iterable[bytes], opened: Opened) -> str:
+        state = State()
+        for payload in payloads:
+            for event in decode(payload):
+                apply(state, event)
+        snapshot = opened.fence.manifest.snapshot
+        if snapshot is not None and snapshot.commit > state.folded:
+            apply(state, events.Folded(snapshot.commit, 0.0))
+        here, there = facts(opened.state), facts(state)
+        return ", ".join(name for name in here if here[name] != there[name])
+
+    def _add(self, payload: bytes) -> None:
+        self.payloads.append(payload)
+        for event in decode(payload):
+            self._check(event)
+            apply(self.state, event)
+        counted = sum(sum(t.counts.values()) for t in self.state.totals.values())
+        if counted + self.purged != self.state.ordinal:
+            self._witness.fail("I11", f"{counted} jobs counted, {self.state.ordinal} enqueued")
+        count_up(self.state)
+
+    def _check(self, event: Any) -> None:
+        jobs = self.state.jobs
+        if isinstance(event, events.Leased):
+            if any(jobs[i].state is not JobState.PENDING for i in event.ids):
+                self._witness.fail("I5", "a job was leased that was not pending")
+            self._check_order(event)
+        elif isinstance(event, events.Settled):
+            for outcome in event.completed:
+                phase, job = jobs[outcome.id].phase, jobs[outcome.id]
+                token = (outcome.delivery, outcome.lease)
+                if not isinstance(phase, Leased) or token != (job.delivery, phase.lease):
+                    self._witness.fail("I6", "a completion was taken under a stale token")
+        elif isinstance(event, events.Purged):
+            self.purged += len(event.ids)
+        elif isinstance(event, events.Promoted) and event.until > self._witness._world.agenda.now:
+            self._witness.fail("I9", "a promotion came early")
+
+    def _check_order(self, event: events.Leased) -> None:
+        """No job that the worker could have had goes before those that it was given."""
+        queues = self._witness._world.queues_of(event.worker)
+        pending = [
+            job
+            for job in self.state.jobs.values()
+            if job.state is JobState.PENDING and (not queues or job.options.queue in queues)
+        ]
+        pending.sort(key=lambda job: (-job.options.priority, job.ordinal))
+        if [job.id for job in pending[: len(event.ids)]] != event.ids:
+            self._witness.fail("I8", "a job was passed over")
+
+
+def _as_grant(view: JobView) -> Grant:
+    return Grant(view.id, view.delivery, 0, 0, 0, b"")

@@ -1,0 +1,197 @@
+"""Simulated workers: the protocol of a real one, with jobs that follow a script."""
+
+from collections.abc import Callable
+from random import Random
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from taskqueue_ray.core.envelopes import decode, encode, open_reply
+from taskqueue_ray.core.errors import TaskQueueError, UnknownSession
+from taskqueue_ray.core.exchange import Grant, Outcome, OutcomeKind, WorkerInfo, WorkReply, WorkRequest
+from taskqueue_ray.core.model import Failure, JobId
+from tests.simulation.scripts import Script, result_of
+
+if TYPE_CHECKING:
+    from tests.simulation.world import World
+
+HOLD = 3.0
+PATIENCE = HOLD + 4.0
+EXITED = Failure("exit", "ExecutorExited")
+ERROR = Failure("error", "ValueError")
+
+
+class Worker:
+    """Leases, runs, settles. It can die, freeze and come back, and lose its executors."""
+
+    def __init__(self, world: "World", name: str, queues: tuple[str, ...]) -> None:
+        self.world = world
+        self.chance = Random(f"{world.seed}/{name}")
+        self.info = WorkerInfo(name, queues, self.chance.choice((1, 2, 3)), "3.11", ())
+        self.alive = True
+        self.leaving = False
+        self.frozen_until = 0.0
+        self.held: dict[JobId, Grant] = {}
+        self.running: dict[JobId, Grant] = {}
+        self.outcomes: list[Outcome] = []
+        self.news = True
+        self.sequence = 0
+        self.acked = 0
+        self.received: set[int] = set()
+        self.calls: set[int] = set()
+        self._register(self._exchange)
+
+    # --- life ---
+
+    def die(self) -> None:
+        """Its process is gone, and what it ran with it."""
+        self.alive = False
+        self.world.worker_died(self)
+
+    def freeze(self, seconds: float) -> None:
+        """It is stopped and knows nothing of it, as by SIGSTOP or a frozen machine."""
+        self.frozen_until = self.world.agenda.now + seconds
+
+    def drain(self) -> None:
+        """It gives back what it has not started, and leaves when the rest is done."""
+        self.leaving = True
+        for job_id, grant in list(self.held.items()):
+            if job_id not in self.running:
+                self._end(grant, OutcomeKind.RELEASED)
+        self._exchange()
+
+    # --- running jobs ---
+
+    def _feed(self) -> None:
+        for job_id, grant in list(self.held.items()):
+            if len(self.running) >= self.info.concurrency or self.leaving:
+                break
+            if job_id not in self.running:
+                self._start(grant)
+
+    def _start(self, grant: Grant) -> None:
+        script = msgspec.msgpack.decode(grant.payload, type=Script)
+        self.running[grant.id] = grant
+        self.world.witness.started(grant, self.info.id)
+        self.news = True
+        self._later(script.seconds * self.chance.random(), lambda: self._finish(grant, script))
+
+    def _finish(self, grant: Grant, script: Script) -> None:
+        if self.running.get(grant.id) is not grant:
+            return  # it was stopped
+        attempt = grant.attempt
+        if script.kills and attempt == 1:
+            self.die()
+        elif script.exits and attempt == 1:
+            self._end(grant, OutcomeKind.ERRORED, failure=EXITED)
+            for other in [g for i, g in self.held.items() if i not in self.running]:
+                self._end(other, OutcomeKind.RELEASED)
+        elif script.snoozes and grant.delivery == 1:
+            self._end(grant, OutcomeKind.SNOOZED, due=self.world.agenda.now + 2)
+        elif attempt <= script.fails:
+            self._end(grant, OutcomeKind.ERRORED, failure=ERROR, final=script.final)
+        else:
+            self.world.witness.finished(grant, self.info.id)
+            self._end(grant, OutcomeKind.COMPLETED, result=result_of(grant, self.info.id))
+        self._feed()
+        self._exchange()
+
+    def _end(self, grant: Grant, kind: OutcomeKind, **given: object) -> None:
+        self.held.pop(grant.id, None)
+        self.running.pop(grant.id, None)
+        made = Outcome(grant.id, grant.delivery, grant.lease, kind, **given)  # type: ignore[arg-type]
+        self.outcomes.append(made)
+        self.news = True
+
+    # --- the exchange ---
+
+    def _exchange(self) -> None:
+        """Send one if none is out, or if there is news and no more than a held one is."""
+        if self.calls and not (self.news and len(self.calls) < 2):
+            return
+        self.news = False
+        self.sequence += 1
+        outcomes, self.outcomes = self.outcomes, []
+        room = 0 if self.leaving else max(0, self.info.concurrency + 2 - len(self.held))
+        request = WorkRequest(
+            self.info.id, self.sequence, self.acked, outcomes, list(self.held),
+            list(self.running), room, HOLD,
+        )  # fmt: skip
+        self.calls.add(request.sequence)
+        self._send(request)
+
+    def _send(self, request: WorkRequest) -> None:
+        data = encode(request)
+
+        def answer(reply: bytes | None) -> None:
+            try:
+                taken = reply and decode(open_reply(reply), WorkReply)
+            except UnknownSession:
+                self._register(lambda: self._send(request))
+                return
+            except TaskQueueError:
+                taken = None
+            if not taken:
+                self._later(1.0, lambda: self._send(request))
+                return
+            self.calls.discard(request.sequence)
+            self._take(request, taken)
+
+        self._call("work", data, answer)
+
+    def _take(self, request: WorkRequest, reply: WorkReply) -> None:
+        self.world.witness.settled(request, reply)
+        self.received.add(reply.sequence)
+        while self.acked + 1 in self.received:
+            self.acked += 1
+        for job_id in reply.stale:
+            self.held.pop(job_id, None)
+            self.running.pop(job_id, None)
+        for job_id in reply.cancel:
+            if (grant := self.held.get(job_id)) is not None:
+                self._end(grant, OutcomeKind.CANCELLED)
+        for grant in reply.grants:
+            self.world.witness.granted(grant, self.info.id)
+            self.held[grant.id] = grant
+        if reply.drain and not self.leaving:
+            self.drain()
+        self._feed()
+        # A reply that is never silent must not turn the exchange into a race.
+        self._later(0.2, self._exchange)
+
+    def _register(self, then: Callable[[], None]) -> None:
+        def answer(reply: bytes | None) -> None:
+            try:
+                leased = None if reply is None else decode(open_reply(reply), list[JobId])
+            except TaskQueueError:
+                leased = None
+            if leased is None:
+                self._later(1.0, lambda: self._register(then))
+                return
+            for job_id in [i for i in self.held if i not in leased]:
+                del self.held[job_id]
+                self.running.pop(job_id, None)
+            then()
+
+        self._call("register", encode(self.info), answer)
+
+    # --- time ---
+
+    def _call(self, method: str, data: bytes, answer: Callable[[bytes | None], None]) -> None:
+        def arrive(reply: bytes | None) -> None:
+            self._awake(lambda: answer(reply))
+
+        self.world.transport.call(method, data, PATIENCE, arrive)
+
+    def _later(self, delay: float, deed: Callable[[], None]) -> None:
+        self.world.agenda.later(delay, lambda: self._awake(deed))
+
+    def _awake(self, deed: Callable[[], None]) -> None:
+        """Now, or when it is no longer frozen; never when it is dead."""
+        if not self.alive:
+            return
+        left = self.frozen_until - self.world.agenda.now
+        if left > 0:
+            self.world.agenda.later(left, lambda: self._awake(deed))
+        else:
+            deed()
