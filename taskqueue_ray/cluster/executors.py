@@ -13,18 +13,19 @@ from contextlib import suppress
 
 from taskqueue_ray.cluster.executor_slot import Charge, ExecutorSlot, Remains
 from taskqueue_ray.cluster.feeding import is_open, portion
-from taskqueue_ray.cluster.incidents import Incident, IncidentKind
+from taskqueue_ray.cluster.incidents import Incident
+from taskqueue_ray.cluster.inquest import Inquest
 from taskqueue_ray.cluster.nursery import Nursery
 from taskqueue_ray.cluster.pace import Pace
-from taskqueue_ray.cluster.verdicts import Verdicts, how_it_ended
+from taskqueue_ray.cluster.relay import Relay
+from taskqueue_ray.cluster.verdicts import Verdicts
 from taskqueue_ray.cluster.waiting import Ticket, Waiting
-from taskqueue_ray.cluster.watchdog import charges, is_frozen, suspects
-from taskqueue_ray.core.errors import TaskQueueError, Unavailable, to_wire
+from taskqueue_ray.cluster.watchdog import charges, is_frozen
 from taskqueue_ray.core.exchange import Grant, Outcome, Progress
 from taskqueue_ray.core.model import ExecutorKind, JobId, Options
 from taskqueue_ray.engine.payload import MAX_SIZE, Sealer
 from taskqueue_ray.executor.kernel import kill_group
-from taskqueue_ray.executor.messages import Call, Done, Progressed, Recalled, Reply, Report
+from taskqueue_ray.executor.messages import Call, Done, Progressed, Recalled, Report
 
 CANCEL_GRACE = 5.0
 """Seconds that a running job has to notice that it was cancelled."""
@@ -72,10 +73,12 @@ class Executors:
         async_limit: int = ASYNC_LIMIT,
     ) -> None:
         self._on_outcomes = on_outcomes
-        self._call = call
         self._on_progress = on_progress
         self._on_output = on_output or _print
         self._verdicts = Verdicts(sealer)
+        self._incidents: list[Incident] = []
+        self._inquest = Inquest(self._verdicts, self._incidents.append)
+        self._relay = Relay(call, self._incidents.append)
         self._clock = clock
         self._cancel_grace = cancel_grace
         self._limits: dict[ExecutorKind, int] = {"process": concurrency, "async": 1}
@@ -88,8 +91,6 @@ class Executors:
         self._fork_after = 0.0
         self._saw_async = False
         self._draining = False
-        self._incidents: list[Incident] = []
-        self._calls: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
         self._nursery = Nursery(
             environment=dict(os.environ if environment is None else environment),
@@ -205,9 +206,7 @@ class Executors:
                 slot.stop()
             await self._until(lambda: not self._slots, _STOP_PATIENCE)
         self._interrupt_all()
-        for task in self._calls:
-            task.cancel()
-        await asyncio.gather(*self._calls, return_exceptions=True)
+        await self._relay.end()
         await self._nursery.end(_END_PATIENCE)
 
     def tick(self, now: float) -> list[Incident]:
@@ -284,9 +283,7 @@ class Executors:
                 for job_id, progress in reports:
                     self._on_progress(job_id, progress)
             case Call():
-                task = asyncio.get_running_loop().create_task(self._relay(slot, report))
-                self._calls.add(task)
-                task.add_done_callback(self._calls.discard)
+                self._relay.take(slot, report)
 
     def _done(self, slot: ExecutorSlot, runs: list[tuple[int, Outcome]]) -> None:
         outcomes = []
@@ -319,16 +316,6 @@ class Executors:
             self._waiting[slot.kind].put_back(others)
         self._settle(outcomes)
 
-    async def _relay(self, slot: ExecutorSlot, call: Call) -> None:
-        try:
-            reply = Reply(call.number, await self._call(call.method, call.request))
-        except TaskQueueError as error:
-            reply = Reply(call.number, b"", to_wire(error))
-        except Exception as error:
-            self._tell("call", f"{call.method} of a job could not be relayed: {error!r}")
-            reply = Reply(call.number, b"", to_wire(Unavailable(type(error).__name__)))
-        slot.reply(reply)
-
     def _settle(self, outcomes: list[Outcome]) -> None:
         if outcomes:
             self._on_outcomes(outcomes)
@@ -351,7 +338,7 @@ class Executors:
             if verdict := charges(slot, now):
                 self._kill(slot, verdict, now)
         elif is_frozen(slot, now):
-            self._tell("frozen", "an executor begins none of its jobs and is replaced")
+            self._incidents.append(Incident("frozen", "an executor begins none of its jobs"))
             self._kill(slot, {}, now)
         elif slot.kind == "process" and len(slot.held) > 1 and now - slot.moved > _STUCK:
             slot.recall()
@@ -381,51 +368,28 @@ class Executors:
 
     def _bury(self, slot: ExecutorSlot, status: int | None, now: float) -> None:
         remains = self._take_remains(slot)
-        charged = slot.charged or suspects(slot)
-        slot.held.clear()
-        outcomes = []
-        for mark, ticket in remains.running:
-            charge = charged.get(mark.ordinal)
-            outcomes.append(self._sentence(ticket, charge, now - mark.began, status))
-        outcomes += [self._sentence(ticket, None, 0.0, status) for ticket in remains.begun]
-        slot.close()
-        self._settle(outcomes)
-        self._return(slot, remains.fresh, release=slot.giving_back)
+        outcomes = self._inquest.outcomes(slot, remains, status, now)
+        self._close(slot, remains, outcomes, release=slot.giving_back)
+
+    def _interrupt_all(self) -> None:
+        for slot in list(self._slots.values()):
+            if slot.pid:
+                kill_group(slot.pid)
+            remains = self._take_remains(slot)
+            self._close(slot, remains, self._inquest.interrupted(remains), release=True)
 
     def _take_remains(self, slot: ExecutorSlot) -> Remains:
         slot.drain()
         self._slots.pop(slot.number, None)
         return slot.remains()
 
-    def _sentence(
-        self, ticket: Ticket, charge: Charge | None, seconds: float, status: int | None
-    ) -> Outcome:
-        """The outcome of a job that had begun in an executor that has ended."""
-        verdicts, type_name = self._verdicts, ticket.options.type
-        if ticket.cancel_by and charge in (None, "cancel"):
-            return verdicts.cancelled(ticket, seconds)
-        if charge is None:
-            return verdicts.released(ticket)
-        if charge == "exit":
-            how = how_it_ended(status)[1]
-            self._tell("exit", f"a {type_name} ended its executor: {how}", ticket)
-            return verdicts.died(ticket, seconds, status)
-        self._tell(charge, f"a {type_name} was killed after {seconds:.1f} s", ticket)
-        if charge == "blocked":
-            return verdicts.blocked(ticket, seconds)
-        return verdicts.timed_out(ticket, seconds)
-
-    def _interrupt_all(self) -> None:
-        """Kill every executor on the worker's own account: nobody is charged."""
-        for slot in list(self._slots.values()):
-            if slot.pid:
-                kill_group(slot.pid)
-            remains = self._take_remains(slot)
-            slot.held.clear()
-            slot.close()
-            begun = [ticket for _, ticket in remains.running] + remains.begun
-            self._settle([self._sentence(ticket, None, 0.0, None) for ticket in begun])
-            self._return(slot, remains.fresh, release=True)
+    def _close(
+        self, slot: ExecutorSlot, remains: Remains, outcomes: list[Outcome], *, release: bool
+    ) -> None:
+        slot.held.clear()
+        slot.close()
+        self._settle(outcomes)
+        self._return(slot, remains.fresh, release=release)
 
     # --- the rest --------------------------------------------------------------------------------
 
@@ -436,9 +400,6 @@ class Executors:
                     self._changed.clear()
                     await self._changed.wait()
         return condition()
-
-    def _tell(self, kind: IncidentKind, text: str, ticket: Ticket | None = None) -> None:
-        self._incidents.append(Incident(kind, text, ticket.grant.id if ticket else None))
 
 
 def _print(_job: JobId | None, line: str) -> None:

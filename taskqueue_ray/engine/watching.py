@@ -33,14 +33,16 @@ class Watching:
         if request.client not in self._fleet.clients and not request.reset:
             self._commits.then(lambda error: respond(error or UnknownSession(request.client)))
             return
-        client = self._session(request, now)
-        if request.sequence <= client.latest:
-            self._answer(request.sequence, respond, [])
+        client = self._fleet.clients.get(request.client)
+        if client is not None and request.sequence <= client.latest:
+            # Overtaken by a newer one, which did not repeat what this one adds.
+            self._add_all(request, client)
+            self._flush(client, request.sequence, respond)
             return
+        client = self._session(request, now)
         client.latest = request.sequence
         self._end_poll(client)
-        for job_id in request.add:
-            self._add(request.client, client, job_id)
+        self._add_all(request, client)
         if client.ended or request.wait <= 0:
             self._flush(client, request.sequence, respond)
         else:
@@ -77,6 +79,10 @@ class Watching:
             client = self._fleet.clients[request.client] = ClientSession(0.0)
         client.deadline = now + request.wait + CLIENT_TERM
         return client
+
+    def _add_all(self, request: WatchRequest, client: ClientSession) -> None:
+        for job_id in request.add:
+            self._add(request.client, client, job_id)
 
     def _add(self, name: str, client: ClientSession, job_id: JobId) -> None:
         state = self._state

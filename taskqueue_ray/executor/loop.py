@@ -83,7 +83,9 @@ class AsyncExecutor:
         self._todo: deque[Run] = deque()
         self._received = 0
         self._free = list(range(cell.size - 1, 0, -1))
-        self._tasks: dict[JobId, asyncio.Task[None]] = {}
+        self._begun: dict[int, tuple[JobId, asyncio.Task[Any]]] = {}
+        # The loop itself refers to tasks weakly.
+        self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._loop = asyncio.new_event_loop()
         self._loop.set_task_factory(self._task)
@@ -143,7 +145,8 @@ class AsyncExecutor:
         context = contextvars.copy_context()
         context.run(_ordinal.set, run.ordinal)
         task = self._loop.create_task(self._take(run, slot), context=context)
-        self._tasks[run.grant.id] = task
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     def _task(
         self,
@@ -159,17 +162,23 @@ class AsyncExecutor:
         return asyncio.Task(coroutine, loop=loop, **options)
 
     def _cancel_tasks(self, ids: list[JobId]) -> None:
-        for job_id in ids:
-            if task := self._tasks.get(job_id):
+        # Only what has taken its first step: to a task before that, it would be the last, without
+        # a word. Such a one finds the flag by itself.
+        wanted = set(ids)
+        for job_id, task in self._begun.values():
+            if job_id in wanted:
                 task.cancel()
 
     async def _take(self, run: Run, slot: int) -> None:
         job_id = run.grant.id
+        task = asyncio.current_task()
+        assert task is not None
+        self._begun[run.ordinal] = job_id, task
         try:
             outcome = await self._run(run)
         except BaseException as error:
             outcome = self._endings.raised(run, error)
-        self._tasks.pop(job_id, None)
+        del self._begun[run.ordinal]
         self._channel.forget(job_id)
         self._outbox.add(run.ordinal, outcome, time.monotonic())
         self._cell.clear(slot)
@@ -185,6 +194,8 @@ class AsyncExecutor:
             sealer = self._sealer or need(None, options.key)
             handler = self._handlers.known(options) or await self._find(options)
             plain = sealer.open(Kind.PAYLOAD, grant.id, options.type, grant.payload)
+        except asyncio.CancelledError as error:
+            return self._stopped(run, error, expired=False)
         except BaseException as error:
             return self._endings.unopened(run, error)
         activate(Context(self._channel, grant.id, options, grant.attempt, grant.enqueued_at))
@@ -211,5 +222,5 @@ class AsyncExecutor:
         return self._handlers.restored(options, answer)
 
     def _stop_when_idle(self) -> None:
-        if self._stopping and not self._tasks and not self._todo:
+        if self._stopping and not self._todo and len(self._free) == self._cell.size - 1:
             self._loop.stop()

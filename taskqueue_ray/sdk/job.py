@@ -3,6 +3,7 @@
 from collections.abc import Callable, Coroutine
 from functools import update_wrapper
 from typing import Any, ClassVar, Generic, ParamSpec, TypedDict, TypeVar, Unpack, cast, overload
+from weakref import WeakKeyDictionary
 
 from taskqueue_ray.core.errors import InvalidOption, InvalidRequest
 from taskqueue_ray.core.identity import to_text
@@ -193,7 +194,7 @@ class Job:
     {'path': 'cat.png'}
     """
 
-    job_type: ClassVar[JobType]
+    _type_name: ClassVar[str | None] = None
 
     def __init__(self, payload: dict[str, Any] | None = None, **options: Any) -> None:
         if "dependencies" in options:
@@ -201,16 +202,15 @@ class Job:
         if not (payload is None or isinstance(payload, dict)):
             raise InvalidOption("payload", ascii(payload)[:80], "a dict")
         self.payload: dict[str, Any] = {} if payload is None else payload
-        self._options = type(self).job_type.defaults.but(options)
+        self._options = type_of(type(self)).defaults.but(options)
         self._id = self._options.id
 
     def __init_subclass__(cls, *, type: str | None = None, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if callable(getattr(cls, "handle", None)):
-            defaults = JobOptions().but(_class_options(cls))
-            cls.job_type = JobType(type or type_name_of(cls), cls, defaults)
-            if "handle" in cls.__dict__:
-                registry.register(cls.job_type)
+        cls._type_name = type
+        # A class that is being unpickled has no attributes yet: its executor knows what it is.
+        if "handle" in cls.__dict__:
+            registry.register(type_of(cls))
 
     @property
     def id(self) -> str:
@@ -222,7 +222,7 @@ class Job:
     def item(self) -> JobItem[Any]:
         """This job as a value, for `enqueue_many` and pipelines."""
         options = self._options if self._options.id else self._options.but({"id": self.id})
-        return JobItem(type(self).job_type, options, (self.payload,), {})
+        return JobItem(type_of(type(self)), options, (self.payload,), {})
 
     def enqueue(self) -> JobHandle[Any]:
         """Enqueue this job on the connection that is open. Durable on return."""
@@ -239,6 +239,21 @@ class Job:
 
     def __repr__(self) -> str:
         return f"<{type(self).__qualname__} {self.id}>"
+
+
+_types: WeakKeyDictionary[type[Job], JobType] = WeakKeyDictionary()
+
+
+def type_of(cls: type[Job]) -> JobType:
+    """The job type of a class; kept beside the class, which may be pickled by value."""
+    found = _types.get(cls)
+    if found is None:
+        if not callable(getattr(cls, "handle", None)):
+            raise InvalidRequest(f"{cls.__qualname__} has no method `handle`, which does the work")
+        defaults = JobOptions().but(_class_options(cls))
+        name = cls._type_name or type_name_of(cls)
+        found = _types[cls] = JobType(name, cls, defaults)
+    return found
 
 
 def _class_options(cls: type) -> dict[str, object]:

@@ -158,7 +158,11 @@ class Client:
         self.world.transport.call("job", encode(job_id), PATIENCE, answer)
 
     def _watch(self, *, reset: bool) -> None:
-        """One held call for all jobs; when its answer is lost, begin anew with what is open."""
+        """One held call for all jobs.
+
+        It begins anew when its answer was lost, or brought nothing: what a lost answer told is
+        not told again.
+        """
         wanted = [i for i in self.mine if i not in self.ended]
         fresh = wanted if reset else [i for i in wanted if i not in self.told]
         self.told = set(wanted)
@@ -174,7 +178,7 @@ class Client:
                 for one in told.ended:
                     if one.state is not None:
                         self._learned(one.id, one.state, one.result if one.known else None)
-            self._later(0.3, lambda: self._watch(reset=not told))
+            self._later(0.3, lambda: self._watch(reset=not (told and told.ended)))
 
         self.world.transport.call("watch", encode(request), PATIENCE, answer)
 

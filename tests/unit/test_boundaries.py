@@ -9,9 +9,9 @@ PACKAGE = Path(__file__).parents[2] / "taskqueue_ray"
 HEAVY = ("ray", "pyarrow", "typer", "rich", "pandas", "duckdb")
 
 
-def _loaded_by(module: str) -> set[str]:
-    """The heavy packages that a fresh interpreter has loaded after it imported `module`."""
-    program = f"import sys, {module}; print(*sys.modules)"
+def _loaded_by(*modules: str) -> set[str]:
+    """The heavy packages that a fresh interpreter has loaded after it imported `modules`."""
+    program = f"import sys, {', '.join(modules)}; print(*sys.modules)"
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program], capture_output=True, text=True, check=True
     )
@@ -20,6 +20,11 @@ def _loaded_by(module: str) -> set[str]:
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
     assert _loaded_by("taskqueue_ray") == set()
+
+
+def test_the_sdk_loads_nothing_heavy() -> None:
+    names = (f"taskqueue_ray.sdk.{file.stem}" for file in (PACKAGE / "sdk").glob("[!_]*.py"))
+    assert _loaded_by(*names) == set()
 
 
 def test_an_executor_loads_nothing_heavy() -> None:

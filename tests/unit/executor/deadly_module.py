@@ -3,5 +3,6 @@
 import os
 import sys
 
-if "taskqueue_ray.executor.forkserver" in getattr(sys.modules["__main__"], "__spec__").name:
+spec = sys.modules["__main__"].__spec__
+if spec is not None and spec.name == "taskqueue_ray.executor.forkserver":
     os._exit(1)

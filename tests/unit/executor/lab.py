@@ -15,7 +15,7 @@ import msgspec
 from taskqueue_ray.cluster.executors import Executors
 from taskqueue_ray.cluster.incidents import Incident
 from taskqueue_ray.core.exchange import Grant, Outcome, OutcomeKind, Progress
-from taskqueue_ray.core.model import JobId, Options
+from taskqueue_ray.core.model import ExecutorKind, JobId, Options
 from taskqueue_ray.engine.keyring import Keyring, parse_key
 from taskqueue_ray.engine.payload import ErrorDetail, Kind, Sealer, open_error
 from taskqueue_ray.engine.registry import registry
@@ -56,7 +56,7 @@ class Lab:
 
     def options(self, name: str, **options: Any) -> Options:
         job_type = registry.get(f"sample.{name}")
-        kind = "async" if job_type.is_async else "process"
+        kind: ExecutorKind = "async" if job_type.is_async else "process"
         return Options(queue="q", type=job_type.name, executor=kind, **options)
 
     def submit(self, name: str, *args: Any, **options: Any) -> JobId:
@@ -154,6 +154,7 @@ def lab(**options: Any) -> Callable[[Callable[..., Awaitable[None]]], Callable[.
 
     def decorate(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
         async def scenario(**fixtures: Any) -> None:
+            descriptors = len(os.listdir("/proc/self/fd"))
             subject = Lab(**options)
             await subject.executors.start()
             server = subject.executors.server_pid
@@ -167,6 +168,7 @@ def lab(**options: Any) -> Callable[[Callable[..., Awaitable[None]]], Callable[.
             assert not subject.executors.held()
             assert all(len(each) == 1 for each in subject.outcomes.values())
             assert not [pid for pid in (server, *executors) if alive(pid)]
+            assert len(os.listdir("/proc/self/fd")) == descriptors
 
         @functools.wraps(test)
         def run(**fixtures: Any) -> None:

@@ -155,6 +155,11 @@ def one_long_line(size: int) -> None:
 
 
 @job
+def leave_trace(folder: Path, number: int) -> None:
+    (folder / str(number)).touch()
+
+
+@job
 def wait_for_file(path: Path) -> str:
     while not path.exists():
         time.sleep(0.002)
@@ -240,7 +245,7 @@ async def async_exit() -> None:
 @job
 async def async_block(seconds: float) -> None:
     await asyncio.sleep(0.01)
-    time.sleep(seconds)
+    time.sleep(seconds)  # noqa: ASYNC251  # the mistake to be found
 
 
 @job

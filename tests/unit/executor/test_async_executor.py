@@ -114,6 +114,16 @@ async def test_cancel(it: Lab) -> None:
 
 
 @lab()
+async def test_cancelled_before_the_first_step(it: Lab) -> None:
+    await it.result("async_echo", "warm")
+    ids = it.submit_many("async_sleep", [(60.0,)] * 100)
+    it.executors.cancel(ids)
+    for job_id in ids:
+        assert (await it.outcome(job_id)).kind is CANCELLED
+    assert not it.incidents
+
+
+@lab()
 async def test_calls_do_not_block_the_loop(it: Lab) -> None:
     release = asyncio.Event()
 

@@ -142,6 +142,35 @@ async def test_drain_gives_back_what_has_not_begun(it: Lab, tmp_path: Path) -> N
     assert it.outcomes[running][0].kind is COMPLETED
 
 
+@lab(concurrency=2)
+async def test_what_is_given_back_is_not_run(it: Lab, tmp_path: Path) -> None:
+    for job_id in it.submit_many("echo", [("fast",)] * 500):
+        await it.outcome(job_id)
+    for round_number in range(10):
+        folder = tmp_path / str(round_number)
+        folder.mkdir()
+        ids = it.submit_many("leave_trace", [(folder, number) for number in range(300)])
+        await it.until(lambda folder=folder: any(folder.iterdir()))  # type: ignore[misc]
+        it.executors.give_back()
+        await it.until(lambda ids=ids: all(each in it.outcomes for each in ids))  # type: ignore[misc]
+        for number, job_id in enumerate(ids):
+            ran = (folder / str(number)).exists()
+            assert it.outcomes[job_id][0].kind is (COMPLETED if ran else RELEASED)
+
+
+@lab(concurrency=2)
+async def test_executors_killed_at_random_lose_no_job(it: Lab, tmp_path: Path) -> None:
+    ids = it.submit_many("c_sleep", [(0.002,)] * 400)
+    for threshold in range(40, 400, 40):
+        await it.until(lambda threshold=threshold: len(it.outcomes) >= threshold)  # type: ignore[misc]
+        for pid in it.executors.pids()[:1]:
+            os.kill(pid, signal.SIGKILL)
+    await it.until(lambda: all(job_id in it.outcomes for job_id in ids))
+    kinds = [it.outcomes[job_id][0].kind for job_id in ids]
+    assert set(kinds) <= {COMPLETED, ERRORED, RELEASED}
+    assert kinds.count(ERRORED) <= 9  # one for each kill at most
+
+
 @lab()
 async def test_stop_releases_what_runs(it: Lab, tmp_path: Path) -> None:
     running = it.submit("touch_then_wait", tmp_path / "started", tmp_path / "never")

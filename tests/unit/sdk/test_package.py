@@ -49,6 +49,27 @@ def test_a_recursive_local_job_survives_pickling(bench: Bench) -> None:
     assert handle.result(timeout=30) == 0
 
 
+def test_a_local_class_takes_its_code_along(bench: Bench) -> None:
+    class Local(tq.Job):
+        def handle(self) -> str:
+            self.payload["seen"] = self.id
+            return type(self).__name__
+
+    job = Local({"a": 1})
+    handle = bench.q.push(job)
+    bench.work()
+    assert handle.result(timeout=30) == "Local"
+    assert handle.info().payload == {"a": 1, "seen": job.id}
+
+
+def test_a_class_without_a_handler_is_refused() -> None:
+    class Idle(tq.Job):
+        pass
+
+    with pytest.raises(tq.InvalidRequest, match="handle"):
+        Idle()
+
+
 def test_the_shipped_job(bench: Bench) -> None:
     assert TestJob.__test__ is False
     echo = bench.q.push(TestJob({"echo": {"n": 1}}, queue="other"))
