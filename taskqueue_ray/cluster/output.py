@@ -27,6 +27,7 @@ class Output:
         self._second = 0
         self._passed = 0
         self._dropped = 0
+        self._later: asyncio.TimerHandle | None = None
         self._open = True
         loop.add_reader(pipe, self._read)
 
@@ -39,6 +40,8 @@ class Output:
         if self._rest:
             self._pass(self._rest)
         self._tell_dropped()
+        if self._later is not None:
+            self._later.cancel()
         self._open = False
         self._loop.remove_reader(self._pipe)
         os.close(self._pipe)
@@ -63,10 +66,12 @@ class Output:
         second = int(self._loop.time())
         if second != self._second:
             self._second, self._passed = second, 0
-            self._tell_dropped()
 
     def _pass(self, line: bytes) -> None:
         if self._passed > BUDGET:
+            if not self._dropped:
+                # Told even if nothing more is said.
+                self._later = self._loop.call_later(1.0, self._tell_dropped)
             self._dropped += 1
             return
         text = line[: 4 * MAX_LINE].decode("utf-8", "replace")

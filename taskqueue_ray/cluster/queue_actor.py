@@ -1,7 +1,8 @@
 """The queue actor: a thin shell around the engine, one event loop, no fallible constructor.
 
-It opens its storage in the background and says "recovering" meanwhile. When the storage fails it
-ends its process so that Ray starts it anew; when it is fenced it ends for good.
+It opens its storage in the background and says "recovering" meanwhile. When the storage fails, or
+another writer has fenced it off, it ends its process; what Ray then starts anew asks, as any
+opener does, whether taking over is right.
 """
 
 import asyncio
@@ -16,7 +17,6 @@ from taskqueue_ray.cluster import rim
 from taskqueue_ray.cluster.loop import every
 from taskqueue_ray.core.envelopes import decode, seal_reply
 from taskqueue_ray.core.errors import (
-    Fenced,
     Recovering,
     StorageCorrupt,
     TaskQueueError,
@@ -259,8 +259,7 @@ class QueueActor:
         log.critical("the queue actor ends: %s", error)
         self._desk = None
         self._problem = Recovering(str(error))
-        end = rim.end_for_good if isinstance(error, Fenced) else rim.end_and_restart
-        asyncio.get_running_loop().call_later(0.2, end)
+        asyncio.get_running_loop().call_later(0.2, rim.end_process)
 
 
 def _resolve(answer: asyncio.Future[bytes], reply: bytes) -> None:

@@ -79,15 +79,12 @@ async def until_worker_is_gone(actor: str, worker: str) -> str:
             await asyncio.sleep(0.2 * unreachable)
 
 
-def end_and_restart() -> None:
-    """End this process so that Ray starts the actor again."""
+def end_process() -> None:
+    """End this process at once. Ray starts the actor anew, unless it already runs elsewhere.
+
+    Not `ray.kill`: it goes by the actor's id, and would hit the successor of a fenced process.
+    """
     os._exit(1)
-
-
-def end_for_good() -> None:
-    """End this actor; Ray does not start it again."""
-    handle: Any = ray.get_runtime_context().current_actor
-    ray.kill(handle, no_restart=True)
 
 
 async def _on_this_node(function: Any, name: str, *arguments: Any) -> Any:

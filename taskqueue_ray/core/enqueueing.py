@@ -75,8 +75,8 @@ def _known(state: State, command: Enqueue) -> list[int]:
     if (
         not repeats
         and not past
-        and seen.isdisjoint(jobs.keys())
-        and seen.isdisjoint(settled.keys())
+        and jobs.keys().isdisjoint(seen)
+        and settled.keys().isdisjoint(seen)
     ):
         return []
     seen.clear()

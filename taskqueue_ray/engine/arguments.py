@@ -18,7 +18,6 @@ from taskqueue_ray.engine.values import decode_value, describe, encode_value
 
 _Parameter = inspect.Parameter
 _VARIADIC = (_Parameter.VAR_POSITIONAL, _Parameter.VAR_KEYWORD)
-_NO_ARGUMENTS = encode({})
 _COMPLAINTS = (TypeError, ValueError, OverflowError, RecursionError)
 
 

@@ -85,6 +85,13 @@ class Keyring:
         """Whether `mac` was made of `data` by any of these keys."""
         return any(hmac.compare_digest(_mac(key, data), mac) for key in self.keys)
 
+    def as_variable(self) -> str:
+        """The keys as the value of `TASKQUEUE_ENCRYPTION_KEYS`, for a child process only.
+
+        Wherever this process got them from, its children find them; never log or store it.
+        """
+        return ",".join(key.material.hex() for key in self.keys)
+
     def __repr__(self) -> str:
         return f"<Keyring {', '.join(self.ids)}>"
 

@@ -120,21 +120,21 @@ def open_storage(
         state, replayed = _recover(fs, fence)
         _check_keys(state, keyring)
         journal = Journal.open(fs, fence, replayed.end, world.entropy(8), settings)
+        clock = SteadyClock(state.at, world.wall, world.monotonic)
+        record = OwnerRecord(
+            cluster_id=identity.cluster_id,
+            address=identity.address,
+            host=identity.host,
+            pid=os.getpid(),
+            epoch=fence.epoch,
+            started_at=clock.now(),
+            heartbeat=clock.now(),
+        )
+        write_owner(fs, record, keyring.mac)
     except BaseException:
         if lock is not None:
             lock.release()
         raise
-    clock = SteadyClock(state.at, world.wall, world.monotonic)
-    record = OwnerRecord(
-        cluster_id=identity.cluster_id,
-        address=identity.address,
-        host=identity.host,
-        pid=os.getpid(),
-        epoch=fence.epoch,
-        started_at=clock.now(),
-        heartbeat=clock.now(),
-    )
-    write_owner(fs, record, keyring.mac)
     return Opened(fs, state, journal, fence, clock, reason, replayed.torn, record, lock, keyring)
 
 

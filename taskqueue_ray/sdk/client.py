@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from taskqueue_ray.core.errors import Conflict, InvalidOption, JobNotFound, QueueClosed
 from taskqueue_ray.core.exchange import Cursor, JobFilter, JobView
@@ -210,9 +210,21 @@ class TaskQueue:
         """The same for async code."""
         return await self.ajobs(state=JobState.FAILED, queue=queue, limit=limit)
 
+    @overload
+    def stats(self) -> StatsList: ...
+
+    @overload
+    def stats(self, queue: str) -> QueueRecord: ...
+
     def stats(self, queue: str | None = None) -> StatsList | QueueRecord:
         """Counts by state: of one queue, or of each."""
         return _stats(queue, self._ask(requests.stats(queue)))
+
+    @overload
+    async def astats(self) -> StatsList: ...
+
+    @overload
+    async def astats(self, queue: str) -> QueueRecord: ...
 
     async def astats(self, queue: str | None = None) -> StatsList | QueueRecord:
         """The same for async code."""

@@ -2,14 +2,18 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from taskqueue_ray.core.errors import InvalidOption
+from taskqueue_ray.core.settings import Settings
 from taskqueue_ray.engine.configuration import configure, keyring_of
 from taskqueue_ray.engine.context import current_or_none
 from taskqueue_ray.engine.payload import Sealer
 from taskqueue_ray.sdk.client import TaskQueue
 from taskqueue_ray.sdk.workforce import Workforce
+
+if TYPE_CHECKING:
+    from taskqueue_ray.cluster.bootstrap import Connection
 
 
 def connect(
@@ -37,17 +41,28 @@ def connect(
         return inside(context.channel).connect()
     if storage is not None and not isinstance(storage, str | Path):
         raise InvalidOption("storage", ascii(storage)[:80], "a folder, or the URL of one")
+    if "encryption_keys" in settings:
+        raise InvalidOption(
+            "encryption_keys",
+            "keys in code",
+            "nothing: set TASKQUEUE_ENCRYPTION_KEYS, or a key file, on each node",
+        )
     given = {"storage": storage, "name": name, "address": address, **settings}
-    resolved = configure(given)
-    keyring = keyring_of(resolved, create=True)
+    return attach(configure(given))[0]
+
+
+def attach(settings: Settings) -> "tuple[TaskQueue, Connection]":
+    """`connect` with resolved settings; also says what was found, or started, on Ray."""
+    keyring = keyring_of(settings, create=True)
     assert keyring is not None  # made, if there was none
     from taskqueue_ray.cluster import bootstrap
 
-    found = bootstrap.connect(resolved)
-    return TaskQueue(
+    found = bootstrap.connect(settings)
+    queue = TaskQueue(
         found.handle,
-        Sealer(keyring, max_size=resolved.max_payload),
+        Sealer(keyring, max_size=settings.max_payload),
         location=found.location,
-        start_workers=partial(Workforce, found.handle, resolved),
+        start_workers=partial(Workforce, found.handle, settings),
         on_close=found.close,
     )
+    return queue, found

@@ -35,7 +35,11 @@ def fold(fs: FileSystem, request: FoldRequest) -> FoldResult:
     manifest = read_manifest(fs)
     if manifest is None:
         raise StorageCorrupt("MANIFEST", 0, "it is missing")
-    first = manifest.snapshot.commit if manifest.snapshot else 0
+    done = manifest.snapshot
+    if done is not None and done.commit >= request.through:
+        # It was published before, and what came after that failed.
+        return FoldResult(done.commit, manifest.first_segment, done.files, 0)
+    first = done.commit if done else 0
     state = load_state(fs, manifest)
     for sealed in Replay(fs, manifest).sealed:
         if sealed.sequence <= request.sequence:

@@ -38,21 +38,23 @@ class FoldResult(msgspec.Struct, frozen=True):
 
 
 def publish(fs: FileSystem, fence: Fence, result: FoldResult) -> None:
-    """Make a fold true and remove what it replaces."""
-    fence.publish(
-        snapshot=SnapshotRef(result.through, result.files), first_segment=result.first_segment
-    )
+    """Make a fold true and remove what it replaces. After an `OSError`, publish it again."""
+    # The next manifest does not name the history of this one: it must be in its place before.
+    _place_history(fs, fence.manifest)
+    published = fence.manifest.snapshot
+    if published is None or published.commit < result.through:
+        fence.publish(
+            snapshot=SnapshotRef(result.through, result.files), first_segment=result.first_segment
+        )
     settle_files(fs, fence.manifest)
 
 
 def settle_files(fs: FileSystem, manifest: Manifest) -> None:
     """Finish a publication that may have been cut short: move history, remove leftovers."""
-    refs = manifest.snapshot.files if manifest.snapshot else ()
-    for ref in refs:
-        if ref.name.startswith(f"{HISTORY}/") and not fs.exists(ref.name):
-            _move_to_place(fs, ref.name)
+    _place_history(fs, manifest)
     for entry in fs.list(PENDING):
         fs.remove(f"{PENDING}/{entry}")
+    refs = manifest.snapshot.files if manifest.snapshot else ()
     kept = {ref.name.rpartition("/")[0] for ref in refs}
     for entry in fs.list(SNAPSHOTS):
         if (directory := f"{SNAPSHOTS}/{entry}") not in kept:
@@ -67,10 +69,19 @@ def snapshot_directory(commit: int, epoch: int) -> str:
     return f"{SNAPSHOTS}/{commit:012d}-{epoch}"
 
 
+def _place_history(fs: FileSystem, manifest: Manifest) -> None:
+    refs = manifest.snapshot.files if manifest.snapshot else ()
+    for ref in refs:
+        if ref.name.startswith(f"{HISTORY}/"):
+            _move_to_place(fs, ref.name)
+
+
 def _move_to_place(fs: FileSystem, name: str) -> None:
     directory = name.rpartition("/")[0]
-    fs.make_directory(directory)
-    fs.move(pending_name(name), name, replace=True)
+    if not fs.exists(name):
+        fs.make_directory(directory)
+        fs.move(pending_name(name), name, replace=True)
+    # Also for a file that is there: an earlier attempt may have failed right here.
     fs.sync_directory(directory)
     fs.sync_directory(PENDING)
 

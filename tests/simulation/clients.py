@@ -178,9 +178,17 @@ class Client:
                 for one in told.ended:
                     if one.state is not None:
                         self._learned(one.id, one.state, one.result if one.known else None)
+                    else:
+                        self._look_back(one.id)
             self._later(0.3, lambda: self._watch(reset=not (told and told.ended)))
 
         self.world.transport.call("watch", encode(request), PATIENCE, answer)
+
+    def _look_back(self, job_id: JobId) -> None:
+        """Memory has forgotten it: the history knows."""
+        for view in self.world.history():
+            if view.id == job_id:
+                self._learned(job_id, view.state, view.result)
 
     def _learned(self, job_id: JobId, state: JobState, result: bytes | None) -> None:
         self.ended[job_id] = state

@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 
 BOUNDS = Bounds(max_losses=3, lease_seconds=12.0)
 JOURNAL = JournalSettings(segment_limit=3000, ballast=4096)
-FOLDS = FoldPolicy(rows=8, commits=60, age=15.0, retry=2.0)
+FOLDS = (
+    FoldPolicy(rows=8, commits=60, age=15.0, retry=2.0),
+    FoldPolicy(rows=25, commits=200, age=60.0, retry=2.0),
+    FoldPolicy(rows=1000, commits=1000, age=1000.0),
+)
 IDENTITY = Identity("cluster", "address", "host")
 KEYRING = Keyring([Key(bytes(32))])
 TICK = 0.5
@@ -47,7 +51,7 @@ class Server:
         simulation.witness.recovered(opened)
         self.engine = Engine(
             opened.state, Ports(self, self._fold, self._look_up, self._broken), opened.clock,
-            opened.journal.next_commit, chance=self._chance.random, fold_policy=FOLDS,
+            opened.journal.next_commit, chance=self._chance.random, fold_policy=simulation.fold_policy,
             bounds=BOUNDS,
         )  # fmt: skip
         self.desk = Desk(self.engine)

@@ -44,7 +44,7 @@ class Witness:
         self.purged: set[JobId] = set()
         self.redriven: set[JobId] = set()
         self.told: dict[JobId, tuple[JobState, bytes | None]] = {}
-        self.answers: dict[str, list[JobId]] = {}
+        self.answers: dict[str, tuple[float, list[JobId]]] = {}
         self.runs: set[tuple[JobId, int, str]] = set()
         self.leases: dict[tuple[JobId, int], tuple[str, int]] = {}
         self.highest: dict[JobId, int] = {}
@@ -71,7 +71,10 @@ class Witness:
             self.fail("I1", f"refused a sound batch: {refusal}")
 
     def answered(self, command_id: str, moved: list[JobId]) -> None:
-        if self.answers.setdefault(command_id, moved) != moved:
+        now = self._world.agenda.now
+        first, answer = self.answers.setdefault(command_id, (now, moved))
+        # Receipts are kept for a day.
+        if answer != moved and now - first < self._world.bounds.remember_seconds / 2:
             self.fail("I6", f"command {command_id} was answered in two ways")
 
     def reported(self, job_id: JobId, state: JobState, result: bytes | None) -> None:

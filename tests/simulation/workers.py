@@ -107,6 +107,8 @@ class Worker:
 
     def _exchange(self) -> None:
         """Send one if none is out, or if there is news and no more than a held one is."""
+        if self.leaving and not (self.held or self.outcomes or self.calls):
+            self.alive = False
         if self.calls and not (self.news and len(self.calls) < 2):
             return
         self.news = False
@@ -153,6 +155,8 @@ class Worker:
         for grant in reply.grants:
             self.world.witness.granted(grant, self.info.id)
             self.held[grant.id] = grant
+            if self.leaving:
+                self._end(grant, OutcomeKind.RELEASED)
         if reply.drain and not self.leaving:
             self.drain()
         self._feed()

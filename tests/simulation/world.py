@@ -13,7 +13,7 @@ from tests.faultfs import FaultFileSystem, PowerCut
 from tests.simulation.agenda import Agenda
 from tests.simulation.chaos import Chaos
 from tests.simulation.clients import QUEUES, Client
-from tests.simulation.server import BOUNDS, Server
+from tests.simulation.server import BOUNDS, FOLDS, Server
 from tests.simulation.transport import Transport
 from tests.simulation.witness import Violation, Witness
 from tests.simulation.workers import Worker
@@ -45,6 +45,7 @@ class World:
         self.bounds = BOUNDS
         self.agenda = Agenda()
         self.busy = True
+        self.fold_policy = Random(f"{seed}/folds").choice(FOLDS)
         self.disk_delay = 0.02
         self.notes: list[str] = []
         self.chance = Random(f"{seed}/world")
@@ -139,7 +140,7 @@ class World:
             self.server = None
         if self.server is None and (not self.busy or self.chance.random() < 0.4):
             self._boot(Insistence.SUCCEED if self.former else Insistence.NONE)
-        self.workers = [w for w in self.workers if w.alive and not (w.leaving and not w.held)]
+        self.workers = self.live_workers()
         if len(self.workers) < 3 and self.chance.random() < 0.3:
             self._hire()
 
@@ -174,7 +175,7 @@ class World:
                 for _ in range(200):
                     self._step()
                 if not self._open_ends():
-                    self.witness.judge(self._views(), self._history())
+                    self.witness.judge(self._views(), self.history())
                     return None
             self.witness.fail("I14", f"not drained: {self._open_ends()}")
         except Violation as found:
@@ -189,11 +190,11 @@ class World:
         if self.former:
             return "a former owner is still there"
         missing = [i for client in self.clients for i in client.mine if i not in client.ended]
-        undecided = self.witness.undecided(self._views())
-        if undecided:
-            return f"{len(undecided)} jobs have not ended, such as {undecided[0].hex()}"
         if untold := [i for i in missing if i not in self.witness.purged]:
-            return f"{len(untold)} ends were not told, such as that of {untold[0].hex()}"
+            state = server.engine.state.state_of(untold[0])
+            return f"{len(untold)} ends were not told; {untold[0].hex()} is {state}"
+        if undecided := self.witness.undecided(self._views()):
+            return f"{len(undecided)} jobs have not ended, such as {undecided[0].hex()}"
         return ""
 
     def _views(self) -> dict[JobId, JobView | None]:
@@ -208,9 +209,9 @@ class World:
         return views
 
     def _latest(self) -> list[JobView]:
-        return sorted(self._history(), key=lambda view: view.generation)
+        return sorted(self.history(), key=lambda view: view.generation)
 
-    def _history(self) -> list[JobView]:
+    def history(self) -> list[JobView]:
         return to_views(read_history(self.fs))
 
     def _digest(self) -> str:

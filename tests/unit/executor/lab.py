@@ -8,6 +8,7 @@ import itertools
 import os
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -144,6 +145,10 @@ def alive(pid: int) -> bool:
         return False
 
 
+def open_descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 def children_of(pid: int) -> list[int]:
     with open(f"/proc/{pid}/task/{pid}/children") as listing:
         return [int(child) for child in listing.read().split()]
@@ -154,7 +159,7 @@ def lab(**options: Any) -> Callable[[Callable[..., Awaitable[None]]], Callable[.
 
     def decorate(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
         async def scenario(**fixtures: Any) -> None:
-            descriptors = len(os.listdir("/proc/self/fd"))
+            descriptors = open_descriptors()
             subject = Lab(**options)
             await subject.executors.start()
             server = subject.executors.server_pid
@@ -168,7 +173,7 @@ def lab(**options: Any) -> Callable[[Callable[..., Awaitable[None]]], Callable[.
             assert not subject.executors.held()
             assert all(len(each) == 1 for each in subject.outcomes.values())
             assert not [pid for pid in (server, *executors) if alive(pid)]
-            assert len(os.listdir("/proc/self/fd")) == descriptors
+            assert open_descriptors() == descriptors
 
         @functools.wraps(test)
         def run(**fixtures: Any) -> None:
@@ -179,7 +184,7 @@ def lab(**options: Any) -> Callable[[Callable[..., Awaitable[None]]], Callable[.
         signature = inspect.signature(test)
         parameters = list(signature.parameters.values())[1:]
         run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-        del run.__wrapped__  # type: ignore[attr-defined]
+        del run.__wrapped__
         return run
 
     return decorate

@@ -92,6 +92,11 @@ def test_names_for_priorities_and_backoffs() -> None:
         tq.Backoff.fixed(-1)
 
 
+def test_keys_in_code_are_refused() -> None:
+    with pytest.raises(tq.InvalidOption, match="TASKQUEUE_ENCRYPTION_KEYS"):
+        tq.connect("/nowhere", encryption_keys=["x" * 32])
+
+
 def test_misuse_of_the_decorator() -> None:
     with pytest.raises(tq.InvalidOption, match="nonsense"):
         tq.job(nonsense=1)  # type: ignore[call-overload]  # the point of it

@@ -65,6 +65,13 @@ def test_the_first_key_seals_and_all_are_found() -> None:
         ring.get("00000000")
 
 
+def test_a_child_process_gets_the_same_keys() -> None:
+    ring = Keyring([Key(b"a,b" + RAW[3:]), Key(OTHER)])
+    again = load_keyring({"TASKQUEUE_ENCRYPTION_KEYS": ring.as_variable()})
+    assert again is not None
+    assert again.ids == ring.ids
+
+
 def test_a_mac_holds_after_a_rotation() -> None:
     mac = Keyring([Key(RAW)]).mac(b"owner")
     rotated = Keyring([Key(OTHER), Key(RAW)])

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from taskqueue_ray.core.errors import InvalidRequest, SealBroken, Unserialisable, UnknownJobType
+from taskqueue_ray.core.errors import InvalidRequest, SealBroken, UnknownJobType, Unserialisable
 from taskqueue_ray.engine import code
 from taskqueue_ray.engine.keyring import Key, Keyring
 from taskqueue_ray.engine.payload import Sealer

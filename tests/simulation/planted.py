@@ -1,0 +1,190 @@
+"""Bugs put in on purpose: a harness that does not find these would not find others.
+
+Each one is a patch of the product, switched on for one test, with the invariant by which the
+outside notices. I12 compares states and sees most bugs first, so it is blind here unless it is the
+invariant that the bug is about.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+import msgspec
+
+from taskqueue_ray.core import dispatch, settling
+from taskqueue_ray.core.commands import Enqueue, Settle
+from taskqueue_ray.core.model import Leased
+from taskqueue_ray.core.state import State
+from taskqueue_ray.engine import opening
+from taskqueue_ray.engine.commits import Commits, Done
+from taskqueue_ray.engine.engine import Engine
+from taskqueue_ray.engine.fleet import Respond
+from taskqueue_ray.engine.work import Work
+from taskqueue_ray.storage import publication
+from taskqueue_ray.storage.manifest import Fence
+from tests import faultfs
+
+Patch = Callable[[], AbstractContextManager[Any]]
+
+
+class Planted(NamedTuple):
+    """A bug, and what must give it away."""
+
+    plant: Patch
+    noticed_as: frozenset[str]
+    blind: frozenset[str] = frozenset({"I12"})
+
+
+def reply_before_commit() -> AbstractContextManager[Any]:
+    """Answers leave as soon as what they say is in memory."""
+
+    def then(self: Commits, done: Done) -> None:
+        done(self.broken)
+
+    return patch.object(Commits, "then", then)
+
+
+def repeat_before_commit() -> AbstractContextManager[Any]:
+    """Only a repeat that finds its jobs in memory is answered at once; all else waits."""
+    honest = Engine._enqueue
+
+    def enqueue(self: Engine, command: Enqueue, respond: Respond) -> None:
+        if all(self.state.known(job.id) for job in command.batch.jobs):
+            respond(self.path.execute(command))
+        else:
+            honest(self, command, respond)
+
+    return patch.object(Engine, "_enqueue", enqueue)
+
+
+def acknowledged_before_fsync() -> AbstractContextManager[Any]:
+    """The journal's fsync is forgotten; those of whole files are not."""
+    honest = faultfs._FaultFile.sync
+
+    def sync(self: faultfs._FaultFile) -> None:
+        if self._name.startswith("journal/") and self._fs._find_name(self._inode) is not None:
+            return
+        honest(self)
+
+    return patch.object(faultfs._FaultFile, "sync", sync)
+
+
+def completion_from_any_delivery() -> AbstractContextManager[Any]:
+    """The token of an outcome is not looked at."""
+    honest = settling.decide
+
+    def decide(state: State, command: Settle, now: float) -> settling.Verdict:
+        by, outcomes = command.worker, []
+        for outcome in command.outcomes:
+            job = state.jobs.get(outcome.id)
+            if job is not None and isinstance(job.phase, Leased):
+                by = job.phase.worker
+                outcome = msgspec.structs.replace(
+                    outcome, delivery=job.delivery, lease=job.phase.lease
+                )
+            outcomes.append(outcome)
+        return honest(state, Settle(by, outcomes, command.chances), now)
+
+    return patch.object(settling, "decide", decide)
+
+
+@contextmanager
+def _after_recovery(spoil: Callable[[State], None]) -> Iterator[None]:
+    honest = opening._recover
+
+    def recover(*args: Any) -> Any:
+        state, replayed = honest(*args)
+        spoil(state)
+        return state, replayed
+
+    with patch.object(opening, "_recover", recover):
+        yield
+
+
+def finished_ids_forgotten_at_restart() -> AbstractContextManager[Any]:
+    """A new process knows only the jobs that have not ended."""
+    return _after_recovery(lambda state: state.settled.clear())
+
+
+def delivery_count_in_memory_only() -> AbstractContextManager[Any]:
+    """A new process counts the deliveries of waiting jobs from nothing."""
+
+    def forget(state: State) -> None:
+        for job in state.jobs.values():
+            if not isinstance(job.phase, Leased):
+                job.delivery = 0
+        state.rebuild()
+
+    return _after_recovery(forget)
+
+
+def fence_not_looked_at() -> AbstractContextManager[Any]:
+    """A writer never notices that another one has taken over."""
+    return patch.object(Fence, "check", lambda self: None)
+
+
+def leases_of_lost_workers_kept() -> AbstractContextManager[Any]:
+    """A worker that does not come back keeps its jobs."""
+    return patch.object(Work, "lose", lambda self, worker: self._workers.pop(worker, None))
+
+
+def journal_removed_before_the_manifest() -> AbstractContextManager[Any]:
+    """The fold cleans up first, and then makes its manifest true."""
+    honest = publication.publish
+
+    def publish(fs: Any, fence: Fence, result: publication.FoldResult) -> None:
+        for sequence in publication.segment_sequences(fs):
+            if sequence < result.first_segment:
+                fs.remove(publication.segment_name(sequence))
+        honest(fs, fence, result)
+
+    return patch("tests.simulation.server.publish", publish)
+
+
+def attempts_not_counted() -> AbstractContextManager[Any]:
+    """A failed attempt is tried again for ever."""
+    honest = settling._sort
+
+    def sort(event: Any, job: Any, outcome: Any, now: float, chance: float) -> None:
+        few = msgspec.structs.replace(job, attempts=0)
+        honest(event, few, outcome, now, chance)
+
+    return patch.object(settling, "_sort", sort)
+
+
+def youngest_first() -> AbstractContextManager[Any]:
+    """Of two jobs of one priority the later one is leased."""
+    return patch("taskqueue_ray.core.ready._age", lambda job: -job.ordinal)
+
+
+PLANTED: dict[str, Planted] = {
+    "reply before commit": Planted(reply_before_commit, frozenset({"I1", "I2", "I5", "I14"})),
+    "a repeat is answered before the commit": Planted(
+        repeat_before_commit, frozenset({"I1", "I14"})
+    ),
+    "acknowledged before fsync": Planted(
+        acknowledged_before_fsync, frozenset({"I1", "I4", "I5", "I6", "I14"})
+    ),
+    "completion accepted from any delivery": Planted(
+        completion_from_any_delivery, frozenset({"I4", "I6"})
+    ),
+    "ids of finished jobs forgotten at restart": Planted(
+        finished_ids_forgotten_at_restart, frozenset({"I1", "I4", "I5", "I6"})
+    ),
+    "delivery count kept in memory only": Planted(
+        delivery_count_in_memory_only, frozenset({"I4", "I5", "I6"})
+    ),
+    "fence check skipped": Planted(fence_not_looked_at, frozenset({"I7"})),
+    "leases of lost workers kept": Planted(leases_of_lost_workers_kept, frozenset({"I14"})),
+    "journal removed before the manifest": Planted(
+        journal_removed_before_the_manifest, frozenset({"I12", "I13"}), frozenset()
+    ),
+    "attempts not counted": Planted(attempts_not_counted, frozenset({"I10"})),
+    "recovered state lacks a fact": Planted(
+        finished_ids_forgotten_at_restart, frozenset({"I12"}), frozenset()
+    ),
+    "youngest first": Planted(youngest_first, frozenset({"I8"})),
+}
+
+assert dispatch is not None  # its table reads `settling.decide` when it is called
