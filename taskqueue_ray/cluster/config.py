@@ -29,7 +29,10 @@ class QueueConfig(msgspec.Struct, frozen=True):
 
 
 class WorkerConfig(msgspec.Struct, frozen=True):
-    """For a worker actor. Sizes in bytes, times in seconds; None means without limit."""
+    """For a worker actor. Sizes in bytes, times in seconds; None means without limit.
+
+    `timeout` is for jobs that name none. `memory_limit` and `max_jobs` are of one executor.
+    """
 
     name: str
     queue_actor: str
@@ -37,6 +40,7 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     concurrency: int
     app: tuple[str, ...] = ()
     import_paths: tuple[str, ...] = ()
+    timeout: float = 3600.0
     memory_limit: int | None = None
     max_jobs: int | None = None
     key_file: str | None = None

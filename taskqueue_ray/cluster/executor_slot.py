@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 from taskqueue_ray.cluster.link import Link
 from taskqueue_ray.cluster.output import Output
+from taskqueue_ray.cluster.recycling import private_memory
 from taskqueue_ray.cluster.waiting import Ticket
 from taskqueue_ray.core.exchange import Grant
 from taskqueue_ray.core.model import ExecutorKind, JobId, Options
@@ -40,7 +41,8 @@ class ExecutorSlot:
     """An executor and the tickets that it holds, by the ordinals that it counts too.
 
     `load` is the seconds of work that it is expected to hold, `moved` when it was last seen to
-    get on. `charged` are the ordinals for whose sake it was killed, and why.
+    get on. `charged` are the ordinals for whose sake it was killed, and why. `born_with` is its
+    private memory at its start, in bytes; `worn` says that it is to be replaced.
     """
 
     def __init__(
@@ -62,6 +64,10 @@ class ExecutorSlot:
         self.recalling = False
         self.giving_back = False
         self.killed_at = 0.0
+        self.finished = 0
+        self.born_with = 0
+        self.worn = False
+        self.retired_at = 0.0
         self.charged: dict[int, Charge] = {}
         self._write = write
         self._sent = 0
@@ -71,9 +77,19 @@ class ExecutorSlot:
         self._link = Link(loop, ours, lambda report: take(self, report))
         self._output = Output(loop, pipe, self._say)
 
+    @property
+    def stays(self) -> bool:
+        """Whether it is neither ending nor to end."""
+        return not self.killed_at and not self.retired_at
+
     def endowment(self) -> list[int]:
         """The descriptors that the executor itself gets; the caller owns them."""
         return [self._theirs.detach(), os.dup(self.cell.fd), self._pipe]
+
+    def born(self, pid: int) -> None:
+        """Its process is there; 0 says that there is none."""
+        self.pid = pid
+        self.born_with = private_memory(pid) if pid else 0
 
     def assign(self, tickets: list[Ticket], now: float) -> None:
         """Give it these, to be run in this order."""
@@ -120,6 +136,11 @@ class ExecutorSlot:
     def stop(self) -> None:
         """Tell it to end when it is done."""
         self._link.send(Stop())
+
+    def retire(self, now: float) -> None:
+        """Tell it to end between two jobs; it gets no more of them."""
+        self.retired_at = now
+        self.stop()
 
     def reply(self, order: Reply) -> None:
         """Answer a job's call."""

@@ -11,12 +11,15 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 
+import msgspec
+
 from taskqueue_ray.cluster.executor_slot import Charge, ExecutorSlot, Remains
 from taskqueue_ray.cluster.feeding import is_open, portion
 from taskqueue_ray.cluster.incidents import Incident
 from taskqueue_ray.cluster.inquest import Inquest
 from taskqueue_ray.cluster.nursery import Nursery
 from taskqueue_ray.cluster.pace import Pace
+from taskqueue_ray.cluster.recycling import NEVER, Recycling
 from taskqueue_ray.cluster.relay import Relay
 from taskqueue_ray.cluster.verdicts import Verdicts
 from taskqueue_ray.cluster.waiting import Ticket, Waiting
@@ -32,6 +35,9 @@ CANCEL_GRACE = 5.0
 
 ASYNC_LIMIT = 500
 """Coroutines that run at a time in a worker's async executor."""
+
+TIMEOUT = 3600.0
+"""Seconds for jobs that name no timeout."""
 
 TICK = 0.05
 """Seconds between two calls of `tick`, at most, for the promised reaction times."""
@@ -52,6 +58,8 @@ class Executors:
     sooner. `environment` is what the executors' processes see, their keys included; `sealer`
     seals the words of failures that the worker itself finds. `clock` is monotonic.
 
+    `timeout` is for jobs that name none; `recycling` says when executors are replaced.
+
     >>> executors = Executors(concurrency=2, app_modules=("shop.jobs",), ...)  # doctest: +SKIP
     """
 
@@ -71,6 +79,8 @@ class Executors:
         max_result: int = MAX_SIZE,
         cancel_grace: float = CANCEL_GRACE,
         async_limit: int = ASYNC_LIMIT,
+        timeout: float = TIMEOUT,
+        recycling: Recycling = NEVER,
     ) -> None:
         self._on_outcomes = on_outcomes
         self._on_progress = on_progress
@@ -83,6 +93,8 @@ class Executors:
         self._cancel_grace = cancel_grace
         self._limits: dict[ExecutorKind, int] = {"process": concurrency, "async": 1}
         self._async_limit = async_limit
+        self._timeout = timeout
+        self._recycling = recycling
         self._waiting: dict[ExecutorKind, Waiting] = {"process": Waiting(), "async": Waiting()}
         self._slots: dict[int, ExecutorSlot] = {}
         self._numbers = 0
@@ -119,6 +131,7 @@ class Executors:
     def submit(self, options: list[Options], grants: list[Grant]) -> None:
         """Take in leased jobs, whose `options` are indexes into `options`."""
         process, other = self._waiting["process"], self._waiting["async"]
+        options = [one if one.timeout else self._timed(one) for one in options]
         for grant in grants:
             its = options[grant.options]
             (process if its.executor == "process" else other).add(Ticket(grant, its))
@@ -229,7 +242,7 @@ class Executors:
 
     def _grow(self, kind: ExecutorKind, wanted: int, now: float) -> None:
         """Start executors that are missing, not more than there are jobs for."""
-        alive = [slot for slot in self._slots.values() if slot.kind == kind and not slot.killed_at]
+        alive = [slot for slot in self._slots.values() if slot.kind == kind and slot.stays]
         idle = sum(not slot.held for slot in alive)
         missing = min(self._limits[kind] - len(alive), wanted - idle)
         if now < self._fork_after:
@@ -258,7 +271,7 @@ class Executors:
         places.sort(key=lambda slot: len(slot.held))
         for taken, slot in enumerate(places):
             share = -(-len(line) // (len(places) - taken))
-            if tickets := portion(slot, line, share, self._pace):
+            if tickets := portion(slot, line, share, self._pace, self._recycling.left(slot)):
                 slot.assign(tickets, now)
 
     def _async_target(self) -> int:
@@ -291,6 +304,7 @@ class Executors:
         for ordinal, outcome in runs:
             ticket = slot.settle(ordinal)
             if ticket is not None:
+                slot.finished += 1
                 outcomes.append(outcome)
                 times.append((ticket.options.type, outcome.seconds))
         now = self._clock()
@@ -299,11 +313,13 @@ class Executors:
         if slot.kind == "process":
             self._pace.note(times)
         self._settle(outcomes)
+        self._recycle(slot, now)
         self._dispatch(now)
 
     def _recalled(self, slot: ExecutorSlot, report: Recalled) -> None:
         giving_back, slot.giving_back = slot.giving_back, False
         self._return(slot, slot.recalled(report), release=giving_back)
+        self._recycle(slot, self._clock())
         self._dispatch(self._clock())
 
     def _return(self, slot: ExecutorSlot, tickets: list[Ticket], *, release: bool) -> None:
@@ -332,7 +348,9 @@ class Executors:
             if now - slot.killed_at > _KILL_PATIENCE and slot.number in self._slots:
                 self._nursery.abandon()
             return
-        if charges(slot, now):
+        if slot.retired_at and now - slot.retired_at > _END_PATIENCE:
+            self._kill(slot, {}, now)
+        elif charges(slot, now):
             # It may have ended in time and only not been heard.
             slot.drain()
             if verdict := charges(slot, now):
@@ -342,6 +360,15 @@ class Executors:
             self._kill(slot, {}, now)
         elif slot.kind == "process" and len(slot.held) > 1 and now - slot.moved > _STUCK:
             slot.recall()
+
+    def _recycle(self, slot: ExecutorSlot, now: float) -> None:
+        """Replace an executor that is worn, between two of its jobs."""
+        if slot.killed_at or slot.retired_at or not self._recycling.is_worn(slot, now):
+            return
+        if slot.held:
+            slot.recall()
+        else:
+            slot.retire(now)
 
     def _kill(self, slot: ExecutorSlot, verdict: dict[int, Charge], now: float) -> None:
         slot.killed_at = now
@@ -392,6 +419,9 @@ class Executors:
         self._return(slot, remains.fresh, release=release)
 
     # --- the rest --------------------------------------------------------------------------------
+
+    def _timed(self, options: Options) -> Options:
+        return msgspec.structs.replace(options, timeout=self._timeout)
 
     async def _until(self, condition: Callable[[], bool], seconds: float) -> bool:
         with suppress(TimeoutError):

@@ -9,7 +9,7 @@ CHUNK_BYTES = 1024 * 1024
 
 def is_open(slot: ExecutorSlot, stuck_before: float) -> bool:
     """Whether to give the executor more: it has little left, and gets on with that."""
-    if slot.killed_at or slot.recalling:
+    if slot.killed_at or slot.recalling or slot.worn:
         return False
     if slot.kind == "async":
         return len(slot.held) < slot.slots
@@ -18,14 +18,14 @@ def is_open(slot: ExecutorSlot, stuck_before: float) -> bool:
     )
 
 
-def portion(slot: ExecutorSlot, line: Waiting, share: int, pace: Pace) -> list[Ticket]:
-    """Take from the line what the executor is to get now: at most `share` jobs."""
+def portion(slot: ExecutorSlot, line: Waiting, share: int, pace: Pace, left: int) -> list[Ticket]:
+    """Take from the line what the executor is to get now: at most `share` jobs, and `left`."""
     if slot.kind == "async":
-        count = min(len(line), slot.slots - len(slot.held))
+        count = min(len(line), slot.slots - len(slot.held), left)
         return [line.take() for _ in range(count)]
     tickets: list[Ticket] = []
     load, size = slot.load, 0
-    count = min(share, CHUNK_JOBS - len(slot.held))
+    count = min(share, CHUNK_JOBS - len(slot.held), left)
     while len(tickets) < count and load < CHUNK and size < CHUNK_BYTES:
         ticket = line.take()
         ticket.expected = pace.of(ticket.options.type)

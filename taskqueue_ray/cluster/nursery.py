@@ -121,7 +121,7 @@ class Nursery:
                 self.ready.set()
             case Forked(number, pid, problem):
                 if slot := self._slots.get(number):
-                    slot.pid = pid
+                    slot.born(pid)
                 if not pid:
                     self._tell(Incident("fork", f"no executor could be started: {problem}"))
                     self._end_of(number, 0)

@@ -14,6 +14,7 @@ from taskqueue_ray.cluster.exchanges import Exchanges
 from taskqueue_ray.cluster.executors import TICK, Executors
 from taskqueue_ray.cluster.handles import QueueHandle
 from taskqueue_ray.cluster.loop import every
+from taskqueue_ray.cluster.recycling import Recycling
 from taskqueue_ray.core.errors import KeyMissing, TaskQueueError
 from taskqueue_ray.core.exchange import Outcome, Progress, WorkerInfo
 from taskqueue_ray.core.model import JobId
@@ -110,6 +111,8 @@ class WorkerActor:
             environment=self._environment(),
             sealer=Sealer(keyring),
             max_result=config.max_result,
+            timeout=config.timeout,
+            recycling=Recycling(config.max_jobs, config.memory_limit),
         )
         self._life = _Life(executors, Exchanges(self._info(keyring), executors, queue.acall))
         await executors.start()

@@ -23,9 +23,9 @@ ExecutorKind = Literal["process", "async"]
 class Options(msgspec.Struct, frozen=True, omit_defaults=True):
     """What all jobs of a batch that were enqueued alike have in common.
 
-    `timeout` is in seconds. `key` names the encryption key that the payload is sealed with,
-    `code` the hash of stored code (a function of a notebook or of `__main__`), and `python` the
-    minor version that can load that code.
+    `timeout` is in seconds, 0 when the job names none: then its worker's default holds. `key`
+    names the encryption key that the payload is sealed with, `code` the hash of stored code (a
+    function of a notebook or of `__main__`), and `python` the minor version that can load it.
     """
 
     queue: str
@@ -33,7 +33,7 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True):
     priority: int = 5
     max_attempts: int = 3
     backoff: Backoff = DEFAULT_BACKOFF
-    timeout: float = 3600.0
+    timeout: float = 0.0
     executor: ExecutorKind = "process"
     name: str | None = None
     tags: tuple[str, ...] = ()

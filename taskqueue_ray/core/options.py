@@ -23,7 +23,8 @@ MAX_PARENTS = 1000
 class JobOptions(msgspec.Struct, frozen=True):
     """Everything that can be said of a job apart from its arguments. Seconds throughout.
 
-    `executor` None lets the function decide. `delay` and `at` exclude each other.
+    `executor` None lets the function decide, `timeout` 0 the worker. `delay` and `at` exclude each
+    other.
     """
 
     id: JobId | None = None
@@ -32,7 +33,7 @@ class JobOptions(msgspec.Struct, frozen=True):
     priority: int = 5
     max_attempts: int = 3
     backoff: Backoff = DEFAULT_BACKOFF
-    timeout: float = 3600.0
+    timeout: float = 0.0
     delay: float | None = None
     at: float | None = None
     tags: tuple[str, ...] = ()

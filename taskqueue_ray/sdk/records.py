@@ -43,7 +43,7 @@ class JobRecord:
         self.tags = options.tags
         self.category = options.category
         self.executor = options.executor
-        self.timeout = options.timeout
+        self.timeout = options.timeout or None  # None: as its worker was told
         self.attempts = view.attempts
         self.max_attempts = options.max_attempts
         self.losses = view.losses

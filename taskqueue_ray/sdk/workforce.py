@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from taskqueue_ray.core.errors import InvalidRequest
-from taskqueue_ray.core.settings import Settings
+from taskqueue_ray.core.settings import MIB, Settings
 from taskqueue_ray.engine.registry import registry
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ class Workforce:
             concurrency=self._concurrency,
             app=tuple(dict.fromkeys((*settings.app, *registry.modules))),
             import_paths=import_paths(),
-            memory_limit=settings.memory_limit,
+            timeout=settings.timeout,
+            memory_limit=settings.memory_limit and settings.memory_limit * MIB,
             max_jobs=settings.max_jobs,
             key_file=settings.key_file,
             max_result=settings.max_payload,

@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 import msgspec
 
-from taskqueue_ray.core import dispatch, settling
+from taskqueue_ray.core import settling
 from taskqueue_ray.core.commands import Enqueue, Settle
 from taskqueue_ray.core.model import Leased
 from taskqueue_ray.core.state import State
@@ -22,6 +22,7 @@ from taskqueue_ray.engine.engine import Engine
 from taskqueue_ray.engine.fleet import Respond
 from taskqueue_ray.engine.work import Work
 from taskqueue_ray.storage import publication
+from taskqueue_ray.storage.journal import Journal
 from taskqueue_ray.storage.manifest import Fence
 from tests import faultfs
 
@@ -59,15 +60,14 @@ def repeat_before_commit() -> AbstractContextManager[Any]:
 
 
 def acknowledged_before_fsync() -> AbstractContextManager[Any]:
-    """The journal's fsync is forgotten; those of whole files are not."""
-    honest = faultfs._FaultFile.sync
+    """A commit forgets its fsync."""
+    honest = Journal.commit
 
-    def sync(self: faultfs._FaultFile) -> None:
-        if self._name.startswith("journal/") and self._fs._find_name(self._inode) is not None:
-            return
-        honest(self)
+    def commit(self: Journal, payload: bytes) -> None:
+        with patch.object(faultfs._FaultFile, "sync", lambda self: None):
+            honest(self, payload)
 
-    return patch.object(faultfs._FaultFile, "sync", sync)
+    return patch.object(Journal, "commit", commit)
 
 
 def completion_from_any_delivery() -> AbstractContextManager[Any]:
@@ -186,5 +186,3 @@ PLANTED: dict[str, Planted] = {
     ),
     "youngest first": Planted(youngest_first, frozenset({"I8"})),
 }
-
-assert dispatch is not None  # its table reads `settling.decide` when it is called

@@ -5,7 +5,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from taskqueue_ray.core.bounds import Bounds
-from taskqueue_ray.core.errors import CommitUnknown, TaskQueueError, Unavailable
+from taskqueue_ray.core.errors import StorageCorrupt, TaskQueueError, Unavailable
 from taskqueue_ray.core.model import JobId
 from taskqueue_ray.engine.commits import Committed
 from taskqueue_ray.engine.desk import Desk
@@ -92,6 +92,8 @@ class Server:
     ) -> None:
         def first() -> None:
             result = _attempt(lambda: fold(self.simulation.fs, request))
+            if isinstance(result, StorageCorrupt) and self is self.simulation.server:
+                self.simulation.witness.fail("I13", f"whole files are called damaged: {result}")
             if isinstance(result, TaskQueueError):
                 done(result)
             else:
@@ -148,7 +150,3 @@ def _attempt(work: Callable[[], Any]) -> Any:
         return error
     except OSError as error:
         return Unavailable(f"it failed: {error}")
-
-
-BOOT_ERRORS = (OSError, Unavailable, CommitUnknown)
-"""With these an opening may be tried again."""

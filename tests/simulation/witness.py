@@ -4,7 +4,7 @@ The names of the checks are those of the fault programme: I1 nothing lost, I2 no
 I3 every completion has its run, I4 what completed never runs again, I5 leases do not overlap,
 I6 stale tokens are refused, I7 a fenced writer counts for nothing, I8 order, I9 never early,
 I10 attempts and losses are bounded, I11 the counts add up, I12 recovery gives the same state,
-I14 everything drains.
+I13 what is whole is not called damaged, I14 everything drains.
 """
 
 from collections.abc import Iterable, Sequence
@@ -207,6 +207,12 @@ class Shadow:
         self.epoch = 0
         self.state = State()
         self.purged = 0
+        self.astray = False
+
+    def _lost(self, what: str) -> None:
+        """Recovery went wrong. One who is blind to that sees nothing more here."""
+        self.astray = True
+        self._witness.fail("I12", what)
 
     def submitted(self, epoch: int, index: int, payload: bytes) -> None:
         self.pending.setdefault(index, []).append(payload)
@@ -216,24 +222,28 @@ class Shadow:
             self._witness.fail("I7", f"epoch {epoch} commits after epoch {self.epoch} has")
             return
         self.epoch = epoch
+        if self.astray:
+            return
         if index != len(self.payloads) + 1:
-            self._witness.fail("I12", f"commit {index} follows {len(self.payloads)}")
+            self._lost(f"commit {index} follows {len(self.payloads)}")
             return
         self._add(payload)
         self.pending.pop(index, None)
 
     def recovered(self, opened: Opened) -> None:
         """What a new process found is what was acknowledged, and at most one commit more."""
+        if self.astray:
+            return
         found = opened.journal.next_commit - 1
         if found < len(self.payloads):
-            self._witness.fail("I12", f"{len(self.payloads)} commits acknowledged, {found} found")
+            self._lost(f"{len(self.payloads)} commits acknowledged, {found} found")
         elif found == len(self.payloads) + 1:
             self._adopt(found, opened)
         elif found > len(self.payloads):
-            self._witness.fail("I12", f"{found} commits found of {len(self.payloads)}")
+            self._lost(f"{found} commits found of {len(self.payloads)}")
         self.pending.clear()
         if difference := self._difference(self.payloads, opened):
-            self._witness.fail("I12", f"recovered otherwise than replayed: {difference}")
+            self._lost(f"recovered otherwise than replayed: {difference}")
 
     def _adopt(self, index: int, opened: Opened) -> None:
         """A commit whose writer never learned that it was durable."""
@@ -241,7 +251,7 @@ class Shadow:
             if not self._difference([*self.payloads, payload], opened):
                 self._add(payload)
                 return
-        self._witness.fail("I12", f"commit {index} is none that was submitted")
+        self._lost(f"commit {index} is none that was submitted")
 
     def _difference(self, payloads: Iterable[bytes], opened: Opened) -> str:
         state = State()

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from random import Random
 
-from taskqueue_ray.core.errors import CommitUnknown, Fenced, StorageFull, Unavailable
+from taskqueue_ray.core.errors import CommitUnknown, Fenced, StorageCorrupt, StorageFull, Unavailable
 from taskqueue_ray.core.exchange import JobView
 from taskqueue_ray.core.model import Job, JobId
 from taskqueue_ray.engine.opening import Insistence
@@ -150,6 +150,8 @@ class World:
             self.server = Server(self, f"server{self.boots}", insist)
         except PowerCut:
             self.power_cut()
+        except StorageCorrupt as error:
+            self.witness.fail("I13", f"whole files are called damaged: {error}")
         except MAY_PASS as error:
             self.note(f"it cannot open: {error}")
         else:
