@@ -82,6 +82,18 @@ class AttachedWorkers:
         self._halt()
         return self._drain(list(self._actors), timeout)
 
+    def give_back(self, timeout: float = 5.0) -> None:
+        """Interrupt what runs: all jobs go back to the queue, no attempt is counted.
+
+        May be called while another thread is in `drain`, which it ends.
+        """
+        self._halt()
+        refs = [actor.drain.remote(0.0) for actor in list(self._actors.values())]
+        if refs:
+            ray.wait(refs, num_returns=len(refs), timeout=timeout)
+        for name in list(self._actors):
+            self._remove(name)
+
     def kill(self) -> None:
         """End the workers at once; the queue takes their jobs back."""
         self._halt()

@@ -10,7 +10,6 @@ import logging
 import os
 import socket
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -39,9 +38,9 @@ from taskqueue_ray.core.exchange import Ping
 from taskqueue_ray.core.settings import Settings
 from taskqueue_ray.engine.configuration import keyring_of
 from taskqueue_ray.engine.desk import PROTOCOL
-from taskqueue_ray.storage.filesystem import LocalFileSystem
-from taskqueue_ray.storage.location import Location, parse_location
-from taskqueue_ray.storage.owner import FoundOwner, acquire_lock, read_owner
+from taskqueue_ray.engine.ownership import live_owner, location_of
+from taskqueue_ray.storage.location import Location
+from taskqueue_ray.storage.owner import FoundOwner
 
 CALLS_AT_A_TIME = 10_000
 START_PATIENCE = 60.0
@@ -77,7 +76,7 @@ def connect(settings: Settings, *, dashboard: bool = False) -> Connection:
     `QueueClosed` when the named cluster cannot be reached, and what hinders the queue from opening
     its storage (`KeyMissing`, `StorageCorrupt`, `StorageUnusable`).
     """
-    location = parse_location(settings.storage or default_storage(settings.name))
+    location = location_of(settings)
     started, joined = _join_cluster(settings, location, dashboard)
     try:
         return _attach(settings, location, started, joined)
@@ -85,25 +84,6 @@ def connect(settings: Settings, *, dashboard: bool = False) -> Connection:
         if started or joined:
             ray.shutdown()
         raise
-
-
-def default_storage(name: str) -> str:
-    """The folder of a queue system that names none."""
-    home = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
-    return str(Path(home).expanduser() / "taskqueue-ray" / name)
-
-
-def live_owner(location: Location, settings: Settings) -> FoundOwner | None:
-    """Who has the folder open now, as far as can be seen from here. Takes and changes nothing."""
-    if location.kind != "folder" or not Path(location.place, "LOCK").exists():
-        return None
-    fs = LocalFileSystem(location.place)
-    lock = acquire_lock(fs)
-    if lock is not None:
-        lock.release()
-        return None
-    keyring = keyring_of(settings)
-    return read_owner(fs, keyring.mac if keyring else lambda _: b"")
 
 
 def _join_cluster(settings: Settings, location: Location, dashboard: bool) -> tuple[bool, bool]:

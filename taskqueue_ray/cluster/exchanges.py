@@ -25,6 +25,12 @@ from taskqueue_ray.core.model import JobId, Options
 HOLD = 10.0
 """Seconds for which the queue may hold a call that has nothing to answer."""
 
+GATHER = 0.01
+"""Seconds for which outcomes may gather in a worker that has plenty in hand."""
+
+RIPE = 3
+"""Outcomes are sent at once when they are this part of what is in hand, or more."""
+
 PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0)
 """Seconds before an exchange that failed is repeated."""
 
@@ -97,6 +103,7 @@ class Exchanges:
             if len(self._calls) < 2:
                 self._send(HOLD)
             await self._until_worthwhile()
+            await self._until_ripe()
 
     async def leave(self) -> None:
         """Tell the queue the last outcomes and give back the rest; returns when it knows."""
@@ -118,6 +125,20 @@ class Exchanges:
                 )
         finally:
             news.cancel()
+
+    async def _until_ripe(self) -> None:
+        """Let outcomes gather while there is plenty in hand: a call costs as much as many jobs."""
+        loop = asyncio.get_running_loop()
+        by = loop.time() + GATHER
+        while self._outcomes and not self._leaving:
+            self._news.clear()
+            if len(self._outcomes) * RIPE >= len(self._hands.held()):
+                return
+            try:
+                async with asyncio.timeout_at(by):
+                    await self._news.wait()
+            except TimeoutError:
+                return
 
     def _send(self, hold: float) -> None:
         self._sequence += 1

@@ -360,15 +360,17 @@ class Executors:
             self._kill(slot, {}, now)
         elif slot.kind == "process" and len(slot.held) > 1 and now - slot.moved > _STUCK:
             slot.recall()
+        else:
+            self._recycle(slot, now)
 
     def _recycle(self, slot: ExecutorSlot, now: float) -> None:
         """Replace an executor that is worn, between two of its jobs."""
         if slot.killed_at or slot.retired_at or not self._recycling.is_worn(slot, now):
             return
-        if slot.held:
-            slot.recall()
-        else:
+        if not slot.held:
             slot.retire(now)
+        elif slot.kind == "process" and len(slot.held) > 1:
+            slot.recall()
 
     def _kill(self, slot: ExecutorSlot, verdict: dict[int, Charge], now: float) -> None:
         slot.killed_at = now

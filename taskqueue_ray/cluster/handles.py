@@ -7,7 +7,6 @@ they may run a call twice and out of order.
 import asyncio
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from typing import Any
 
 import ray
@@ -56,7 +55,7 @@ class QueueHandle:
             try:
                 reply = ray.get(self._send(method, request), timeout=left)
                 return open_reply(reply)
-            except _REPEATABLE as error:
+            except REPEATABLE as error:
                 pause = self._after(error, last)
             time.sleep(pause)
         raise AssertionError("unreachable")
@@ -68,14 +67,14 @@ class QueueHandle:
                 async with asyncio.timeout(left):
                     reply = await self._send(method, request)
                 return open_reply(reply)
-            except (*_REPEATABLE, TimeoutError) as error:
+            except (*REPEATABLE, TimeoutError) as error:
                 pause = self._after(error, last)
             await asyncio.sleep(pause)
         raise AssertionError("unreachable")
 
-    def submit(self, method: str, request: bytes) -> Future[bytes]:
-        """Send without waiting. The future's result is as of `call`, which also does the repeats."""
-        return _Sent(self, method, request, self._send(method, request))
+    def submit(self, method: str, request: bytes) -> "Sent":
+        """Send without waiting."""
+        return Sent(self, method, request, self._send(method, request))
 
     def close(self) -> None:
         """Nothing is held that needs closing: the actor belongs to the cluster."""
@@ -100,7 +99,7 @@ class QueueHandle:
         return _PAUSES[min(last, len(_PAUSES) - 1)]
 
 
-_REPEATABLE = (
+REPEATABLE = (
     ActorUnavailableError,
     RayActorError,
     RaySystemError,
@@ -110,20 +109,20 @@ _REPEATABLE = (
 )
 
 
-class _Sent(Future[bytes]):
-    """A call on its way; asked for its result, it is waited for and repeated if need be."""
+class Sent:
+    """A call on its way; asked for its result, it is waited for, and repeated if need be."""
 
     def __init__(self, handle: QueueHandle, method: str, request: bytes, ref: Any) -> None:
-        super().__init__()
         self._handle = handle
         self._method = method
         self._request = request
         self._ref = ref
 
     def result(self, timeout: float | None = None) -> bytes:
+        """As `QueueHandle.call`."""
         try:
             return open_reply(ray.get(self._ref, timeout=timeout or PATIENCE))
-        except _REPEATABLE:
+        except REPEATABLE:
             return self._handle.call(self._method, self._request, timeout)
 
 

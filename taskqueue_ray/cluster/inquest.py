@@ -37,13 +37,15 @@ class Inquest:
         self, ticket: Ticket, charge: Charge | None, seconds: float, status: int | None
     ) -> Outcome:
         type_name, job_id = ticket.options.type, ticket.grant.id
-        if charge is None or (charge == "cancel" and ticket.cancel_by):
+        if charge is None:
             return self._spared(ticket, seconds)
         if charge == "exit":
             how = how_it_ended(status)[1]
             self._tell(Incident("exit", f"a {type_name} lost its executor: {how}", job_id))
             return self._verdicts.died(ticket, seconds, status)
         self._tell(Incident(charge, f"a {type_name} was killed after {seconds:.1f} s", job_id))
+        if charge == "cancel":
+            return self._verdicts.cancelled(ticket, seconds)
         if charge == "blocked":
             return self._verdicts.blocked(ticket, seconds)
         return self._verdicts.timed_out(ticket, seconds)

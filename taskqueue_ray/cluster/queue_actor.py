@@ -17,6 +17,7 @@ from taskqueue_ray.cluster import rim
 from taskqueue_ray.cluster.loop import every
 from taskqueue_ray.core.envelopes import decode, seal_reply
 from taskqueue_ray.core.errors import (
+    OwnedElsewhere,
     Recovering,
     StorageCorrupt,
     TaskQueueError,
@@ -38,6 +39,9 @@ TICK = 0.1
 HEARTBEAT = 5.0
 PATIENCE = 15.0
 """Seconds for which a predecessor of the same cluster may still be ending."""
+
+GLANCE = 1.0
+"""Seconds for which a taken lock may be no more than somebody's look at it."""
 
 OPEN_WAIT = 5.0
 """Seconds for which a call waits for the opening before it is told "recovering"."""
@@ -122,6 +126,15 @@ class QueueActor:
                 return await asyncio.to_thread(self._open_once, insist)
             except Unavailable as error:
                 self._problem = Recovering(str(error))
+            except OwnedElsewhere as error:
+                # Somebody who only looks whether the lock is free has it for a moment.
+                if waited > GLANCE:
+                    self._problem = error
+                    pause = max(pause, 1.0)
+                else:
+                    self._ready.clear()
+                    await asyncio.sleep(pause)
+                    continue
             except TaskQueueError as error:
                 self._problem = error
                 # Reading a damaged journal again and again helps nobody.

@@ -20,7 +20,7 @@ class Recycling:
     def __init__(self, max_jobs: int | None = None, memory: int | None = None) -> None:
         self._max_jobs = max_jobs
         self._memory = memory
-        self._looked: dict[int, float] = {}
+        self._looked: dict[int, tuple[float, int]] = {}
 
     def left(self, slot: "ExecutorSlot") -> int:
         """How many more jobs the executor may be given."""
@@ -29,7 +29,7 @@ class Recycling:
         return max(0, self._max_jobs - slot.finished - len(slot.held))
 
     def is_worn(self, slot: "ExecutorSlot", now: float) -> bool:
-        """Whether the executor is to be replaced; called when some of its jobs have ended."""
+        """Whether the executor is to be replaced; asked now and then."""
         if not slot.worn:
             slot.worn = self._had_all(slot) or self._has_grown(slot, now)
         if slot.worn:
@@ -40,10 +40,13 @@ class Recycling:
         return self._max_jobs is not None and slot.finished >= self._max_jobs
 
     def _has_grown(self, slot: "ExecutorSlot", now: float) -> bool:
-        # Reading it costs some 0.1 ms: of executors with short jobs, not after each of them.
-        if self._memory is None or now - self._looked.get(slot.pid, -LOOK) < LOOK:
+        if self._memory is None:
             return False
-        self._looked[slot.pid] = now
+        at, finished = self._looked.get(slot.pid, (-LOOK, 0))
+        # Reading it costs some 0.1 ms: not after each short job, and not while there is none.
+        if now - at < LOOK or finished == slot.finished:
+            return False
+        self._looked[slot.pid] = (now, slot.finished)
         return private_memory(slot.pid) - slot.born_with > self._memory
 
 

@@ -93,6 +93,7 @@ async def _on_this_node(function: Any, name: str, *arguments: Any) -> Any:
         name=name,
         num_cpus=0,
         max_retries=1,
+        max_calls=1,  # see tasks.fold_folder; the others are rare and leave no Parquet behind
         label_selector={NODE_LABEL: node_id()},
     )
     return await task.remote(*arguments)

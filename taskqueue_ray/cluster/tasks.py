@@ -3,15 +3,23 @@
 These functions import Parquet where they run, so that the actors need not.
 """
 
+import os
+
 from taskqueue_ray.core.envelopes import encode
 from taskqueue_ray.core.exchange import JobView
 from taskqueue_ray.core.model import JobId
 from taskqueue_ray.storage.filesystem import FileSystem, LocalFileSystem
 from taskqueue_ray.storage.publication import FoldRequest, FoldResult
 
+FOLD_NICENESS = 10
+
 
 def fold_folder(location: str, request: FoldRequest) -> bytes:
-    """Fold what a folder has sealed."""
+    """Fold what a folder has sealed, giving way to whoever serves the queue.
+
+    The process must be used for nothing else: only a privileged one could raise its priority again.
+    """
+    os.nice(FOLD_NICENESS)
     return encode(fold_here(LocalFileSystem(location), request))
 
 

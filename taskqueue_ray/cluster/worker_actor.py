@@ -108,7 +108,7 @@ class WorkerActor:
             on_outcomes=self._on_outcomes,
             on_progress=self._on_progress,
             call=queue.acall,
-            environment=self._environment(),
+            environment=_environment(keyring),
             sealer=Sealer(keyring),
             max_result=config.max_result,
             timeout=config.timeout,
@@ -129,12 +129,6 @@ class WorkerActor:
             pid=os.getpid(),
             actor=self._config.name,
         )
-
-    def _environment(self) -> dict[str, str]:
-        environment = dict(os.environ)
-        if self._config.key_file:
-            environment["TASKQUEUE_KEY_FILE"] = self._config.key_file
-        return environment
 
     def _on_outcomes(self, outcomes: list[Outcome]) -> None:
         if self._life is not None:
@@ -157,3 +151,8 @@ class WorkerActor:
             await self.drain(self._config.drain_seconds)
         except TaskQueueError:
             log.exception("worker %s could not drain", self._id)
+
+
+def _environment(keyring: Keyring) -> dict[str, str]:
+    """What the executors see: this process's environment, and its keys wherever they came from."""
+    return {**os.environ, "TASKQUEUE_ENCRYPTION_KEYS": keyring.as_variable()}

@@ -8,7 +8,7 @@ from pathlib import Path
 import dotenv
 
 from taskqueue_ray.core.errors import InvalidSetting
-from taskqueue_ray.core.settings import NAMES, ORIGINAL_NAMES, Settings, resolve
+from taskqueue_ray.core.settings import MIB, NAMES, ORIGINAL_NAMES, Settings, resolve
 from taskqueue_ray.engine.keyring import (
     Keyring,
     key_file_path,
@@ -87,6 +87,8 @@ def from_variables(variables: Mapping[str, str], where: str) -> dict[str, object
     }
     if "encryption_keys" in found:
         found["encryption_keys"] = [found["encryption_keys"]]  # one key, whatever commas it has
+    if "memory_limit" in found:
+        found["memory_limit"] = _mebibytes(str(found["memory_limit"]))
     for name, value in variables.items():
         setting = name.removeprefix(PREFIX).lower()
         if not name.startswith(PREFIX) or not value:
@@ -96,3 +98,8 @@ def from_variables(variables: Mapping[str, str], where: str) -> dict[str, object
         elif where == ENV_FILE:
             raise InvalidSetting(name, f"there is no such setting (in {where})")
     return found
+
+
+def _mebibytes(text: str) -> str:
+    """The original tool took MiB as an option and bytes as a variable: the size says which."""
+    return str(int(text) // MIB) if text.isdecimal() and int(text) >= MIB else text

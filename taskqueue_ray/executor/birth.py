@@ -2,7 +2,6 @@
 
 import gc
 import os
-import random
 import signal
 import socket
 import sys
@@ -69,7 +68,7 @@ def _by_line(descriptor: int) -> TextIO:
 
 
 def _renew_chance() -> None:
-    """Siblings must not draw the same random numbers. `secrets` and `uuid` need no help."""
-    random.seed()
-    if numpy := sys.modules.get("numpy"):
-        numpy.random.seed()
+    """Siblings must not draw the same random numbers. Python sees to its own after a fork."""
+    # Looked up by its own name: numpy loads it on first use, which would cost each child memory.
+    if generator := sys.modules.get("numpy.random"):
+        generator.seed()

@@ -67,8 +67,17 @@ class Workforce:
 
     def drain(self, timeout: float = 30.0) -> bool:
         """Let running jobs end, for at most `timeout` seconds; True if all ended."""
-        workers, self._workers = self._workers, None
-        return True if workers is None else workers.drain(timeout)
+        if self._workers is None:
+            return True
+        try:
+            return self._workers.drain(timeout)
+        finally:
+            self._workers = None
+
+    def give_back(self) -> None:
+        """Stop what runs and give it back, no attempt counted; ends a `drain` of another thread."""
+        if self._workers is not None:
+            self._workers.give_back()
 
     def kill(self) -> None:
         """End them at once; the queue takes their jobs back."""

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from taskqueue_ray.core.errors import StorageCorrupt
 from taskqueue_ray.core.exchange import JobView
 from taskqueue_ray.core.model import JobId
 from taskqueue_ray.storage.filesystem import FileSystem
@@ -154,6 +155,14 @@ def from_bytes(data: bytes) -> pa.Table:
     """The table again."""
     with pa.ipc.open_stream(data) as stream:
         return stream.read_all()
+
+
+def count_rows(fs: FileSystem, name: str) -> int:
+    """The rows of one file, every page of it checked. `StorageCorrupt` when it is damaged."""
+    try:
+        return len(to_views(_read(fs, name, ["record", "payload", "result"])))
+    except (pa.ArrowException, OSError, msgspec.MsgspecError) as error:
+        raise StorageCorrupt(name, 0, str(error).partition("\n")[0]) from error
 
 
 def list_files(fs: FileSystem) -> list[str]:

@@ -105,8 +105,8 @@ class Client:
                     self._accepted([job.id for job in jobs])
                     return
             except InvalidRequest as refusal:
-                self.world.witness.refused(jobs, refusal)
-                return
+                if self.world.witness.refused(jobs, refusal):
+                    return
             except TaskQueueError:
                 pass
             self._later(PAUSE, lambda: self._enqueue(raw, jobs))

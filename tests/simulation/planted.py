@@ -164,7 +164,7 @@ PLANTED: dict[str, Planted] = {
         repeat_before_commit, frozenset({"I1", "I14"})
     ),
     "acknowledged before fsync": Planted(
-        acknowledged_before_fsync, frozenset({"I1", "I4", "I5", "I6", "I14"})
+        acknowledged_before_fsync, frozenset({"I1", "I4", "I5", "I6", "I13", "I14"})
     ),
     "completion accepted from any delivery": Planted(
         completion_from_any_delivery, frozenset({"I4", "I6"})

@@ -64,11 +64,18 @@ class Witness:
     def accepted(self, ids: Iterable[JobId]) -> None:
         self.promised.update(ids)
 
-    def refused(self, jobs: Sequence[JobSpec], refusal: InvalidRequest) -> None:
-        """Only a batch whose parent was purged and then forgotten may be refused."""
+    def refused(self, jobs: Sequence[JobSpec], refusal: InvalidRequest) -> bool:
+        """Whether the refusal is final: only of a batch whose parent was purged and forgotten.
+
+        A former owner that has nothing to commit refuses by what it remembers, which may be old:
+        nothing is promised by that, and the present owner is asked next.
+        """
+        if self._world.agenda.now < self._world.divided_until:
+            return False
         parents = {parent for job in jobs for parent in job.parents}
         if not parents & self.purged:
             self.fail("I1", f"refused a sound batch: {refusal}")
+        return True
 
     def answered(self, command_id: str, moved: list[JobId]) -> None:
         now = self._world.agenda.now
@@ -110,6 +117,8 @@ class Witness:
         if grant.id not in self.specs:
             self.fail("I2", f"{grant.id.hex()} was never enqueued")
         token = (worker, grant.lease)
+        if grant.id in self.purged:
+            return  # beyond the horizon its id may be used again
         if self.leases.setdefault((grant.id, grant.delivery), token) != token:
             self.fail("I5", f"delivery {grant.delivery} of {grant.id.hex()} was given twice")
         self.highest[grant.id] = max(grant.delivery, self.highest.get(grant.id, 0))

@@ -56,6 +56,7 @@ class World:
         self.server: Server | None = None
         self.former: list[Server] = []
         self.boots = 0
+        self.divided_until = 0.0
         self.workers: list[Worker] = []
         self.workers_ever: dict[str, Worker] = {}
         self.clients = [Client(self, f"client{n}") for n in range(2)]
@@ -131,6 +132,7 @@ class World:
         """Who answers at the address: sometimes one who should not."""
         self.former = [server for server in self.former if server.alive]
         if self.former and self.chance.random() < 0.3:
+            self.divided_until = self.agenda.now + 10
             return self.chance.choice(self.former)
         return self.server
 

@@ -92,7 +92,6 @@ def _refused(jobs: list[JobSpec], *shared: Options, bounds: Bounds | None = None
         {"priority": -1},
         {"priority": 101},
         {"max_attempts": 0},
-        {"timeout": 0.0},
         {"timeout": -1.0},
         {"timeout": math.nan},
         {"backoff": Backoff(base=math.nan)},

@@ -71,6 +71,16 @@ class Lab:
         self.executors.submit([its], grants)
         return [grant.id for grant in grants]
 
+    def submit_mixed(self, calls: list[tuple[str, tuple[Any, ...]]]) -> list[JobId]:
+        """Jobs of several types in one submission, in this order."""
+        options = [self.options(name) for name, _ in calls]
+        grants = []
+        for index, (its, (_, args)) in enumerate(zip(options, calls, strict=True)):
+            grant = self.grant(its.type, registry.get(its.type).binder.bind(args, {}))
+            grants.append(msgspec.structs.replace(grant, options=index))
+        self.executors.submit(options, grants)
+        return [grant.id for grant in grants]
+
     def grant(self, type_name: str, plain: bytes, sealer: Sealer | None = None) -> Grant:
         job_id = JobId(next(_numbers).to_bytes(16, "big"))
         payload = (sealer or self.sealer).seal(Kind.PAYLOAD, job_id, type_name, plain)
@@ -83,6 +93,11 @@ class Lab:
             assert time.monotonic() < deadline, f"waited too long for {what}: {self.incidents}"
             self._happened.clear()
             await self._happened.wait()
+
+    def nothing_happened(self) -> bool:
+        """Whether there was no incident, those of this moment included."""
+        self.incidents += self.executors.tick(time.monotonic())
+        return not self.incidents
 
     async def outcome(self, job_id: JobId) -> Outcome:
         await self.until(lambda: job_id in self.outcomes, "an outcome")

@@ -37,11 +37,26 @@ def pid() -> int:
     return os.getpid()
 
 
+_kept: list[bytes] = []
+
+
 @job
-def random_numbers() -> list[float]:
+def keep(mebibytes: int) -> int:
+    """Let memory leak."""
+    _kept.append(b"x" * (mebibytes << 20))
+    return os.getpid()
+
+
+@job
+def draw(started: Path, go_on: Path) -> tuple[int, float, float]:
+    """Drawn while a sibling does so too: process id, Python's number, numpy's number."""
     import random
 
-    return [random.random() for _ in range(3)]
+    generator = sys.modules["numpy.random"]
+    (started / str(os.getpid())).touch()
+    while not go_on.exists():
+        time.sleep(0.002)
+    return os.getpid(), random.random(), float(generator.random())
 
 
 @job

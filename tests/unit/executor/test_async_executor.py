@@ -62,7 +62,7 @@ async def test_a_timeout_cancels_one_coroutine(it: Lab) -> None:
     assert outcome.failure is not None
     assert outcome.failure.cause == "timeout"
     assert (await it.outcome(neighbour)).kind is COMPLETED
-    assert not it.incidents
+    assert it.nothing_happened()
 
 
 @lab()
@@ -110,7 +110,7 @@ async def test_cancel(it: Lab) -> None:
     await it.until(lambda: it.executors.running() == [running])
     it.executors.cancel([running])
     assert (await it.outcome(running)).kind is CANCELLED
-    assert not it.incidents
+    assert it.nothing_happened()
 
 
 @lab()
@@ -120,7 +120,7 @@ async def test_cancelled_before_the_first_step(it: Lab) -> None:
     it.executors.cancel(ids)
     for job_id in ids:
         assert (await it.outcome(job_id)).kind is CANCELLED
-    assert not it.incidents
+    assert it.nothing_happened()
 
 
 @lab()

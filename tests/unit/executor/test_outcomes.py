@@ -1,6 +1,7 @@
 """Every way in which a run can end, in a process executor."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -45,7 +46,7 @@ async def test_what_job_code_raises_is_a_failed_attempt(it: Lab) -> None:
         assert words in it.words(outcome, name).message
     assert len(it.executors.pids()) == 1
     assert await it.result("echo", "goes on") == "goes on"
-    assert not it.incidents
+    assert it.nothing_happened()
 
 
 @lab()
@@ -201,7 +202,13 @@ async def test_a_line_without_end_is_cut(it: Lab) -> None:
     assert line == "y" * 2000 + " ..."
 
 
-@lab(concurrency=2)
-async def test_siblings_draw_different_numbers(it: Lab) -> None:
-    drawn = [tuple(await it.result("random_numbers")) for _ in range(2)]
-    assert len(set(drawn)) == 2
+@lab(concurrency=2, app_modules=("tests.unit.executor.sample_jobs", "numpy.random"))
+async def test_siblings_draw_different_numbers(it: Lab, tmp_path: Path) -> None:
+    started, go_on = tmp_path / "started", tmp_path / "go on"
+    started.mkdir()
+    jobs = [it.submit("draw", started, go_on) for _ in range(2)]
+    await it.until(lambda: len(list(started.iterdir())) == 2)
+    go_on.touch()
+    drawn = [it.opened(await it.outcome(job), "draw") for job in jobs]
+    for column in zip(*drawn, strict=True):
+        assert len(set(column)) == 2

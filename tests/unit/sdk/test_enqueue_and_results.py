@@ -1,4 +1,5 @@
 import asyncio
+import threading
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -263,19 +264,26 @@ def test_results_after_the_record_has_gone_into_the_history(bench: Bench) -> Non
     assert handle.info().state is tq.JobState.COMPLETED
 
 
+def held_future(bench: Bench, handle: tq.JobHandle[Any]) -> Any:
+    """The future of the first job that is waited for, once the queue holds the call."""
+    held = threading.Event()
+    bench.transport.after["watch"] = held.set
+    future = handle.future()
+    assert held.wait(30)
+    return future
+
+
 def test_waiting_survives_a_restart_of_the_queue(bench: Bench) -> None:
     handle = send.enqueue("a")
-    future = handle.future()
-    bench.transport.unavailable.add("watch")
+    future = held_future(bench, handle)
     bench.restart()
     bench.work()
-    bench.advance(10)
     assert future.result(30).state is tq.JobState.COMPLETED
 
 
 def test_jobs_that_are_waited_for_later_join_the_same_poll(bench: Bench) -> None:
     first, second = send.enqueue("a"), send.options(delay="1h").enqueue("b")
-    waiting = second.future()
+    waiting = held_future(bench, second)
     assert first.future() is first.future()
     bench.work()
     assert first.result(timeout=30) == "a: "

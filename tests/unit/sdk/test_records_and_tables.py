@@ -8,6 +8,7 @@ from taskqueue_ray.core.errors import KeyMissing
 from taskqueue_ray.engine.keyring import Key, Keyring
 from taskqueue_ray.engine.payload import Sealer
 from taskqueue_ray.sdk.client import TaskQueue
+from taskqueue_ray.sdk.tables import text_table
 from tests.inprocess import Bench
 from tests.unit.sdk.jobs_for_tests import break_down, send
 
@@ -66,6 +67,14 @@ def test_history_holds_what_ended_once(bench: Bench) -> None:
     assert rows.fetchall() == [("completed", 2), ("failed", 1)]
 
 
+def test_what_is_folded_while_history_is_read_is_in_it_once(bench: Bench) -> None:
+    handles = [send.enqueue("a"), send.enqueue("b")]
+    bench.work()
+    bench.transport.after["ended"] = bench.fold
+    table = bench.q.history().to_arrow()
+    assert sorted(table["id"].to_pylist()) == sorted(handle.id for handle in handles)
+
+
 def test_without_the_key_records_show_what_is_in_the_clear(bench: Bench) -> None:
     dead = break_down.enqueue("secret words")
     bench.work()
@@ -91,3 +100,4 @@ def test_a_record_as_plain_data(bench: Bench) -> None:
 def test_control_characters_do_not_reach_a_terminal(bench: Bench) -> None:
     handle = send.enqueue("\x1b[31mred")
     assert "\x1b" not in str(handle.info())
+    assert "\x1b" not in text_table([{"error_type": "\x1b]0;title\x07"}])

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from taskqueue_ray.core.errors import InvalidRequest, SealBroken, UnknownJobType, Unserialisable
+from taskqueue_ray.core.model import StoredCode
 from taskqueue_ray.engine import code
 from taskqueue_ray.engine.keyring import Key, Keyring
-from taskqueue_ray.engine.payload import Sealer
+from taskqueue_ray.engine.payload import Kind, Sealer
 from taskqueue_ray.engine.registry import (
     JobType,
     Registry,
@@ -136,6 +137,14 @@ def test_stored_code_under_another_hash_is_not_loaded() -> None:
     _, stored = code.capture(JobType("f", lambda: 1), sealer(), now=0.0)
     with pytest.raises(SealBroken):
         code.restore(stored, "00" * 32, sealer())
+
+
+def test_code_that_does_not_match_its_hash_is_not_loaded() -> None:
+    name = "ab" * 32
+    plain = b"what a holder of the key sealed under another's name"
+    sealed = sealer().seal(Kind.CODE, bytes.fromhex(name), "f", plain)
+    with pytest.raises(SealBroken, match="hash"):
+        code.restore(StoredCode("f", code.PYTHON, sealed, 0.0), name, sealer())
 
 
 def test_a_function_that_holds_what_cannot_be_pickled() -> None:

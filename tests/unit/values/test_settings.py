@@ -42,6 +42,14 @@ def test_the_original_tool_s_names_are_read(tmp_path: Path) -> None:
     assert settings.encryption_keys == (SECRET,)
 
 
+@pytest.mark.parametrize(("text", "mebibytes"), [("52428800", 50), ("50", 50)])
+def test_the_original_memory_limit_is_in_bytes_or_mebibytes(
+    tmp_path: Path, text: str, mebibytes: int
+) -> None:
+    settings = configure(folder=tmp_path, environ={"WORKER_MEMORY_LIMIT": text})
+    assert settings.memory_limit == mebibytes
+
+
 def test_secrets_are_not_shown(tmp_path: Path) -> None:
     settings = configure(folder=tmp_path, environ={"ENCRYPTION_KEY": SECRET})
     assert SECRET not in repr(settings)

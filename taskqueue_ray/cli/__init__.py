@@ -1,0 +1,1 @@
+"""The command `taskqueue`: a client of the SDK like any other."""

@@ -1,0 +1,75 @@
+"""What a command's end means: exit codes, and errors as one line."""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+
+import click
+import typer
+
+from taskqueue_ray.cli.render import complain
+from taskqueue_ray.core.errors import (
+    InvalidOption,
+    InvalidRequest,
+    InvalidSetting,
+    JobNotFound,
+    TaskQueueError,
+)
+
+DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+_verbose = False
+
+
+def be_verbose(wanted: bool) -> None:
+    """Show tracebacks."""
+    global _verbose
+    _verbose = _verbose or wanted
+
+
+def exit_code_of(run: Callable[[], object]) -> int:
+    """Run a command; its exit code. Nothing but `SystemExit` of its own comes through."""
+    try:
+        returned = run()
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.ClickException as error:
+        error.show()
+        return USAGE if isinstance(error, click.UsageError) else FAILED
+    except (click.Abort, KeyboardInterrupt):
+        complain("interrupted")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; Python must not complain of it at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except TaskQueueError as error:
+        _tell(error, str(error))
+        return USAGE if _is_usage(error) else FAILED
+    except OSError as error:
+        _tell(error, str(error))
+        return FAILED
+    except Exception as error:
+        _tell(error, f"unexpected {type(error).__name__}: {error}")
+        return FAILED
+    return returned if isinstance(returned, int) else DONE
+
+
+def fail(sentence: str) -> typer.Exit:
+    """`raise fail("...")` ends a command that could not do what it was asked."""
+    complain(sentence)
+    return typer.Exit(FAILED)
+
+
+def _is_usage(error: TaskQueueError) -> bool:
+    if isinstance(error, JobNotFound):
+        return False
+    return isinstance(error, InvalidOption | InvalidSetting) or type(error) is InvalidRequest
+
+
+def _tell(error: Exception, sentence: str) -> None:
+    if _verbose:
+        traceback.print_exception(error)
+    hint = "" if _verbose or isinstance(error, TaskQueueError) else " (--verbose shows where)"
+    complain(" ".join(sentence.split()) + hint)

@@ -1,0 +1,263 @@
+"""`taskqueue jobs …`: look at jobs, and move them."""
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from taskqueue_ray.cli.failures import fail
+from taskqueue_ray.cli.opening import client, reader, settings_of
+from taskqueue_ray.cli.options import (
+    Address,
+    Category,
+    DryRun,
+    Ids,
+    Json,
+    Queue,
+    Since,
+    State,
+    Storage,
+    Tag,
+    Type,
+    Yes,
+)
+from taskqueue_ray.cli.render import clean, print_fields, print_json, print_table, say
+from taskqueue_ray.core.errors import InvalidRequest
+from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.core.timing import parse_duration
+from taskqueue_ray.sdk.client import TaskQueue
+from taskqueue_ray.sdk.ended import recently_ended
+from taskqueue_ray.sdk.records import JobRecord
+
+COLUMNS = (
+    "id", "type", "queue", "state", "priority", "attempts", "name", "tags", "category",
+    "enqueued_at", "due_at", "finished_at", "error_type", "reason",
+)  # fmt: skip
+BULK = 1_000_000
+"""The most jobs that one command moves."""
+
+All = Annotated[bool, typer.Option("--all", help="All jobs that fit, instead of ids")]
+
+app = typer.Typer(no_args_is_help=True, help="Look at jobs, and move them.")
+
+
+@app.command("list")
+def list_jobs(
+    state: State = None,
+    queue: Queue = None,
+    type: Type = None,
+    tag: Tag = None,
+    category: Category = None,
+    since: Since = None,
+    limit: Annotated[int, typer.Option(min=1, max=BULK, help="Show at most so many")] = 50,
+    storage: Storage = None,
+    address: Address = None,
+    json: Json = False,
+) -> None:
+    """List jobs: those that wait, run or failed, then those that ended lately."""
+    wanted = {
+        "state": state, "queue": queue, "type": type, "tag": tag, "category": category,
+        "since": since,
+    }  # fmt: skip
+    with reader(storage, address) as found:
+        records, complete = _list(found, wanted, limit)
+        rows = [record.row() for record in records]
+    if json:
+        print_json({"jobs": rows, "complete": complete})
+        return
+    print_table(rows, COLUMNS, empty="no such jobs", right=("priority", "attempts"))
+    if not complete:
+        say(f"… and more: --limit shows more than {limit:,}", "dim")
+
+
+@app.command()
+def show(
+    id: Annotated[str, typer.Argument(metavar="ID", help="The job's id")],
+    storage: Storage = None,
+    address: Address = None,
+    json: Json = False,
+) -> None:
+    """Show everything that is known of a job."""
+    with reader(storage, address) as found:
+        record = found.job(id)
+        fields = record.to_dict() | {
+            "max_attempts": record.max_attempts,
+            "losses": record.losses,
+            "generation": record.generation,
+            "parents": list(record.parents),
+            "runs": [_attempt(run) for run in record.history],
+        }
+    if json:
+        print_json(fields)
+        return
+    error = fields.pop("error")
+    runs = fields.pop("runs")
+    fields["attempts"] = f"{record.attempts} of {record.max_attempts}"
+    print_fields({name: value for name, value in fields.items() if name != "max_attempts"})
+    for run in runs:
+        say(clean(f"attempt {run['number']}: {run['error_type']}: {run['message']}"), "red")
+    if error and error["traceback"]:
+        say(clean(error["traceback"].rstrip(), lines=True), "dim")
+
+
+@app.command("redrive")
+@app.command("retry", hidden=True)
+def redrive(
+    ids: Ids = None,
+    all: All = False,
+    queue: Queue = None,
+    type: Type = None,
+    tag: Tag = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    storage: Storage = None,
+    address: Address = None,
+) -> None:
+    """Send failed jobs again, with fresh attempts (also: retry)."""
+    wanted = {"state": JobState.FAILED, "queue": queue, "type": type, "tag": tag}
+    _move("redrive", TaskQueue.redrive, ids, all, wanted, dry_run, yes, storage, address)
+
+
+@app.command()
+def cancel(
+    ids: Ids = None,
+    all: All = False,
+    state: State = None,
+    queue: Queue = None,
+    type: Type = None,
+    tag: Tag = None,
+    reason: Annotated[str, typer.Option(help="Kept with the job")] = "",
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    storage: Storage = None,
+    address: Address = None,
+) -> None:
+    """Cancel jobs that have not ended; running ones are stopped."""
+    wanted = {"state": state, "queue": queue, "type": type, "tag": tag}
+
+    def move(found: TaskQueue, *some: str) -> list[str]:
+        return found.cancel(*some, reason=reason)
+
+    _move("cancel", move, ids, all, wanted, dry_run, yes, storage, address)
+
+
+@app.command()
+def delete(
+    ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Ids of jobs")],
+    storage: Storage = None,
+    address: Address = None,
+) -> None:
+    """Drop the records of jobs that have ended."""
+    with client(settings_of(storage, address)) as (found, _):
+        for one in ids:
+            found.delete(one)
+    say(f"deleted {_jobs(len(ids))}")
+
+
+@app.command()
+def purge(
+    state: Annotated[JobState, typer.Option(help="A final state")] = JobState.COMPLETED,
+    older_than: Annotated[str, typer.Option(metavar="TIME", help="Ended before: 12h, 30d")] = "30d",
+    queue: Queue = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    storage: Storage = None,
+    address: Address = None,
+) -> None:
+    """Drop the records of jobs that ended some time ago. The Parquet history keeps its rows."""
+    parse_duration(older_than, "older_than")
+    if not state.final:
+        raise InvalidRequest(f"a purge drops jobs that have ended; {state.value} ones have not")
+    words = f"{state.value} jobs that ended more than {older_than} ago"
+    if dry_run:
+        with reader(storage, address) as found:
+            say(f"would purge {_jobs(_count_older(found, state, queue, older_than))}")
+        return
+    _confirm(f"Purge all {words}" + (f" in {queue}" if queue else ""), yes)
+    with client(settings_of(storage, address)) as (found, _):
+        say(f"purged {_jobs(found.purge(state=state, older_than=older_than, queue=queue))}")
+
+
+def _list(found: TaskQueue, wanted: dict[str, Any], limit: int) -> tuple[list[JobRecord], bool]:
+    page = found.jobs(**wanted, limit=limit)
+    records = list(page)
+    state: JobState | None = wanted["state"]
+    if len(records) >= limit or not (state is None or state.final):
+        return records, page.complete
+    # What ended and is in the Parquet history already, the latest first.
+    known = {record.id for record in records}
+    older = [one for one in recently_ended(found, **wanted) if one.id not in known]
+    return (records + older)[:limit], len(records) + len(older) <= limit
+
+
+def _attempt(run: Any) -> dict[str, Any]:
+    return {
+        "number": run.number, "worker": run.worker, "started_at": run.started_at,
+        "seconds": run.seconds, **run.problem._asdict(),
+    }  # fmt: skip
+
+
+def _move(
+    verb: str,
+    move: Callable[..., list[str]],
+    ids: list[str] | None,
+    all: bool,
+    wanted: dict[str, Any],
+    dry_run: bool,
+    yes: bool,
+    storage: str | None,
+    address: str | None,
+) -> None:
+    """One verb on the named jobs, or on all that fit."""
+    if bool(ids) == all:
+        raise InvalidRequest(f"name the ids of the jobs to {verb}, or say --all")
+    if dry_run:
+        with reader(storage, address) as found:
+            chosen = ids or _that_fit(found, wanted)
+            say(f"would {verb} {_jobs(len(chosen))}")
+        return
+    if all:
+        _confirm(f"{verb.capitalize()} {_description(wanted)}", yes)
+    with client(settings_of(storage, address)) as (found, _):
+        chosen = ids or _that_fit(found, wanted)
+        moved = [one for some in _portions(chosen) for one in move(found, *some)]
+    say(f"{_PAST[verb]} {_jobs(len(moved))}")
+    if ids and len(moved) < len(set(ids)):
+        left = sorted(set(ids) - set(moved))
+        raise fail(f"not in a state to {verb}, or not known: {', '.join(left)}")
+
+
+def _that_fit(found: TaskQueue, wanted: dict[str, Any]) -> list[str]:
+    records = found.jobs(**wanted, limit=BULK)
+    return [one.id for one in records if one.state is JobState.FAILED or not one.state.final]
+
+
+def _portions(ids: list[str], size: int = 5_000) -> list[list[str]]:
+    return [ids[start : start + size] for start in range(0, len(ids), size)]
+
+
+def _count_older(found: TaskQueue, state: JobState, queue: str | None, older_than: str) -> int:
+    from datetime import UTC, datetime, timedelta
+
+    before = datetime.now(UTC) - timedelta(seconds=parse_duration(older_than))
+    records = found.jobs(state=state, queue=queue, limit=BULK)
+    return sum(bool(one.finished_at and one.finished_at <= before) for one in records)
+
+
+def _confirm(question: str, yes: bool) -> None:
+    if not yes:
+        typer.confirm(f"{question}?", abort=True)
+
+
+def _description(wanted: dict[str, Any]) -> str:
+    state = wanted.get("state")
+    words = [f"all {state.value if state else 'unfinished'} jobs"]
+    words += [f"{name} {wanted[name]}" for name in ("queue", "type", "tag") if wanted.get(name)]
+    return clean(", ".join(words))
+
+
+def _jobs(count: int) -> str:
+    return f"{count:,} job{'' if count == 1 else 's'}"
+
+
+_PAST = {"redrive": "redrove", "cancel": "cancelled"}
