@@ -12,10 +12,11 @@ from typing import Any
 
 import msgspec
 
-from taskqueue_ray.core.envelopes import open_reply
+from taskqueue_ray.core.envelopes import decode, open_reply
 from taskqueue_ray.core.errors import TaskQueueError, Unavailable
 from taskqueue_ray.core.exchange import (
     Grant,
+    JobFilter,
     Outcome,
     OutcomeKind,
     Progress,
@@ -35,7 +36,7 @@ from taskqueue_ray.engine.writer import Result, commit
 from taskqueue_ray.sdk.client import TaskQueue
 from taskqueue_ray.storage.compaction import fold
 from taskqueue_ray.storage.filesystem import MemoryFileSystem
-from taskqueue_ray.storage.history import find, read_history, to_bytes
+from taskqueue_ray.storage.history import find, prune, read_history, search, to_bytes
 from taskqueue_ray.storage.journal import Journal
 from taskqueue_ray.storage.manifest import take_over
 from taskqueue_ray.storage.publication import publish
@@ -118,6 +119,12 @@ class Host:
                 case "history":
                     since, columns = msgspec.msgpack.decode(request)
                     answer.set_result(_encode(to_bytes(read_history(self.fs, since, columns))))
+                case "search":
+                    wanted, limit = decode(request, tuple[JobFilter, int])
+                    answer.set_result(_encode(search(self.fs, wanted, limit)))
+                case "prune":
+                    wanted, before, ids = decode(request, tuple[JobFilter, float, list[JobId]])
+                    answer.set_result(_encode(prune(self.fs, wanted, before, ids)))
                 case "past":
                     ids = msgspec.msgpack.decode(request, type=list[JobId])
                     answer.set_result(_encode(find(self.fs, ids)))

@@ -57,7 +57,7 @@ def exit_code_of(run: Callable[[], object]) -> int:
 
 
 def fail(sentence: str) -> typer.Exit:
-    """`raise fail("...")` ends a command that could not do what it was asked."""
+    """To be raised by a command that could not do what it was asked, and says so here."""
     complain(sentence)
     return typer.Exit(FAILED)
 

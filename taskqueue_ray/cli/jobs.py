@@ -24,6 +24,7 @@ from taskqueue_ray.cli.options import (
 from taskqueue_ray.cli.render import clean, print_fields, print_json, print_table, say
 from taskqueue_ray.core.errors import InvalidRequest
 from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.core.settings import Settings
 from taskqueue_ray.core.timing import parse_duration
 from taskqueue_ray.sdk.client import TaskQueue
 from taskqueue_ray.sdk.ended import recently_ended
@@ -43,6 +44,7 @@ app = typer.Typer(no_args_is_help=True, help="Look at jobs, and move them.")
 
 @app.command("list")
 def list_jobs(
+    *,
     state: State = None,
     queue: Queue = None,
     type: Type = None,
@@ -59,7 +61,7 @@ def list_jobs(
         "state": state, "queue": queue, "type": type, "tag": tag, "category": category,
         "since": since,
     }  # fmt: skip
-    with reader(storage, address) as found:
+    with reader(settings_of(storage, address)) as found:
         records, complete = _list(found, wanted, limit)
         rows = [record.row() for record in records]
     if json:
@@ -78,7 +80,7 @@ def show(
     json: Json = False,
 ) -> None:
     """Show everything that is known of a job."""
-    with reader(storage, address) as found:
+    with reader(settings_of(storage, address)) as found:
         record = found.job(id)
         fields = record.to_dict() | {
             "max_attempts": record.max_attempts,
@@ -103,6 +105,7 @@ def show(
 @app.command("redrive")
 @app.command("retry", hidden=True)
 def redrive(
+    *,
     ids: Ids = None,
     all: All = False,
     queue: Queue = None,
@@ -115,11 +118,15 @@ def redrive(
 ) -> None:
     """Send failed jobs again, with fresh attempts (also: retry)."""
     wanted = {"state": JobState.FAILED, "queue": queue, "type": type, "tag": tag}
-    _move("redrive", TaskQueue.redrive, ids, all, wanted, dry_run, yes, storage, address)
+    _move(
+        "redrive", TaskQueue.redrive, ids=ids, wanted=wanted if all else None, dry_run=dry_run,
+        yes=yes, settings=settings_of(storage, address),
+    )  # fmt: skip
 
 
 @app.command()
 def cancel(
+    *,
     ids: Ids = None,
     all: All = False,
     state: State = None,
@@ -138,7 +145,10 @@ def cancel(
     def move(found: TaskQueue, *some: str) -> list[str]:
         return found.cancel(*some, reason=reason)
 
-    _move("cancel", move, ids, all, wanted, dry_run, yes, storage, address)
+    _move(
+        "cancel", move, ids=ids, wanted=wanted if all else None, dry_run=dry_run, yes=yes,
+        settings=settings_of(storage, address),
+    )  # fmt: skip
 
 
 @app.command()
@@ -170,7 +180,7 @@ def purge(
         raise InvalidRequest(f"a purge drops jobs that have ended; {state.value} ones have not")
     words = f"{state.value} jobs that ended more than {older_than} ago"
     if dry_run:
-        with reader(storage, address) as found:
+        with reader(settings_of(storage, address)) as found:
             say(f"would purge {_jobs(_count_older(found, state, queue, older_than))}")
         return
     _confirm(f"Purge all {words}" + (f" in {queue}" if queue else ""), yes)
@@ -200,25 +210,25 @@ def _attempt(run: Any) -> dict[str, Any]:
 def _move(
     verb: str,
     move: Callable[..., list[str]],
+    *,
     ids: list[str] | None,
-    all: bool,
-    wanted: dict[str, Any],
+    wanted: dict[str, Any] | None,
     dry_run: bool,
     yes: bool,
-    storage: str | None,
-    address: str | None,
+    settings: Settings,
 ) -> None:
-    """One verb on the named jobs, or on all that fit."""
-    if bool(ids) == all:
+    """One verb on the named jobs, or on all that fit what is wanted."""
+    if bool(ids) == (wanted is not None):
         raise InvalidRequest(f"name the ids of the jobs to {verb}, or say --all")
+    wanted = wanted or {}
     if dry_run:
-        with reader(storage, address) as found:
+        with reader(settings) as found:
             chosen = ids or _that_fit(found, wanted)
             say(f"would {verb} {_jobs(len(chosen))}")
         return
-    if all:
+    if not ids:
         _confirm(f"{verb.capitalize()} {_description(wanted)}", yes)
-    with client(settings_of(storage, address)) as (found, _):
+    with client(settings) as (found, _):
         chosen = ids or _that_fit(found, wanted)
         moved = [one for some in _portions(chosen) for one in move(found, *some)]
     say(f"{_PAST[verb]} {_jobs(len(moved))}")

@@ -27,9 +27,8 @@ def settings_of(storage: str | None, address: str | None = None, **given: object
 
 
 @contextmanager
-def reader(storage: str | None, address: str | None = None) -> Iterator[TaskQueue]:
+def reader(settings: Settings) -> Iterator[TaskQueue]:
     """The queue to look at: its live owner's, or else its folder as it lies there."""
-    settings = settings_of(storage, address)
     location = location_of(settings)
     elsewhere = location.kind != "folder" or settings.address not in (None, "local")
     if elsewhere or live_owner(location, settings) is not None:

@@ -7,8 +7,8 @@ import typer
 
 from taskqueue_ray.cli.opening import key_file_of, reader, settings_of
 from taskqueue_ray.cli.options import Address, Json, Storage
-from taskqueue_ray.cli.render import print_fields, print_json, print_table, table
 from taskqueue_ray.cli.render import console as make_console
+from taskqueue_ray.cli.render import print_fields, print_json, print_table, table
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.engine.configuration import keyring_of
 from taskqueue_ray.engine.ownership import live_owner, location_of
@@ -29,7 +29,7 @@ def stats(
     json: Json = False,
 ) -> None:
     """Show how many jobs each queue has, by state."""
-    with reader(storage, address) as found:
+    with reader(settings_of(storage, address)) as found:
         if watch and not json:
             _watch(found, queue)
         elif json:
@@ -83,7 +83,7 @@ def status(storage: Storage = None, address: Address = None, json: Json = False)
     }
     workers: list[dict[str, Any]] = []
     if owner is not None:
-        with reader(storage, address) as found:
+        with reader(settings) as found:
             workers = found.worker_health().rows()
     if json:
         print_json({**facts, "workers": workers})

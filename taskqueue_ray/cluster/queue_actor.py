@@ -8,22 +8,27 @@ opener does, whether taking over is right.
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import Any
+
+import msgspec
 
 from taskqueue_ray._version import VERSION
 from taskqueue_ray.cluster import config as configs
 from taskqueue_ray.cluster import rim
+from taskqueue_ray.cluster.archive import Archive
 from taskqueue_ray.cluster.loop import every
 from taskqueue_ray.core.envelopes import decode, seal_reply
 from taskqueue_ray.core.errors import (
+    InvalidRequest,
     OwnedElsewhere,
     Recovering,
     StorageCorrupt,
     TaskQueueError,
     Unavailable,
 )
-from taskqueue_ray.core.exchange import JobView, Ping, WorkerInfo
+from taskqueue_ray.core.exchange import JobFilter, Ping, WorkerInfo
 from taskqueue_ray.core.model import JobId
 from taskqueue_ray.engine.configuration import keyring_of
 from taskqueue_ray.engine.desk import PROTOCOL, Desk
@@ -55,6 +60,13 @@ class QueueActor:
     def __init__(self, config: bytes) -> None:
         self._config = configs.decode_queue(config)
         self._filesystem = open_filesystem(parse_location(self._config.location))
+        self._archive = archive = Archive(self._config.location, self._filesystem)
+        self._archived: dict[str, Callable[[bytes], Awaitable[Any]]] = {
+            "history": lambda raw: archive.history(*decode(raw, tuple[float, list[str] | None])),
+            "past": lambda raw: archive.find(decode(raw, list[JobId])),
+            "search": lambda raw: archive.search(*decode(raw, tuple[JobFilter, int])),
+            "prune": lambda raw: archive.prune(*decode(raw, tuple[JobFilter, float, list[JobId]])),
+        }
         self._engine: Engine | None = None
         self._desk: Desk | None = None
         self._opened: Opened | None = None
@@ -82,8 +94,8 @@ class QueueActor:
         """Serve one request; the answer is as in `core.envelopes`."""
         if self._desk is None and not await self._wait_ready():
             return seal_reply(self._problem)
-        if method in ("history", "past"):
-            return await self._read_history(method, request)
+        if method in self._archived:
+            return await self._ask_archive(method, request)
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         assert self._desk is not None
         self._desk.serve(method, request, partial(_resolve, answer))
@@ -221,7 +233,7 @@ class QueueActor:
     ) -> None:
         async def run() -> None:
             try:
-                result = await rim.fold(self._config.location, self._filesystem, request)
+                result = await self._archive.fold(request)
                 assert self._opened is not None
                 await asyncio.to_thread(publish, self._filesystem, self._opened.fence, result)
             except TaskQueueError as error:
@@ -239,7 +251,7 @@ class QueueActor:
     def _look_up(self, ids: list[JobId], found: Callable[[Past | TaskQueueError], None]) -> None:
         async def run() -> None:
             try:
-                views = await rim.find_past(self._config.location, self._filesystem, ids)
+                views = await self._archive.find(ids)
             except Exception as error:
                 found(Unavailable(f"history cannot be read: {error}"))
             else:
@@ -247,19 +259,15 @@ class QueueActor:
 
         self._spawn(run())
 
-    async def _read_history(self, method: str, request: bytes) -> bytes:
-        location, fs = self._config.location, self._filesystem
+    async def _ask_archive(self, method: str, request: bytes) -> bytes:
         try:
-            if method == "history":
-                since, columns = decode(request, tuple[float, list[str] | None])
-                return seal_reply(await rim.read_history(location, fs, since, columns))
-            views: Sequence[JobView] = await rim.find_past(
-                location, fs, decode(request, list[JobId])
-            )
-            return seal_reply(views)
+            return seal_reply(await self._archived[method](request))
         except TaskQueueError as error:
             return seal_reply(error)
+        except msgspec.MsgspecError as error:
+            return seal_reply(InvalidRequest(f"the request to {method!r} cannot be read: {error}"))
         except Exception as error:
+            log.exception("history cannot be read")
             return seal_reply(Unavailable(f"history cannot be read: {error}"))
 
     def _spawn(self, work: "asyncio._CoroutineLike[None]") -> None:

@@ -6,7 +6,7 @@ These functions import Parquet where they run, so that the actors need not.
 import os
 
 from taskqueue_ray.core.envelopes import encode
-from taskqueue_ray.core.exchange import JobView
+from taskqueue_ray.core.exchange import JobFilter, JobView
 from taskqueue_ray.core.model import JobId
 from taskqueue_ray.storage.filesystem import FileSystem, LocalFileSystem
 from taskqueue_ray.storage.publication import FoldRequest, FoldResult
@@ -52,3 +52,27 @@ def past_here(fs: FileSystem, ids: list[JobId]) -> list[JobView]:
     from taskqueue_ray.storage.history import find
 
     return find(fs, ids)
+
+
+def search_folder(location: str, wanted: JobFilter, limit: int) -> bytes:
+    """Jobs of a folder's history that match."""
+    return encode(search_here(LocalFileSystem(location), wanted, limit))
+
+
+def search_here(fs: FileSystem, wanted: JobFilter, limit: int) -> list[JobView]:
+    """Jobs of the history that match, the newest first."""
+    from taskqueue_ray.storage.history import search
+
+    return search(fs, wanted, limit)
+
+
+def prune_folder(location: str, wanted: JobFilter, before: float, ids: list[JobId]) -> bytes:
+    """Drop rows of a folder's history."""
+    return encode(prune_here(LocalFileSystem(location), wanted, before, ids))
+
+
+def prune_here(fs: FileSystem, wanted: JobFilter, before: float, ids: list[JobId]) -> int:
+    """Drop rows of the history; how many that were."""
+    from taskqueue_ray.storage.history import prune
+
+    return prune(fs, wanted, before, ids)

@@ -40,7 +40,8 @@ def decide(state: State, command: Settle, now: float) -> Verdict:
             or job.delivery != outcome.delivery
             or job_id in seen
         ):
-            if job_id not in seen and not _is_repeat(state, outcome):
+            twice = job_id in seen and job is not None and job.delivery == outcome.delivery
+            if not twice and not _is_repeat(state, outcome):
                 stale.append(job_id)
             continue
         seen.add(job_id)

@@ -47,7 +47,8 @@ class Desk:
             ),
             "stats": _typed(str | None, self._read(engine.insights.stats)),
             "ended": _typed(
-                tuple[float, int], self._read(lambda call: engine.insights.ended(*call))
+                tuple[float, Cursor | None, int],
+                self._read(lambda call: engine.insights.ended(*call)),
             ),
             "workers": _typed(
                 None, self._read(lambda _: engine.insights.workers(engine.clock.now()))

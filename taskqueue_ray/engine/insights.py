@@ -1,7 +1,6 @@
 """Read-only views of the queue for people and programs. Nothing here waits for a commit."""
 
 from collections.abc import Iterator
-from itertools import islice
 
 from taskqueue_ray.core.exchange import (
     Cursor,
@@ -67,9 +66,11 @@ class Insights:
                         yield Cursor("live", job.ordinal, job.id), job
             cursor = None
         if state is None or (state.final and state is not JobState.FAILED):
-            yield from self._walk_ended(cursor)
+            yield from self._walk_ended(cursor, dead_letters=False)
 
-    def _walk_ended(self, cursor: Cursor | None) -> Iterator[tuple[Cursor, Job]]:
+    def _walk_ended(
+        self, cursor: Cursor | None, *, dead_letters: bool
+    ) -> Iterator[tuple[Cursor, Job]]:
         passed = cursor is None
         for job in self._unfolded():
             at = _ended_at(job)
@@ -78,7 +79,7 @@ class Insights:
                 passed = at > cursor.after or (at == cursor.after and job.id == cursor.id)
                 if not passed or at == cursor.after:
                     continue
-            if job.phase.state is not JobState.FAILED:  # dead letters are among the live ones
+            if dead_letters or job.phase.state is not JobState.FAILED:
                 yield Cursor("ended", at, job.id), job
 
     def _unfolded(self) -> Iterator[Job]:
@@ -99,10 +100,16 @@ class Insights:
             if session.info is not None
         ]
 
-    def ended(self, since: float, limit: int) -> list[JobView]:
+    def ended(self, since: float, cursor: Cursor | None, limit: int) -> JobPage:
         """Finishes since a time that the history does not have yet, dead letters included."""
-        recent = (job for job in self._unfolded() if _ended_at(job) >= since)
-        return [self._view(job) for job in islice(recent, limit)]
+        limit = min(limit, PAGE)
+        views: list[JobView] = []
+        for place, job in self._walk_ended(cursor, dead_letters=True):
+            if _ended_at(job) >= since:
+                views.append(self._view(job))
+            if len(views) == limit:
+                return JobPage(views, place)
+        return JobPage(views, None)
 
     def _queue_stats(self, name: str) -> QueueStats:
         totals = self._state.totals.get(name)

@@ -96,9 +96,10 @@ class ReadingDesk:
             "job": (JobId, insights.job),
             "jobs": (tuple[JobFilter, Cursor | None, int], lambda call: insights.jobs(*call)),
             "stats": (str | None, insights.stats),
-            "ended": (tuple[float, int], lambda call: insights.ended(*call)),
+            "ended": (tuple[float, Cursor | None, int], lambda call: insights.ended(*call)),
             "workers": (None, lambda _: []),
             "past": (list[JobId], self._past),
+            "search": (tuple[JobFilter, int], self._search),
             "history": (tuple[float, list[str] | None], self._history),
         }
 
@@ -114,6 +115,11 @@ class ReadingDesk:
         from taskqueue_ray.storage import history
 
         return history.find(self._fs, ids)
+
+    def _search(self, call: tuple[JobFilter, int]) -> Any:
+        from taskqueue_ray.storage import history
+
+        return history.search(self._fs, *call)
 
     def _history(self, call: tuple[float, list[str] | None]) -> bytes:
         from taskqueue_ray.storage import history

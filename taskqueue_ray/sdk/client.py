@@ -35,6 +35,7 @@ T = TypeVar("T")
 AnyId = str | bytes | JobHandle[Any] | JobRecord
 StartWorkers = Callable[..., Workforce]
 PAGE = 500
+_IN_HISTORY = (JobState.COMPLETED, JobState.CANCELLED, JobState.EXPIRED)
 
 
 class TaskQueue:
@@ -182,10 +183,11 @@ class TaskQueue:
         since: Duration | datetime | None = None,
         limit: int = 100,
     ) -> JobList:
-        """The jobs that fit all that is given: at most `limit`, those that wait first.
+        """The jobs that fit all that is given, at most `limit` of them.
 
-        `since` is a time of enqueueing, or how long ago. Jobs that ended and are in the history
-        already are not among them: see `history`.
+        First those that wait or run and dead letters, by age; then those that ended lately. With
+        a final `state` those in the history follow, the newest first. `since` is a time of
+        enqueueing, or how long ago.
         """
         wanted = _filter(state, queue, type, tag, category, since)
         views: list[JobView] = []
@@ -196,7 +198,10 @@ class TaskQueue:
             cursor = page.cursor
             if cursor is None:
                 break
-        return self._list(views, cursor)
+        left = limit - len(views)
+        if cursor is None and left > 0 and wanted.state in _IN_HISTORY:
+            views.extend(self._ask(requests.search(wanted, left)))
+        return self._list(_unique(views), cursor)
 
     async def ajobs(self, **wanted: Any) -> JobList:
         """The same for async code."""
@@ -268,8 +273,14 @@ class TaskQueue:
     aretry = aredrive
 
     def delete(self, id: AnyId) -> None:
-        """Drop the record of a job that has ended. Raises `Conflict` for one that has not."""
-        if not self._ask(requests.move("purge", [raw_id(id)])):
+        """Drop the record of a job that has ended. Raises `Conflict` for one that has not.
+
+        Its id stays taken for as long as memory reaches back (a day): it is not to run again.
+        """
+        job_id = raw_id(id)
+        if self._ask(requests.move("purge", [job_id])):
+            return
+        if not self._ask(requests.prune(JobFilter(), 0.0, [job_id])):
             record = self.job(id)
             raise Conflict(record.id, record.state.value, "delete")
 
@@ -282,7 +293,7 @@ class TaskQueue:
     ) -> int:
         """Drop the records of jobs that ended in `state` some time ago; how many that were.
 
-        It drops what the queue still holds (dead letters above all), not rows of the history.
+        >>> q.purge(state="completed", older_than="30d")  # doctest: +SKIP
         """
         wanted = _filter(state, queue, None, None, None, None)
         if wanted.state is None or not wanted.state.final:
@@ -295,7 +306,11 @@ class TaskQueue:
             dropped += len(self._ask(requests.move("purge", ids))) if ids else 0
             cursor = page.cursor
             if cursor is None:
-                return dropped
+                break
+        # The rows that history keeps of dead letters are its account of the errors: they stay.
+        if wanted.state is not JobState.FAILED:
+            dropped += self._ask(requests.prune(wanted, before))
+        return dropped
 
     async def apurge(self, **wanted: Any) -> int:
         """The same for async code."""
@@ -425,6 +440,11 @@ def _since(since: Duration | datetime | None) -> float | None:
 
 def _most(least: int) -> int:
     return max(least, 1)
+
+
+def _unique(views: list[JobView]) -> list[JobView]:
+    """Each job once: one that was folded between two questions is in both answers."""
+    return list({view.id: view for view in views}.values())
 
 
 def _finish(flying: deque[Answer]) -> None:

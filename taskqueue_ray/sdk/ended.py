@@ -1,10 +1,11 @@
 """Jobs out of the history as records, the latest first: what lists do not hold any more."""
 
+import time
 from collections.abc import Iterator
-from typing import Any
 
 from taskqueue_ray.core.exchange import JobView
 from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.core.timing import Duration, parse_duration
 from taskqueue_ray.sdk.client import TaskQueue
 from taskqueue_ray.sdk.records import JobRecord
 
@@ -13,15 +14,16 @@ def recently_ended(
     queue: TaskQueue,
     *,
     state: JobState | None = None,
-    since: Any = None,
+    since: Duration | None = None,
     **wanted: str | None,
 ) -> Iterator[JobRecord]:
     """The ended jobs that fit, as `TaskQueue.jobs` understands it, read from the history."""
     from taskqueue_ray.storage.history import to_views
 
+    start = 0.0 if since is None else time.time() - parse_duration(since, "since")
     table = queue.history(since).to_arrow().sort_by([("finished_at", "descending")])
     for view in to_views(table):
-        if _fits(view, state, wanted):
+        if view.enqueued_at >= start and _fits(view, state, wanted):
             yield JobRecord(view, queue.opener)
 
 

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from taskqueue_ray.core.exchange import JobView
 from taskqueue_ray.sdk import requests
 
 if TYPE_CHECKING:
     import pyarrow
 
-NEWEST = 100_000
-"""Ends that may not be in the history yet; it is folded long before there are so many."""
+PAGE = 1_000
 
 
 def read_history(ask: Callable[[Any], Any], since: float) -> "pyarrow.Table":
@@ -17,11 +17,22 @@ def read_history(ask: Callable[[Any], Any], since: float) -> "pyarrow.Table":
     from taskqueue_ray.storage.history import from_bytes, latest, to_table
 
     # In this order: what is folded between the two questions is in both answers, not in neither.
-    fresh = ask(requests.ended(since, NEWEST))
+    fresh = _fresh(ask, since)
     folded = from_bytes(ask(requests.history(since, None)))
     known = set(zip(folded["id"].to_pylist(), folded["generation"].to_pylist(), strict=True))
     rows = to_table([view for view in fresh if (view.id.hex(), view.generation) not in known])
     return latest(_joined(folded, rows))
+
+
+def _fresh(ask: Callable[[Any], Any], since: float) -> list[JobView]:
+    views: list[JobView] = []
+    cursor = None
+    while True:
+        page = ask(requests.ended(since, cursor, PAGE))
+        views += page.jobs
+        cursor = page.cursor
+        if cursor is None:
+            return views
 
 
 def _joined(folded: "pyarrow.Table", rows: "pyarrow.Table") -> "pyarrow.Table":

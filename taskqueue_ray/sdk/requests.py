@@ -79,9 +79,19 @@ def workers() -> Request[list[WorkerView]]:
     return Request("workers", _encode(None), _workers)
 
 
-def ended(since: float, limit: int) -> Request[list[JobView]]:
-    """What ended and is not in the history yet."""
-    return Request("ended", _encode((since, limit)), _views)
+def ended(since: float, cursor: Cursor | None, limit: int) -> Request[JobPage]:
+    """A page of what ended and is not in the history yet."""
+    return Request("ended", _encode((since, cursor, limit)), _page)
+
+
+def search(wanted: JobFilter, limit: int) -> Request[list[JobView]]:
+    """Jobs of the history that match, the newest first."""
+    return Request("search", _encode((wanted, limit)), _views)
+
+
+def prune(wanted: JobFilter, before: float, ids: Sequence[JobId] = ()) -> Request[int]:
+    """Drop rows of the history; how many that were."""
+    return Request("prune", _encode((wanted, before, ids)), _reader(int))
 
 
 def history(since: float, columns: Sequence[str] | None) -> Request[bytes]:

@@ -27,7 +27,9 @@ class Transport(Protocol):
     past          [JobId]                                     [JobView], from the history
     stats         queue or nil                                [QueueStats]
     workers       nil                                         [WorkerView]
-    ended         [since, limit]                              [JobView] not yet in the history
+    ended         [since, Cursor or nil, limit]               JobPage of what is not in the history
+    search        [JobFilter, limit]                          [JobView], from the history
+    prune         [JobFilter, before, [JobId]]                rows of the history that are gone
     history       [since, columns or nil]                     bytes: a stream of Arrow
     cancel        [command id, [JobId], reason]               [JobId] that moved
     redrive       the same                                    the same

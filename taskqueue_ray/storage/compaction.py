@@ -19,7 +19,6 @@ from taskqueue_ray.storage.manifest import (
 )
 from taskqueue_ray.storage.publication import (
     PENDING,
-    SNAPSHOTS,
     FoldRequest,
     FoldResult,
     pending_name,

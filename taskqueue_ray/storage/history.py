@@ -21,8 +21,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from taskqueue_ray.core.errors import StorageCorrupt
-from taskqueue_ray.core.exchange import JobView
+from taskqueue_ray.core.exchange import JobFilter, JobView
+from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import JobId
+from taskqueue_ray.storage.atomic import write_atomic
 from taskqueue_ray.storage.filesystem import FileSystem
 from taskqueue_ray.storage.publication import HISTORY
 from taskqueue_ray.storage.snapshot import microseconds, to_parquet
@@ -107,8 +109,7 @@ def read_history(fs: FileSystem, since: float = 0.0, columns: list[str] | None =
     wanted = SCHEMA if columns is None else pa.schema([SCHEMA.field(name) for name in columns])
     table = pa.concat_tables(tables) if tables else wanted.empty_table()
     if since and "finished_at" in table.column_names:
-        start = pa.scalar(microseconds(since), pa.timestamp("us", "UTC"))
-        table = table.filter(pc.greater_equal(table["finished_at"], start))
+        table = table.filter(pc.greater_equal(table["finished_at"], _timestamp(since)))
     return table
 
 
@@ -132,6 +133,63 @@ def find(fs: FileSystem, ids: Sequence[JobId]) -> list[JobView]:
             table = file.read_row_group(group)
             tables.append(table.filter(pc.is_in(table["id"], wanted)))
     return to_views(latest(pa.concat_tables(tables))) if tables else []
+
+
+def search(fs: FileSystem, wanted: JobFilter, limit: int) -> list[JobView]:
+    """At most `limit` jobs that match, the newest first. Dead letters are the queue's to list."""
+    found: list[JobView] = []
+    for name in reversed(list_files(fs)):
+        rows = _matching(_read(fs, name, None), wanted)
+        rows = rows.sort_by([("finished_at", "descending")])
+        found += to_views(rows.slice(0, limit - len(found)))
+        if len(found) >= limit:
+            break
+    return found
+
+
+def prune(fs: FileSystem, wanted: JobFilter, before: float, ids: Sequence[JobId] = ()) -> int:
+    """Drop the rows that match and ended before a time, or those of `ids`; how many that were.
+
+    A file is replaced as a whole, so readers and crashes see it before or after.
+    """
+    dropped = 0
+    doomed_ids = pa.array([job_id.hex() for job_id in ids], pa.string())
+    for name in list_files(fs):
+        table = _read(fs, name, None)
+        doomed = pc.is_in(table["id"], doomed_ids) if ids else _mask(table, wanted, before)
+        count = pc.sum(doomed).as_py() or 0
+        if count == table.num_rows:
+            fs.remove(name)
+        elif count:
+            write_atomic(fs, name, to_parquet(table.filter(pc.invert(doomed))))
+        dropped += count
+    return dropped
+
+
+def _matching(table: pa.Table, wanted: JobFilter) -> pa.Table:
+    return table.filter(_mask(table, wanted, None))
+
+
+def _mask(table: pa.Table, wanted: JobFilter, before: float | None) -> pa.ChunkedArray:
+    mask = pc.not_equal(table["state"], JobState.FAILED.value)
+    if wanted.state is not None:
+        mask = pc.equal(table["state"], wanted.state.value)
+    for column in ("queue", "type", "category"):
+        value = getattr(wanted, column)
+        if value is not None:
+            mask = pc.and_(mask, pc.fill_null(pc.equal(table[column], value), False))
+    if wanted.tag is not None:
+        has = [wanted.tag in (tags or ()) for tags in table["tags"].to_pylist()]
+        mask = pc.and_(mask, pa.array(has, pa.bool_()))
+    if wanted.since is not None:
+        mask = pc.and_(mask, pc.greater_equal(table["enqueued_at"], _timestamp(wanted.since)))
+    if before is not None:
+        mask = pc.and_(mask, pc.less_equal(table["finished_at"], _timestamp(before)))
+    return mask
+
+
+def _timestamp(seconds: float) -> pa.Scalar:
+    return pa.scalar(int(seconds * 1e6), pa.timestamp("us", "UTC"))
 
 
 def to_views(table: pa.Table) -> list[JobView]:

@@ -71,7 +71,7 @@ def snapshot_directory(commit: int, epoch: int) -> str:
 
 def _place_history(fs: FileSystem, manifest: Manifest) -> None:
     refs = manifest.snapshot.files if manifest.snapshot else ()
-    for ref in refs:
+    for ref in (ref for ref in refs if ref.name.startswith(f"{HISTORY}/")):
         if ref.name.startswith(f"{HISTORY}/"):
             _move_to_place(fs, ref.name)
 

@@ -211,6 +211,15 @@ def test_the_first_of_two_outcomes_in_one_request_counts() -> None:
     assert phase.result == b"1"
 
 
+def test_an_older_delivery_beside_the_present_one_in_one_request() -> None:
+    """An answer with a lease came so late that its job has been given to the same worker again."""
+    ledger, (old,) = _leased()
+    ledger.lose()
+    (grant,) = ledger.lease()
+    assert ledger.settle(outcome(grant), outcome(old)) == [old.id]
+    assert ledger.state_of(1) is JobState.COMPLETED
+
+
 def test_good_and_stale_outcomes_in_one_request() -> None:
     ledger, (first, second) = _leased(2)
     ledger.lose()

@@ -87,7 +87,7 @@ def test_a_job_that_was_redriven_is_listed_once() -> None:
     (grant,) = hand.exchange(want=1).grants
     hand.exchange(outcome(grant))
     assert sorted(number_of(view.id) for view in _all(trial)) == [1, 2, 3]
-    ended = trial.engine.insights.ended(0.0, 100)
+    ended = trial.engine.insights.ended(0.0, None, 100).jobs
     assert [(number_of(v.id), v.generation, v.state.value) for v in ended] == [
         (1, 0, "completed"),
         (2, 0, "failed"),

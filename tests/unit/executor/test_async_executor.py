@@ -1,11 +1,17 @@
 """Coroutines: many at a time, each to blame only for itself."""
 
 import asyncio
+import socket
 import time
 
 import pytest
 
-from taskqueue_ray.core.exchange import OutcomeKind
+from taskqueue_ray.core.exchange import Grant, OutcomeKind
+from taskqueue_ray.core.model import JobId, Options
+from taskqueue_ray.executor.cell import Cell
+from taskqueue_ray.executor.loop import AsyncExecutor
+from taskqueue_ray.executor.messages import Done, Frames, decode_report
+from taskqueue_ray.executor.runs import Run
 from tests.unit.executor.lab import Lab, lab
 
 COMPLETED, ERRORED = OutcomeKind.COMPLETED, OutcomeKind.ERRORED
@@ -137,3 +143,26 @@ async def test_calls_do_not_block_the_loop(it: Lab) -> None:
     assert await it.result("async_echo", "meanwhile") == "meanwhile"
     release.set()
     assert it.opened(await it.outcome(waiting), "async_ask") == b"answer"
+
+
+def test_a_cancel_that_comes_before_the_first_step_is_answered() -> None:
+    # In one process, since the order of the two is a matter of microseconds between processes.
+    ours, theirs = socket.socketpair()
+    ours.settimeout(5.0)
+    cell = Cell.make(1)
+    executor = AsyncExecutor(theirs, cell, None, ())
+    loop, job_id = executor._loop, JobId(bytes(16))
+    executor._todo.append(Run(1, Grant(job_id, 7, 8, 1, 0, b""), Options(queue="q", type="x")))
+    executor._channel._cancelled.add(job_id)
+    executor._fill()
+    executor._cancel_tasks([job_id])
+    for _ in range(3):
+        loop.run_until_complete(asyncio.sleep(0))
+    executor._outbox.flush(time.monotonic())
+    [report] = [decode_report(body) for body in Frames().feed(ours.recv(65536))]
+    assert isinstance(report, Done)
+    assert [(ordinal, outcome.kind) for ordinal, outcome in report.runs] == [(1, CANCELLED)]
+    loop.close()
+    cell.close()
+    for end in (ours, theirs):
+        end.close()

@@ -1,0 +1,185 @@
+"""What `taskqueue work` shows: a live table in a terminal, a line now and then elsewhere."""
+
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from rich.console import Group
+from rich.live import Live
+from rich.text import Text
+
+from taskqueue_ray.cli.render import console, say, table
+from taskqueue_ray.sdk.records import QueueRecord, WorkerRecord
+
+WINDOW = 5.0
+"""Seconds over which rates are taken."""
+
+LINE_EVERY = 5.0
+"""Seconds between two lines where nobody looks at a terminal."""
+
+_COLUMNS = ("queue", "ready", "scheduled", "running", "completed", "failed", "per_second")
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The queue at one moment (monotonic seconds)."""
+
+    at: float
+    queues: list[QueueRecord]
+    workers: list[WorkerRecord]
+
+
+class Screen(Protocol):
+    """Where the progress goes."""
+
+    def show(self, look: Look) -> None:
+        """How it stands."""
+
+    def note(self, text: str) -> None:
+        """Something happened."""
+
+    def summary(self) -> None:
+        """What was done since the start."""
+
+
+class Progress:
+    """Counts since the first look, and rates over the last seconds."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, QueueRecord] | None = None
+        self._recent: deque[tuple[float, dict[str, int]]] = deque()
+        self._last: list[QueueRecord] = []
+
+    def take(self, look: Look) -> None:
+        """One more look."""
+        if self._first is None:
+            self._first = {one.queue: one for one in look.queues}
+        self._last = look.queues
+        self._recent.append((look.at, {one.queue: _ended(one) for one in look.queues}))
+        while self._recent[0][0] < look.at - WINDOW:
+            self._recent.popleft()
+
+    def since_start(self, state: str) -> int:
+        """How many more jobs are in this state than at the start."""
+        before = self._first or {}
+        return sum(
+            max(
+                0,
+                getattr(one, state)
+                - (getattr(before[one.queue], state) if one.queue in before else 0),
+            )
+            for one in self._last
+        )
+
+    def rate(self, queue: str) -> float:
+        """Jobs of the queue that end per second now."""
+        (began, old), (now, new) = self._recent[0], self._recent[-1]
+        if now <= began:
+            return 0.0
+        return max(0.0, (new.get(queue, 0) - old.get(queue, 0)) / (now - began))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A row for each queue."""
+        return [
+            {
+                "queue": one.queue,
+                "ready": one.pending,
+                "scheduled": one.scheduled + one.blocked,
+                "running": one.processing,
+                "completed": one.completed,
+                "failed": one.failed,
+                "per_second": f"{self.rate(one.queue):,.0f}",
+            }
+            for one in self._last
+        ]
+
+    def sentence(self) -> str:
+        """All queues in one line."""
+        waiting = sum(one.waiting for one in self._last)
+        running = sum(one.processing for one in self._last)
+        rate = sum(self.rate(one.queue) for one in self._last)
+        return (
+            f"completed {self.since_start('completed'):,} ({rate:,.0f}/s), "
+            f"failed {self.since_start('failed'):,}, running {running:,}, waiting {waiting:,}"
+        )
+
+    def ending(self) -> str:
+        """What was done."""
+        failed = self.since_start("failed")
+        hint = "; see `taskqueue jobs list --state failed`" if failed else ""
+        return f"done: {self.since_start('completed'):,} completed, {failed:,} failed{hint}"
+
+
+class Lines:
+    """For files, pipes and service managers."""
+
+    def __init__(self) -> None:
+        self._progress = Progress()
+        self._at = 0.0
+        self._told = ""
+
+    def show(self, look: Look) -> None:
+        """A line each few seconds, when something has changed."""
+        self._progress.take(look)
+        sentence = self._progress.sentence()
+        if look.at - self._at >= LINE_EVERY and sentence != self._told:
+            self._at, self._told = look.at, sentence
+            say(f"{time.strftime('%H:%M:%S')} {sentence}")
+
+    def note(self, text: str) -> None:
+        """A line at once."""
+        say(f"{time.strftime('%H:%M:%S')} {text}")
+
+    def summary(self) -> None:
+        """The last line."""
+        say(self._progress.ending())
+
+
+class Table:
+    """For terminals. What jobs print scrolls by above it."""
+
+    def __init__(self, live: Live, title: str) -> None:
+        self._live = live
+        self._title = title
+        self._note = "Ctrl-C drains"
+        self._progress = Progress()
+
+    def show(self, look: Look) -> None:
+        """Draw it anew."""
+        self._progress.take(look)
+        busy = sum(len(one.running) for one in look.workers)
+        workers = f"{len(look.workers)} workers up, {busy} jobs in their executors"
+        self._draw(f"workers: {self._title} · {workers}")
+
+    def note(self, text: str) -> None:
+        """Say it below the table."""
+        self._note = text
+        self._draw(f"workers: {self._title}")
+
+    def summary(self) -> None:
+        """Leave the table and the sum on the terminal."""
+        self._note = self._progress.ending()
+        self._draw(f"workers: {self._title}")
+
+    def _draw(self, head: str) -> None:
+        rows = self._progress.rows()
+        body = table(rows, _COLUMNS, right=_COLUMNS[1:]) if rows else Text("no jobs yet", "dim")
+        self._live.update(Group(Text(head, "bold"), body, Text(self._note, "dim")), refresh=True)
+
+
+@contextmanager
+def open_screen(title: str) -> Iterator[Screen]:
+    """The screen that fits where the output goes."""
+    terminal = console()
+    if not terminal.is_terminal:
+        yield Lines()
+        return
+    with Live(console=terminal, auto_refresh=False) as live:
+        yield Table(live, title)
+
+
+def _ended(one: QueueRecord) -> int:
+    return one.completed + one.failed + one.cancelled + one.expired

@@ -1,0 +1,235 @@
+"""Random commands on the queue and on a naive model, with crashes and folds in between."""
+
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from taskqueue_ray.core import commands
+from taskqueue_ray.core.dispatch import apply
+from taskqueue_ray.core.events import Folded, Marked, decode
+from taskqueue_ray.core.exchange import Grant, OutcomeKind
+from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.core.model import Finished
+from taskqueue_ray.core.retry import Backoff
+from taskqueue_ray.core.state import State
+from taskqueue_ray.storage.snapshot import read_snapshot, write_snapshot
+from tests.ledger import Ledger, count_up, facts, meaning, number_of, replayed
+from tests.property.model import Model
+from tests.records import job_id, options, outcome, spec, worker
+
+WAIT = 10.0
+NUMBERS = st.integers(1, 12)
+WORKERS = st.sampled_from(["w", "v"])
+KINDS = {
+    "completed": OutcomeKind.COMPLETED,
+    "errored": OutcomeKind.ERRORED,
+    "final": OutcomeKind.ERRORED,
+    "snoozed": OutcomeKind.SNOOZED,
+    "cancelled": OutcomeKind.CANCELLED,
+    "released": OutcomeKind.RELEASED,
+}
+
+
+class QueueAgainstModel(RuleBasedStateMachine):
+    """Both are asked the same; what they say is compared after every command."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.ledger = Ledger()
+        self.model = Model()
+        self.grants: list[tuple[str, Grant]] = []
+        self.checkpoints: list[tuple[int, Any, Any]] = []
+        self.snapshot: tuple[int, dict[str, bytes]] | None = None
+
+    # --- commands ---
+
+    @rule(
+        numbers=st.lists(NUMBERS, min_size=1, max_size=3),
+        priority=st.integers(1, 2),
+        max_attempts=st.integers(1, 2),
+        delay=st.sampled_from([0.0, 0.0, 0.0, 5.0, 25.0]),
+        parents=st.frozensets(NUMBERS, max_size=2),
+    )
+    def enqueue(
+        self,
+        numbers: list[int],
+        priority: int,
+        max_attempts: int,
+        delay: float,
+        parents: frozenset[int],
+    ) -> None:
+        parents = frozenset(p for p in parents if p in self.model.jobs)
+        due = self.ledger.now + delay if delay else 0.0
+        shared = options(
+            priority=priority,
+            max_attempts=max_attempts,
+            backoff=Backoff(kind="fixed", base=WAIT, jitter=False),
+        )
+        self.ledger.enqueue([spec(n, due=due, parents=sorted(parents)) for n in numbers], shared)
+        for number in numbers:
+            self.model.enqueue(number, priority, max_attempts, due, parents, self.ledger.now)
+
+    @rule(name=WORKERS, want=st.integers(1, 4))
+    def lease(self, name: str, want: int) -> None:
+        grants = self.ledger.lease(want, worker(name))
+        given = self.model.lease(name, want)
+        assert [(number_of(grant.id), grant.delivery) for grant in grants] == given
+        self.grants += [(name, grant) for grant in grants]
+
+    @rule(pick=st.integers(0, 30), kind=st.sampled_from(sorted(KINDS)), delay=st.just(7.0))
+    @precondition(lambda self: self.grants)
+    def settle(self, pick: int, kind: str, delay: float) -> None:
+        """Any lease that was ever given, so most are stale."""
+        name, grant = self.grants[-1 - pick % len(self.grants)]
+        now = self.ledger.now
+        due = now + delay if kind == "snoozed" else 0.0
+        made = outcome(grant, KINDS[kind], final=kind == "final", due=due)
+        self.ledger.settle(made, by=name)
+        self.model.settle(name, number_of(grant.id), grant.delivery, kind, now, due or now + WAIT)
+
+    @rule(name=WORKERS, number=NUMBERS)
+    def start(self, name: str, number: int) -> None:
+        self.ledger.do(commands.Start(name, [job_id(number)]))
+        self.model.start(name, number)
+
+    @rule(name=WORKERS, number=NUMBERS)
+    def release(self, name: str, number: int) -> None:
+        self.ledger.do(commands.Release(name, [job_id(number)]))
+        self.model.release(name, number, self.ledger.now)
+
+    @rule(name=WORKERS)
+    def lose(self, name: str) -> None:
+        self.ledger.lose(name)
+        self.model.lose(name, self.ledger.now)
+
+    @rule(number=NUMBERS)
+    def cancel(self, number: int) -> None:
+        self.ledger.cancel(number)
+        self.model.cancel(number, self.ledger.now)
+
+    @rule(number=NUMBERS)
+    def redrive(self, number: int) -> None:
+        self.ledger.redrive(number)
+        self.model.redrive(number)
+
+    @rule(number=NUMBERS)
+    def purge(self, number: int) -> None:
+        self.model.purge([number_of(one) for one in self.ledger.purge(number)])
+
+    @rule(seconds=st.sampled_from([1.0, 6.0, 30.0]))
+    def pass_time(self, seconds: float) -> None:
+        self.ledger.wait(seconds)
+        self.model.pass_time(self.ledger.now)
+
+    # --- folds and crashes ---
+
+    @rule()
+    def mark(self) -> None:
+        self.ledger.record([Marked(len(self.ledger.commits) + 1)])
+
+    @rule()
+    @precondition(lambda self: self.ledger.state.marked)
+    def fold(self) -> None:
+        """The newest mark becomes the snapshot; that the queue hears of it comes later, or never."""
+        commit = max(self.ledger.state.marked)
+        state = self._recover(commit)
+        apply(state, Folded(commit, 0.0))
+        self.snapshot = (commit, write_snapshot(state))
+
+    @rule()
+    @precondition(lambda self: self.snapshot)
+    def hear_of_the_fold(self) -> None:
+        assert self.snapshot is not None
+        self.ledger.do(commands.Fold(self.snapshot[0]))
+
+    @rule()
+    def crash(self) -> None:
+        """The queue goes on with what snapshot and journal give."""
+        state = self._recover(len(self.ledger.commits))
+        live = self.ledger.replayed()
+        if self.snapshot is not None:
+            apply(live, Folded(self.snapshot[0], 0.0))
+        assert facts(state) == facts(live)
+        assert meaning(state) == meaning(live)
+        self.ledger.state = state
+
+    @rule()
+    def remember(self) -> None:
+        """What a replay up to here must give."""
+        self.checkpoints.append(
+            (len(self.ledger.commits), self.model.states(), dict(self.model.counts()))
+        )
+
+    def _recover(self, through: int) -> State:
+        if self.snapshot is None:
+            return replayed(self.ledger.commits[:through])
+        commit, files = self.snapshot
+        state = read_snapshot(files)
+        for payload in self.ledger.commits[commit:through]:
+            for event in decode(payload):
+                apply(state, event)
+        return state
+
+    # --- what must be so at every moment ---
+
+    @invariant()
+    def both_say_the_same(self) -> None:
+        if not hasattr(self, "ledger"):
+            return
+        state = self.ledger.state
+        for number, job in self.model.jobs.items():
+            found = state.state_of(job_id(number))
+            assert found is not None
+            assert found.value == job.state, number
+        assert set(state.jobs) <= {job_id(n) for n in self.model.jobs}
+        assert self.ledger.order(info=worker("any")) == self.model.ready()
+        _compare_live(state, self.model)
+
+    @invariant()
+    def the_counts_add_up(self) -> None:
+        if not hasattr(self, "ledger"):
+            return
+        state = self.ledger.state
+        count_up(state)
+        assert _counts(state) == self.model.counts()
+
+    def teardown(self) -> None:
+        """A replay of the journal gives what is live, and so does each prefix what was live then."""
+        if not hasattr(self, "ledger"):
+            return
+        for commits, states, counts in self.checkpoints:
+            state = replayed(self.ledger.commits[:commits])
+            assert _counts(state) == counts
+            for number, (name, *_) in states.items():
+                found = state.state_of(job_id(number))
+                assert found is not None
+                assert found.value == name
+
+
+def _compare_live(state: State, model: Model) -> None:
+    for one, job in state.jobs.items():
+        plain = model.jobs[number_of(one)]
+        told = (job.delivery, job.attempts, job.losses, job.running, job.cancelling)
+        assert told == (
+            plain.delivery,
+            plain.attempts,
+            plain.losses,
+            plain.running and plain.state == "processing",
+            plain.cancelling,
+        )
+        if job.state is JobState.SCHEDULED:
+            assert getattr(job.phase, "due", None) == plain.due
+        assert isinstance(job.phase, Finished) == (plain.state == "failed")
+
+
+def _counts(state: State) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for totals in state.totals.values():
+        for name, count in totals.counts.items():
+            if count:
+                found[name.value] = found.get(name.value, 0) + count
+    return found
+
+
+TestQueueAgainstModel = QueueAgainstModel.TestCase
