@@ -1,9 +1,9 @@
 """The command `taskqueue` (short: `tq`): its commands, and how it starts and ends."""
 
 import sys
-from typing import Annotated
+from collections.abc import Iterator
+from typing import Annotated, Any
 
-import click
 import typer
 from typer.main import get_command
 
@@ -14,7 +14,7 @@ from taskqueue_ray.cli.demo import demo
 from taskqueue_ray.cli.failures import be_verbose, exit_code_of
 from taskqueue_ray.cli.render import say
 from taskqueue_ray.cli.stats import stats, status
-from taskqueue_ray.cli.trial import test
+from taskqueue_ray.cli.trial import enqueue_tests
 from taskqueue_ray.cli.work import work
 
 app = typer.Typer(
@@ -40,20 +40,21 @@ def taskqueue(
         raise typer.Exit
 
 
-for command in (demo, test, work, stats, status, bench):
+for command in (demo, work, stats, status, bench):
     app.command()(command)
+app.command("test")(enqueue_tests)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(storage.app, name="storage")
 app.add_typer(keys.app, name="keys")
 # The names of the original tool.
 app.command("queue:work", hidden=True)(work)
-app.command("queue:test", hidden=True)(test)
+app.command("queue:test", hidden=True)(enqueue_tests)
 
 
 @app.command("list")
 def list_commands() -> None:
     """List all commands."""
-    for path, command in _walk(get_command(app), ()):
+    for path, command in _walk(_command(), ()):
         say(f"{' '.join(path):<20} {command.get_short_help_str(80)}")
 
 
@@ -64,31 +65,25 @@ def show_help(
     ] = None,
 ) -> None:
     """Show the help of a command."""
-    found: click.Command = get_command(app)
-    context = click.Context(found, info_name="taskqueue")
-    for word in command or ():
-        inner = found.get_command(context, word) if isinstance(found, click.Group) else None
-        if inner is None:
-            raise click.UsageError(f"there is no command {' '.join(command or ())!r}")
-        found, context = inner, click.Context(inner, info_name=word, parent=context)
-    print(found.get_help(context))
+    _command().main([*(command or ()), "--help"], prog_name="taskqueue")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; the exit code. 0 done, 1 failed, 2 usage."""
+    """Run the command line; the exit code: 0 done, 1 failed, 2 usage."""
     words = sys.argv[1:] if arguments is None else arguments
-    command = get_command(app)
-    return exit_code_of(lambda: command.main(words, prog_name="taskqueue", standalone_mode=False))
+    return exit_code_of(lambda: _command().main(words, prog_name="taskqueue"))
 
 
-def _walk(
-    command: click.Command, path: tuple[str, ...]
-) -> list[tuple[tuple[str, ...], click.Command]]:
-    if not isinstance(command, click.Group):
-        return [(path, command)]
-    return [
-        found
-        for name, inner in command.commands.items()
-        if not inner.hidden
-        for found in _walk(inner, (*path, name))
-    ]
+def _command() -> Any:
+    # Typed loosely: newer versions of typer have classes of their own where older use click's.
+    return get_command(app)
+
+
+def _walk(command: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    inner: dict[str, Any] | None = getattr(command, "commands", None)
+    if inner is None:
+        yield path, command
+        return
+    for name, one in inner.items():
+        if not one.hidden:
+            yield from _walk(one, (*path, name))

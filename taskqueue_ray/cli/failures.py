@@ -5,7 +5,6 @@ import sys
 import traceback
 from collections.abc import Callable
 
-import click
 import typer
 
 from taskqueue_ray.cli.render import complain
@@ -29,15 +28,12 @@ def be_verbose(wanted: bool) -> None:
 
 
 def exit_code_of(run: Callable[[], object]) -> int:
-    """Run a command; its exit code. Nothing but `SystemExit` of its own comes through."""
+    """Run a command; its exit code. Nothing that it raises comes through."""
     try:
-        returned = run()
-    except click.exceptions.Exit as end:
-        return end.exit_code
-    except click.ClickException as error:
-        error.show()
-        return USAGE if isinstance(error, click.UsageError) else FAILED
-    except (click.Abort, KeyboardInterrupt):
+        run()
+    except SystemExit as end:  # typer's: it has said why
+        return end.code if isinstance(end.code, int) else FAILED
+    except KeyboardInterrupt:
         complain("interrupted")
         return INTERRUPTED
     except BrokenPipeError:
@@ -53,7 +49,7 @@ def exit_code_of(run: Callable[[], object]) -> int:
     except Exception as error:
         _tell(error, f"unexpected {type(error).__name__}: {error}")
         return FAILED
-    return returned if isinstance(returned, int) else DONE
+    return DONE
 
 
 def fail(sentence: str) -> typer.Exit:

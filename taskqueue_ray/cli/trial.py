@@ -1,6 +1,6 @@
 """`taskqueue test`: jobs to try a queue with."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -8,9 +8,10 @@ from taskqueue_ray.cli.opening import client, reader, settings_of
 from taskqueue_ray.cli.options import Address, Json, Storage
 from taskqueue_ray.cli.render import print_json, say
 from taskqueue_ray.cli.stats import print_stats, rows_of
+from taskqueue_ray.sdk.handle import JobHandle
 
 
-def test(
+def enqueue_tests(
     *,
     jobs: Annotated[
         int, typer.Option(min=0, max=1_000_000, help="How many; 0 prints statistics")
@@ -44,7 +45,7 @@ def test(
         for number in range(1, jobs + 1)
     ]  # fmt: skip
     with client(settings) as (found, connection):
-        handles = found.enqueue_many(made)
+        handles: list[JobHandle[Any]] = found.enqueue_many(made)
         location = found.location
     if json:
         print_json({"storage": location, "queue": queue, "ids": [one.id for one in handles]})

@@ -11,7 +11,6 @@ from typing import Annotated
 
 import typer
 
-from taskqueue_ray.cli.failures import DONE, FAILED
 from taskqueue_ray.cli.opening import client, look_for, settings_of
 from taskqueue_ray.cli.options import Address, Storage, worker_range
 from taskqueue_ray.cli.render import say
@@ -77,7 +76,7 @@ def work(
     ] = None,
     storage: Storage = None,
     address: Address = None,
-) -> int:
+) -> None:
     """Run the jobs of these queues (of all, when none is named) until Ctrl-C."""
     names = tuple(check_name("queue", name) for name in queues or ())
     least, most = worker_range(workers) if workers else (None, None)
@@ -90,13 +89,14 @@ def work(
     say("starting …", "dim")
     with client(settings, output=True) as (found, connection), _signals(stop):
         force = found.workers(names, min=settings.min_workers, max=settings.max_workers)
+        before = _served(found, names)
         _start(force, stop)
         say(f"queue: {found.location}")
         if connection.started_ray:
             say("this program has started the queue: it ends with it", "dim")
-        with open_screen(_title(names, settings)) as screen:
+        with open_screen(_title(names, settings), before) as screen:
             ended = _until_told(found, names, screen, stop, burst=burst)
-            return _leave(force, stop, screen, finished=ended)
+            _leave(force, stop, screen, finished=ended)
 
 
 def _until_told(
@@ -105,7 +105,7 @@ def _until_told(
     """Show what happens until somebody stops it; True when a burst had nothing left to do."""
     while not stop.asked.wait(LOOK):
         try:
-            records = [one for one in found.stats() if not names or one.queue in names]
+            records = _served(found, names)
             look = Look(time.monotonic(), records, list(found.worker_health()))
         except TaskQueueError as error:
             screen.note(f"the queue does not answer now: {error}")
@@ -114,6 +114,10 @@ def _until_told(
         if burst and not any(_has_work(found, one) for one in records):
             return True
     return False
+
+
+def _served(found: TaskQueue, names: tuple[str, ...]) -> list[QueueRecord]:
+    return [one for one in found.stats() if not names or one.queue in names]
 
 
 def _has_work(found: TaskQueue, queue: QueueRecord) -> bool:
@@ -127,12 +131,11 @@ def _has_work(found: TaskQueue, queue: QueueRecord) -> bool:
     return any(one.due_at is None or one.due_at <= soon for one in later)
 
 
-def _leave(force: Workforce, stop: Stop, screen: Screen, *, finished: bool) -> int:
+def _leave(force: Workforce, stop: Stop, screen: Screen, *, finished: bool) -> None:
     """Drain; a further request to stop, or an end of patience, gives back what runs."""
     if not finished:
         screen.note("draining: running jobs end, the others go back; Ctrl-C again leaves at once")
-    drained: list[bool] = []
-    thread = threading.Thread(target=lambda: drained.append(force.drain(PATIENCE)), daemon=True)
+    thread = threading.Thread(target=force.drain, args=(PATIENCE,), daemon=True)
     thread.start()
     deadline = time.monotonic() + stop.patience
     while thread.is_alive() and not stop.hurried.is_set() and time.monotonic() < deadline:
@@ -143,7 +146,6 @@ def _leave(force: Workforce, stop: Stop, screen: Screen, *, finished: bool) -> i
         force.give_back()
         thread.join(5.0)
     screen.summary()
-    return DONE if drained or stop.asked.is_set() else FAILED
 
 
 def _start(force: Workforce, stop: Stop) -> None:
@@ -170,4 +172,4 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def _title(names: tuple[str, ...], settings: Settings) -> str:
     least, most = settings.min_workers, settings.max_workers
     count = f"{least}" if least == most else f"{least} to {most}"
-    return f"{count} × {settings.concurrency} for {', '.join(names) or 'all queues'}"
+    return f"{count} with {settings.concurrency} executors each, for {', '.join(names) or 'all queues'}"

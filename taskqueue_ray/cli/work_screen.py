@@ -46,17 +46,15 @@ class Screen(Protocol):
 
 
 class Progress:
-    """Counts since the first look, and rates over the last seconds."""
+    """Counts since `before`, and rates over the last seconds."""
 
-    def __init__(self) -> None:
-        self._first: dict[str, QueueRecord] | None = None
+    def __init__(self, before: list[QueueRecord]) -> None:
+        self._first = {one.queue: one for one in before}
         self._recent: deque[tuple[float, dict[str, int]]] = deque()
         self._last: list[QueueRecord] = []
 
     def take(self, look: Look) -> None:
         """One more look."""
-        if self._first is None:
-            self._first = {one.queue: one for one in look.queues}
         self._last = look.queues
         self._recent.append((look.at, {one.queue: _ended(one) for one in look.queues}))
         while self._recent[0][0] < look.at - WINDOW:
@@ -64,7 +62,7 @@ class Progress:
 
     def since_start(self, state: str) -> int:
         """How many more jobs are in this state than at the start."""
-        before = self._first or {}
+        before = self._first
         return sum(
             max(
                 0,
@@ -116,8 +114,8 @@ class Progress:
 class Lines:
     """For files, pipes and service managers."""
 
-    def __init__(self) -> None:
-        self._progress = Progress()
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
         self._at = 0.0
         self._told = ""
 
@@ -141,11 +139,11 @@ class Lines:
 class Table:
     """For terminals. What jobs print scrolls by above it."""
 
-    def __init__(self, live: Live, title: str) -> None:
+    def __init__(self, live: Live, title: str, progress: Progress) -> None:
         self._live = live
         self._title = title
         self._note = "Ctrl-C drains"
-        self._progress = Progress()
+        self._progress = progress
 
     def show(self, look: Look) -> None:
         """Draw it anew."""
@@ -171,14 +169,14 @@ class Table:
 
 
 @contextmanager
-def open_screen(title: str) -> Iterator[Screen]:
+def open_screen(title: str, before: list[QueueRecord]) -> Iterator[Screen]:
     """The screen that fits where the output goes."""
     terminal = console()
     if not terminal.is_terminal:
-        yield Lines()
+        yield Lines(Progress(before))
         return
     with Live(console=terminal, auto_refresh=False) as live:
-        yield Table(live, title)
+        yield Table(live, title, Progress(before))
 
 
 def _ended(one: QueueRecord) -> int:

@@ -61,13 +61,14 @@ class Archive:
         return not isinstance(self._fs, LocalFileSystem)
 
     async def _task(self, function: Any, name: str, *arguments: Any) -> Any:
+        # A process whose priority was lowered is for nothing else afterwards.
+        once = function is tasks.fold_folder
+        task = ray.remote(max_calls=1)(function) if once else ray.remote(function)
         # By label, not by affinity: an affinity fails for good when the node is gone.
-        task = ray.remote(function).options(
+        placed = task.options(
             name=f"taskqueue:{name}",
             num_cpus=0,
             max_retries=1,
-            # A process whose priority was lowered is for nothing else afterwards.
-            max_calls=1 if function is tasks.fold_folder else 0,
             label_selector={NODE_LABEL: node_id()},
         )
-        return await task.remote(self._location, *arguments)
+        return await placed.remote(self._location, *arguments)

@@ -109,6 +109,8 @@ class Exchanges:
         """Tell the queue the last outcomes and give back the rest; returns when it knows."""
         self._leaving = True
         self._news.set()
+        if len(self._calls) < 2:
+            self._send(0.0)  # which also ends a call that the queue holds
         while self._outcomes or self._calls:
             if not self._calls:
                 self._send(0.0)

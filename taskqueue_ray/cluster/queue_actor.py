@@ -292,7 +292,7 @@ def _resolve(answer: asyncio.Future[bytes], reply: bytes) -> None:
 async def _settled(engine: Engine) -> None:
     done = asyncio.Event()
     engine.commits.then(lambda _: done.set())
-    engine.commits.flush()
+    engine.commits.flush(all=True)
     try:
         async with asyncio.timeout(10.0):
             await done.wait()

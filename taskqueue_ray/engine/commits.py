@@ -53,6 +53,7 @@ class Commits:
         self._waiting: list[Done] = []
         self._flying: list[Done] = []
         self._in_flight = False
+        self._urgent = False
         self._stalled: tuple[bytes, bool] | None = None
         self.next_commit = next_commit
         self.mark_wanted = False
@@ -69,9 +70,14 @@ class Commits:
         """Whether a commit waits for space on the disk."""
         return self._stalled is not None
 
-    def append(self, events: list[Event]) -> None:
-        """These events were applied; `flush` sends them off."""
+    def append(self, events: list[Event], *, urgent: bool = True) -> None:
+        """These events were applied; `flush` sends them off.
+
+        Events that are not urgent wait for others, for someone who needs them durable, or for the
+        next tick: alone they would only stand in the way of what somebody waits for.
+        """
         self._gathered.extend(events)
+        self._urgent = self._urgent or urgent
 
     def then(self, done: Done) -> None:
         """Call `done` once all that was applied so far is durable, or with the error."""
@@ -84,9 +90,10 @@ class Commits:
         else:
             done(None)
 
-    def flush(self) -> None:
-        """Begin the next commit, unless one is in flight or nothing is to be committed."""
-        if self._in_flight or self.broken or not (self._gathered or self.mark_wanted):
+    def flush(self, *, all: bool = False) -> None:
+        """Begin the next commit, unless one is in flight or nothing urgent is to be committed."""
+        wanted = self._urgent or self._waiting or self.mark_wanted or (all and self._gathered)
+        if self._in_flight or self.broken or not wanted:
             return
         seal, self.mark_wanted = self.mark_wanted, False
         if seal:
@@ -94,7 +101,7 @@ class Commits:
             self._apply(mark)
             self._gathered.append(mark)
         payload = encode(self._gathered)
-        self._gathered = []
+        self._gathered, self._urgent = [], False
         self._flying, self._waiting = self._waiting, []
         self._in_flight = True
         self._send(payload, seal)

@@ -175,6 +175,7 @@ class Engine:
         self.watching.tick(now)
         self.folding.tick(now)
         self._offer()
+        self.commits.flush(all=True)
         return late
 
     def next_due(self) -> float | None:

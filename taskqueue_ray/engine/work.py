@@ -128,7 +128,7 @@ class Work:
         session.seen = now
         session.deadline = now + request.wait + self._term
         if request.running:
-            self._path.execute(commands.Start(request.worker, request.running))
+            self._path.note_started(request.worker, request.running)
         self._path.fleet.progress.update(request.progress)
         kept = session.in_flight().union(request.held, request.unsure)
         leased = self._state.held.get(request.worker, {})

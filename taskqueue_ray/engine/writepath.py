@@ -10,7 +10,7 @@ from taskqueue_ray.core.dispatch import apply, decide
 from taskqueue_ray.core.errors import TaskQueueError
 from taskqueue_ray.core.events import Event, Leased
 from taskqueue_ray.core.exchange import WorkerInfo
-from taskqueue_ray.core.model import Job
+from taskqueue_ray.core.model import Job, JobId
 from taskqueue_ray.core.state import State
 from taskqueue_ray.engine.clock import Clock
 from taskqueue_ray.engine.commits import Commits
@@ -47,21 +47,26 @@ class WritePath:
         self.record(decision.events)
         return decision.reply
 
+    def note_started(self, worker: str, ids: list[JobId]) -> None:
+        """These jobs run. Nobody waits to hear that it is durable."""
+        start = commands.Start(worker, ids)
+        self.record(decide(self.state, start, self.clock.now()).events, urgent=False)
+
     def lease(self, worker: WorkerInfo, want: int) -> list[Leased]:
         """Lease jobs to a worker; the events say which."""
         events = decide(self.state, commands.Lease(worker, want), self.clock.now()).events
         self.record(events)
         return [event for event in events if isinstance(event, Leased)]
 
-    def record(self, events: list[Event]) -> None:
-        """Apply events and pass them on to the next commit."""
+    def record(self, events: list[Event], *, urgent: bool = True) -> None:
+        """Apply events and pass them on to the next commit; see `Commits.append`."""
         if not events:
             return
         state = self.state
         ended_before = len(state.unfolded)
         for event in events:
             apply(state, event)
-        self.commits.append(events)
+        self.commits.append(events, urgent=urgent)
         ended = len(state.unfolded) - ended_before
         if ended > 0 and self.on_ended is not None:
             # Whatever ends goes to the end of `unfolded`, in order.

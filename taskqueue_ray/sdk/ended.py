@@ -11,7 +11,8 @@ from taskqueue_ray.sdk.records import JobRecord
 
 
 def recently_ended(
-    queue: TaskQueue,
+    client: TaskQueue,
+    /,
     *,
     state: JobState | None = None,
     since: Duration | None = None,
@@ -21,10 +22,10 @@ def recently_ended(
     from taskqueue_ray.storage.history import to_views
 
     start = 0.0 if since is None else time.time() - parse_duration(since, "since")
-    table = queue.history(since).to_arrow().sort_by([("finished_at", "descending")])
+    table = client.history(since).to_arrow().sort_by([("finished_at", "descending")])
     for view in to_views(table):
         if view.enqueued_at >= start and _fits(view, state, wanted):
-            yield JobRecord(view, queue.opener)
+            yield JobRecord(view, client.opener)
 
 
 def _fits(view: JobView, state: JobState | None, wanted: dict[str, str | None]) -> bool:

@@ -30,7 +30,7 @@ def test_a_day_of_work(place: Place) -> None:
         with q.pipeline() as p:
             piped = [p.enqueue(trial_jobs.doubled, n) for n in range(100)]
         assert all(handle.durable for handle in piped)
-        assert {handle.result(60) for handle in tq.as_completed(*piped)} == set(range(0, 200, 2))
+        assert {handle.result(60) for handle in tq.as_completed(piped)} == set(range(0, 200, 2))
         assert q.enqueue(trial_jobs.fails_until, 3).result(60) == 3
         delayed = trial_jobs.add.options(delay=0.5, priority=15).enqueue(5, 5)
         assert delayed.status() is tq.JobState.SCHEDULED
