@@ -97,11 +97,14 @@ def _run(queue: TaskQueue, connection: "Connection", paths: list[str], *, quiet:
     seconds = time.perf_counter() - began
     if kill.thread is not None:
         kill.thread.join(PATIENCE)
+    from taskqueue_ray.cluster.probe import fold
+
     if not quiet:
         say("checking against a direct loop over the same files …", "dim")
     results, lost = _results(handles)
     direct = {path: digest(path) for path in paths}
-    _fold(connection, queue)
+    # So that whoever looks at the Parquet files next finds all of it there.
+    fold(connection.handle)
     counts = queue.stats(QUEUE)
     return Findings(
         direct=direct,
@@ -182,13 +185,3 @@ def _fate(poison: "JobHandle[None]") -> str:
     except JobFailed as error:
         return f"{error.error_type} after {error.fields['attempts']} attempts"
     return "completed"
-
-
-def _fold(connection: "Connection", queue: TaskQueue) -> None:
-    """Have everything that ended written into the Parquet history, for whoever looks at it next."""
-    from taskqueue_ray.cluster.probe import fold
-
-    fold(connection.handle)
-    deadline = time.monotonic() + 20.0
-    while time.monotonic() < deadline and len(queue.jobs(state="completed", limit=1)):
-        time.sleep(0.1)

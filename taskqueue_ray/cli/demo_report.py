@@ -123,18 +123,18 @@ def _reading(storage: str) -> str:
     """A program that reads the Parquet history with what is installed here."""
     if importlib.util.find_spec("pandas"):
         return (
-            f"import pandas; h = pandas.read_parquet({storage + '/history'!r}); "
-            "print(h.groupby(['state', 'priority']).seconds.describe())"
+            f'import pandas; h = pandas.read_parquet("{storage}/history"); '
+            'print(h.groupby(["state", "priority"]).seconds.describe())'
         )
     if importlib.util.find_spec("duckdb"):
-        files = f"{storage}/history/*/*.parquet"
         return (
-            'import duckdb; duckdb.sql("select state, priority, count(*), avg(seconds) '
-            f"from '{files}' group by all order by all\").show()"
+            "import duckdb; "
+            f'h = duckdb.read_parquet("{storage}/history/*/*.parquet"); '
+            'print(h.aggregate("state, priority, count(*), avg(seconds)"))'
         )
     return (
-        f"import pyarrow.parquet as p; h = p.read_table({storage + '/history'!r}); "
-        "print(h.group_by('state').aggregate([('seconds', 'mean'), ('id', 'count')]))"
+        f'import pyarrow.parquet as p; h = p.read_table("{storage}/history"); '
+        'print(h.group_by("state").aggregate([("seconds", "mean"), ("id", "count")]))'
     )
 
 

@@ -1,6 +1,7 @@
 """`taskqueue jobs …`: look at jobs, and move them."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
@@ -27,7 +28,6 @@ from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.settings import Settings
 from taskqueue_ray.core.timing import parse_duration
 from taskqueue_ray.sdk.client import TaskQueue
-from taskqueue_ray.sdk.ended import recently_ended
 from taskqueue_ray.sdk.records import JobRecord
 
 COLUMNS = (
@@ -174,7 +174,7 @@ def purge(
     storage: Storage = None,
     address: Address = None,
 ) -> None:
-    """Drop the records of jobs that ended some time ago. The Parquet history keeps its rows."""
+    """Drop the records of jobs that ended some time ago, from the history too."""
     parse_duration(older_than, "older_than")
     if not state.final:
         raise InvalidRequest(f"a purge drops jobs that have ended; {state.value} ones have not")
@@ -190,14 +190,19 @@ def purge(
 
 def _list(found: TaskQueue, wanted: dict[str, Any], limit: int) -> tuple[list[JobRecord], bool]:
     page = found.jobs(**wanted, limit=limit)
-    records = list(page)
-    state: JobState | None = wanted["state"]
-    if len(records) >= limit or not (state is None or state.final):
-        return records, page.complete
-    # What ended and is in the Parquet history already, the latest first.
-    known = {record.id for record in records}
-    older = [one for one in recently_ended(found, **wanted) if one.id not in known]
-    return (records + older)[:limit], len(records) + len(older) <= limit
+    records = {one.id: one for one in page}
+    left = limit - len(records)
+    if wanted["state"] is not None or left <= 0:
+        return list(records.values()), page.complete
+    # What ended and is in the Parquet history already comes only when its state is named.
+    older = [
+        one
+        for state in _ENDED
+        for one in found.jobs(**{**wanted, "state": state}, limit=limit + 1)
+        if one.id not in records
+    ]
+    older.sort(key=lambda one: one.finished_at or _NEVER, reverse=True)
+    return [*records.values(), *older[:left]], page.complete and len(older) <= left
 
 
 def _attempt(run: Any) -> dict[str, Any]:
@@ -247,8 +252,6 @@ def _portions(ids: list[str], size: int = 5_000) -> list[list[str]]:
 
 
 def _count_older(found: TaskQueue, state: JobState, queue: str | None, older_than: str) -> int:
-    from datetime import UTC, datetime, timedelta
-
     before = datetime.now(UTC) - timedelta(seconds=parse_duration(older_than))
     records = found.jobs(state=state, queue=queue, limit=BULK)
     return sum(bool(one.finished_at and one.finished_at <= before) for one in records)
@@ -270,4 +273,6 @@ def _jobs(count: int) -> str:
     return f"{count:,} job{'' if count == 1 else 's'}"
 
 
+_ENDED = (JobState.COMPLETED, JobState.CANCELLED, JobState.EXPIRED)
+_NEVER = datetime.min.replace(tzinfo=UTC)
 _PAST = {"redrive": "redrove", "cancel": "cancelled"}

@@ -46,8 +46,11 @@ def client(settings: Settings, *, output: bool = False) -> "Iterator[tuple[TaskQ
     """The queue to work with; started when it does not run. `output` shows what jobs print."""
     quiet_ray(output=output)
     fresh = keyring_of(settings) is None
+    from taskqueue_ray.cluster.quiet import hush
     from taskqueue_ray.sdk.connection import attach
 
+    if not output:
+        hush()
     queue, found = attach(settings)
     if fresh:
         warn(f"a new encryption key was made: {key_file_of(settings)}; keep a copy of it")

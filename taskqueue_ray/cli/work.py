@@ -172,4 +172,5 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def _title(names: tuple[str, ...], settings: Settings) -> str:
     least, most = settings.min_workers, settings.max_workers
     count = f"{least}" if least == most else f"{least} to {most}"
-    return f"{count} with {settings.concurrency} executors each, for {', '.join(names) or 'all queues'}"
+    served = ", ".join(names) or "all queues"
+    return f"{count} with {settings.concurrency} executors each, for {served}"

@@ -1,12 +1,14 @@
 """What can be asked of a queue's actor besides its desk: who it is, and whether it answers."""
 
+import time
+
 import ray
 from ray.exceptions import RayError
 
 from taskqueue_ray.cluster.handles import QueueHandle, find_actor
-from taskqueue_ray.core.envelopes import decode, open_reply
+from taskqueue_ray.core.envelopes import decode, encode, open_reply
 from taskqueue_ray.core.errors import Unavailable
-from taskqueue_ray.core.exchange import Ping
+from taskqueue_ray.core.exchange import JobPage, Ping
 
 
 def ping(queue: QueueHandle, timeout: float = 10.0) -> Ping:
@@ -18,6 +20,13 @@ def ping(queue: QueueHandle, timeout: float = 10.0) -> Ping:
     return decode(open_reply(reply), Ping)
 
 
-def fold(queue: QueueHandle) -> None:
-    """Ask for a fold of the journal into history now; it goes on after the return."""
+def fold(queue: QueueHandle, timeout: float = 30.0) -> bool:
+    """Fold all that has ended into the history now; True when that was done in time."""
     queue.call("fold", b"\xc0")
+    deadline = time.monotonic() + timeout
+    question = encode((0.0, None, 1))
+    while time.monotonic() < deadline:
+        if not decode(queue.call("ended", question), JobPage).jobs:
+            return True
+        time.sleep(0.05)
+    return False

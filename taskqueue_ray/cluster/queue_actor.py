@@ -19,6 +19,7 @@ from taskqueue_ray.cluster import config as configs
 from taskqueue_ray.cluster import rim
 from taskqueue_ray.cluster.archive import Archive
 from taskqueue_ray.cluster.loop import every
+from taskqueue_ray.cluster.termination import Terminable
 from taskqueue_ray.core.envelopes import decode, seal_reply
 from taskqueue_ray.core.errors import (
     InvalidRequest,
@@ -51,13 +52,19 @@ GLANCE = 1.0
 OPEN_WAIT = 5.0
 """Seconds for which a call waits for the opening before it is told "recovering"."""
 
+TERM_PATIENCE = 8.0
+"""Seconds for an orderly end after SIGTERM; `ray stop` kills after ten."""
+
 log = logging.getLogger(__name__)
 
 
-class QueueActor:
+class QueueActor(Terminable):
     """Owns one storage and serves clients and workers. See `engine.desk` for the methods."""
 
+    actors = "queue:"
+
     def __init__(self, config: bytes) -> None:
+        self.hear()
         self._config = configs.decode_queue(config)
         self._filesystem = open_filesystem(parse_location(self._config.location))
         self._archive = archive = Archive(self._config.location, self._filesystem)
@@ -75,6 +82,7 @@ class QueueActor:
         self._ready = asyncio.Event()
         self._watched: dict[str, asyncio.Task[None]] = {}
         self._tasks = [asyncio.get_running_loop().create_task(self._live())]
+        self._leaving = asyncio.get_running_loop().create_task(self._leave_when_told())
 
     def __repr__(self) -> str:
         return f"QueueActor({self._config.location})"
@@ -105,18 +113,32 @@ class QueueActor:
 
     async def shutdown(self) -> None:
         """An orderly end: everything applied is durable, the storage is free for the next owner."""
-        self._problem = Recovering("shutting down")
+        await self._close(None)
+
+    async def _close(self, reason: TaskQueueError | None) -> None:
+        self._problem = reason or Recovering("shutting down")
         self._ready.clear()
         engine, self._engine, self._desk = self._engine, None, None
         for task in (*self._tasks, *self._watched.values()):
             task.cancel()
         if engine is not None:
             await _settled(engine)
-            engine.close()
+            engine.close(reason)
         if self._writer is not None:
             await asyncio.to_thread(self._writer.close)
         if self._opened is not None:
             await asyncio.to_thread(self._opened.release)
+
+    async def _leave_when_told(self) -> None:
+        """After SIGTERM: close, and end this process. Callers wait for the next one."""
+        await self.told.wait()
+        log.warning("the queue actor was told to end")
+        try:
+            async with asyncio.timeout(TERM_PATIENCE):
+                await self._close(Recovering("its actor restarts"))
+        except TimeoutError:
+            log.warning("the queue could not be closed in good order")
+        rim.end_process()
 
     # --- opening --------------------------------------------------------------------------
 

@@ -34,6 +34,7 @@ async def until_worker_is_gone(actor: str, worker: str) -> str:
                 return "it was restarted"
             unreachable = 0
             await handle.watch.remote()
+            return "it has left"
         except ValueError:
             return "no actor of its name is left"
         except ActorDiedError:

@@ -15,6 +15,7 @@ from taskqueue_ray.cluster.executors import TICK, Executors
 from taskqueue_ray.cluster.handles import QueueHandle
 from taskqueue_ray.cluster.loop import every
 from taskqueue_ray.cluster.recycling import Recycling
+from taskqueue_ray.cluster.termination import Terminable
 from taskqueue_ray.core.errors import KeyMissing, TaskQueueError
 from taskqueue_ray.core.exchange import Outcome, Progress, WorkerInfo
 from taskqueue_ray.core.model import JobId
@@ -22,6 +23,9 @@ from taskqueue_ray.engine.code import PYTHON
 from taskqueue_ray.engine.configuration import keyring_of
 from taskqueue_ray.engine.keyring import Keyring
 from taskqueue_ray.engine.payload import Sealer
+
+TERM_PATIENCE = 6.0
+"""Seconds for jobs that run to end after SIGTERM; `ray stop` kills after ten."""
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +38,10 @@ class _Life:
     exchanges: Exchanges
 
 
-class WorkerActor:
+class WorkerActor(Terminable):
     """Leases jobs for its queues and has its executors run them."""
+
+    actors = "worker:"
 
     def __init__(self, config: bytes) -> None:
         self._config = configs.decode_worker(config)
@@ -44,7 +50,9 @@ class WorkerActor:
         self._problem: str | None = None
         self._gone = asyncio.Event()
         self._drained = asyncio.Event()
-        self._tasks = [asyncio.get_running_loop().create_task(self._live())]
+        self.hear()
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._live()), loop.create_task(self._leave_when_told())]
 
     def __repr__(self) -> str:
         return f"WorkerActor({', '.join(self._config.queues) or 'all queues'})"
@@ -74,11 +82,6 @@ class WorkerActor:
         self._drained.set()
         self._gone.set()
         return finished
-
-    async def __ray_shutdown__(self) -> None:
-        """Ray ends this actor in good order: children must not outlive it."""
-        if self._life is not None:
-            await self._life.executors.stop()
 
     async def _live(self) -> None:
         try:
@@ -143,6 +146,17 @@ class WorkerActor:
         for incident in self._life.executors.tick(asyncio.get_running_loop().time()):
             log.warning("%s: %s", incident.kind, incident.text)
         self._life.exchanges.notice_running()
+
+    async def _leave_when_told(self) -> None:
+        """After SIGTERM: drain, and end this process. What still runs is given back uncounted."""
+        await self.told.wait()
+        log.warning("worker %s was told to end", self._id)
+        try:
+            async with asyncio.timeout(TERM_PATIENCE + 3.0):
+                await self.drain(TERM_PATIENCE)
+        except (TaskQueueError, TimeoutError):
+            log.warning("worker %s could not give back everything", self._id)
+        rim.end_process()
 
     async def _drain_when_asked(self) -> None:
         assert self._life is not None

@@ -2,7 +2,7 @@
 
 from taskqueue_ray.core.commands import Cancel
 from taskqueue_ray.core.events import Cancelled, Event
-from taskqueue_ray.core.lifecycle import JobState, Verb, can
+from taskqueue_ray.core.lifecycle import JobState, Verb, can, find_move
 from taskqueue_ray.core.model import Finished, Job, JobId, Leased
 from taskqueue_ray.core.state import State
 
@@ -31,7 +31,8 @@ def apply(state: State, event: Cancelled) -> None:
         # A child that was listed beside its parent may be gone with it.
         job = state.jobs.get(job_id)
         if job is not None and not job.state.final:
-            state.finish(job, Finished(JobState.CANCELLED, event.at, reason=event.reason))
+            move = find_move(job.state, Verb.CANCEL, JobState.CANCELLED)
+            state.finish(job, move, Finished(JobState.CANCELLED, event.at, reason=event.reason))
             ended.append(job)
     state.ready.trim(job for job in ended)
     for job_id in event.flagged:

@@ -5,7 +5,7 @@ turn what depends on those. This follows from the event that ended the parent, s
 event of its own.
 """
 
-from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.core.lifecycle import CANCEL_BLOCKED, UNBLOCK, UNBLOCK_LATER, JobState
 from taskqueue_ray.core.model import Blocked, Finished, Job
 from taskqueue_ray.core.state import State
 
@@ -21,7 +21,9 @@ def apply_ended(state: State, at: float) -> None:
             if parent.state is JobState.COMPLETED:
                 _free(state, child, child.phase)
             else:
-                state.finish(child, Finished(JobState.CANCELLED, at, reason="parent"))
+                state.finish(
+                    child, CANCEL_BLOCKED, Finished(JobState.CANCELLED, at, reason="parent")
+                )
 
 
 def _free(state: State, child: Job, phase: Blocked) -> None:
@@ -29,5 +31,5 @@ def _free(state: State, child: Job, phase: Blocked) -> None:
         child.phase = Blocked(phase.missing - 1)
         return
     due = child.due if child.due > state.at else 0.0
+    state.move(child, UNBLOCK_LATER if due else UNBLOCK)
     state.wait(child, due)
-    state.total(child.options.queue).move(JobState.BLOCKED, child.state)

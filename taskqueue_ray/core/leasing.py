@@ -4,7 +4,7 @@ from taskqueue_ray.core.bounds import Bounds
 from taskqueue_ray.core.commands import Lease, Lose, Release, Start
 from taskqueue_ray.core.events import Event, Leased, Lost, Released, Started
 from taskqueue_ray.core.exchange import WorkerInfo
-from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.core.lifecycle import FAIL, LEASE, RELEASE, STOP, JobState
 from taskqueue_ray.core.model import (
     PENDING,
     Attempt,
@@ -46,10 +46,10 @@ def apply_leased(state: State, event: Leased) -> None:
     taken = []
     for job_id in event.ids:
         job = held[job_id] = jobs[job_id]
+        state.move(job, LEASE)
         job.phase = phase
         job.delivery += 1
         taken.append(job)
-        state.totals[job.options.queue].move(JobState.PENDING, JobState.PROCESSING)
     state.ready.trim(taken)
 
 
@@ -83,9 +83,9 @@ def return_job(state: State, job: Job, at: float) -> None:
     """Give a leased job back to its queue, or end it when it was to be cancelled."""
     state.drop_lease(job)
     if job.cancelling:
-        state.finish(job, Finished(JobState.CANCELLED, at))
+        state.finish(job, STOP, Finished(JobState.CANCELLED, at))
         return
-    state.totals[job.options.queue].move(JobState.PROCESSING, JobState.PENDING)
+    state.move(job, RELEASE)
     job.phase = PENDING
     state.ready.add(job)
 
@@ -128,7 +128,7 @@ def apply_lost(state: State, event: Lost) -> None:
         _charge(state, job, event)
         lease = job.phase.lease if isinstance(job.phase, LeasedPhase) else 0
         state.drop_lease(job)
-        state.finish(job, Finished(JobState.FAILED, event.at, lease, reason="poison"))
+        state.finish(job, FAIL, Finished(JobState.FAILED, event.at, lease, reason="poison"))
 
 
 def _charge(state: State, job: Job, event: Lost) -> None:

@@ -3,7 +3,7 @@
 from heapq import heappop
 
 from taskqueue_ray.core.events import Event, Promoted
-from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.core.lifecycle import PROMOTE
 from taskqueue_ray.core.state import State
 
 
@@ -16,5 +16,5 @@ def apply(state: State, event: Promoted) -> None:
     """Move every job that was due at `until` into line."""
     while state.due(event.until):
         *_, job = heappop(state.delayed)
-        state.totals[job.options.queue].move(JobState.SCHEDULED, JobState.PENDING)
+        state.move(job, PROMOTE)
         state.wait(job, 0.0)

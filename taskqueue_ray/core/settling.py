@@ -5,7 +5,16 @@ from typing import NamedTuple
 from taskqueue_ray.core.commands import Settle
 from taskqueue_ray.core.events import Event, Failed, Retried, Settled
 from taskqueue_ray.core.exchange import Outcome, OutcomeKind
-from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.core.lifecycle import (
+    COMPLETE,
+    FAIL,
+    RELEASE,
+    RETRY,
+    SNOOZE,
+    STOP,
+    JobState,
+    Move,
+)
 from taskqueue_ray.core.model import LATEST, Attempt, Failure, Finished, Job, JobId, Leased
 from taskqueue_ray.core.state import State
 
@@ -97,27 +106,27 @@ def apply(state: State, event: Settled) -> None:
         state.held.pop(event.worker, None)
     for retried in event.retried:
         job = _ran(state, retried.outcome, event.worker)
-        _wait_again(state, job, retried.due)
+        _wait_again(state, job, RETRY, retried.due)
         state.totals[job.options.queue].retries += 1
     for failed in event.failed:
         job = _ran(state, failed.outcome, event.worker)
-        _finish(state, job, JobState.FAILED, failed.outcome, at, failed.reason)
+        _finish(state, job, FAIL, failed.outcome, at, failed.reason)
     for outcome in event.snoozed:
         job = jobs[outcome.id]
         state.drop_lease(job)
-        _wait_again(state, job, _moment(outcome.due, at))
+        _wait_again(state, job, SNOOZE, _moment(outcome.due, at))
     for outcome in event.cancelled:
         job = _ran(state, outcome, event.worker)
-        _finish(state, job, JobState.CANCELLED, outcome, at, "")
+        _finish(state, job, STOP, outcome, at, "")
     for job_id in event.released:
         job = jobs[job_id]
         state.drop_lease(job)
-        state.totals[job.options.queue].move(JobState.PROCESSING, JobState.PENDING)
-        state.wait(job, 0.0)
+        _wait_again(state, job, RELEASE, 0.0)
 
 
 def _complete(state: State, job: Job, outcome: Outcome, at: float) -> None:
     """The common end of a job, without the detours of `State.finish`: it is most of the load."""
+    state.move(job, COMPLETE)
     job.phase = Finished(
         JobState.COMPLETED, at, outcome.lease, outcome.result, outcome.started_at, outcome.seconds
     )
@@ -125,7 +134,6 @@ def _complete(state: State, job: Job, outcome: Outcome, at: float) -> None:
     job.running = job.cancelling = False
     state.settled[job.id] = job
     state.unfolded[job.id + job.generation.to_bytes(4, "big") if job.generation else job.id] = job
-    state.totals[job.options.queue].move(JobState.PROCESSING, JobState.COMPLETED)
     if state.children and job.id in state.children:
         state.ended.append(job)
 
@@ -151,23 +159,12 @@ def _ran(state: State, outcome: Outcome, worker: str) -> Job:
     return job
 
 
-def _wait_again(state: State, job: Job, due: float) -> None:
-    state.totals[job.options.queue].move(JobState.PROCESSING, JobState.SCHEDULED)
+def _wait_again(state: State, job: Job, move: Move, due: float) -> None:
+    state.move(job, move)
     state.wait(job, due)
 
 
-def _finish(
-    state: State, job: Job, target: JobState, outcome: Outcome, at: float, reason: str
-) -> None:
-    state.finish(
-        job,
-        Finished(
-            target,
-            at,
-            outcome.lease,
-            outcome.result,
-            outcome.started_at,
-            outcome.seconds,
-            reason,
-        ),
-    )
+def _finish(state: State, job: Job, move: Move, outcome: Outcome, at: float, why: str) -> None:
+    assert move.target is not None
+    ran = (outcome.result, outcome.started_at, outcome.seconds)
+    state.finish(job, move, Finished(move.target, at, outcome.lease, *ran, why))

@@ -8,7 +8,7 @@ from heapq import heappop, heappush
 
 import msgspec
 
-from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.core.lifecycle import IllegalMove, JobState, Move
 from taskqueue_ray.core.model import (
     PENDING,
     Blocked,
@@ -33,11 +33,6 @@ class Totals(msgspec.Struct):
     counts: dict[JobState, int]
     retries: int = 0
     losses: int = 0
-
-    def move(self, source: JobState, target: JobState, jobs: int = 1) -> None:
-        counts = self.counts
-        counts[source] -= jobs
-        counts[target] += jobs
 
 
 class State:
@@ -90,6 +85,20 @@ class State:
             found = self.totals[queue] = Totals(dict.fromkeys(JobState, 0))
         return found
 
+    def move(self, job: Job, move: Move) -> None:
+        """Count a move of the table; what `job.phase` becomes is the caller's to set.
+
+        Raises `IllegalMove` when the job is not where the move begins.
+        """
+        source = move.source
+        if job.phase.state is not source:
+            raise IllegalMove(f"cannot {move.verb} a job that is {job.phase.state}")
+        queue = job.options.queue
+        totals = self.totals.get(queue) or self.total(queue)
+        totals.counts[source] -= 1
+        if move.target is not None:
+            totals.counts[move.target] += 1
+
     def intern(self, options: Options) -> Options:
         """One object for equal options, so that a million jobs share it."""
         if len(self.interned) >= INTERNED_OPTIONS:
@@ -127,9 +136,9 @@ class State:
             del self.held[phase.worker]
         job.running = False
 
-    def finish(self, job: Job, phase: Finished) -> None:
+    def finish(self, job: Job, move: Move, phase: Finished) -> None:
         """End a job. A dead letter stays whole in `jobs`; the others leave it."""
-        self.total(job.options.queue).move(job.phase.state, phase.state)
+        self.move(job, move)
         job.phase = phase
         job.running = job.cancelling = False
         record = job

@@ -14,7 +14,7 @@ from taskqueue_ray.core.events import (
     Received,
     Redriven,
 )
-from taskqueue_ray.core.lifecycle import JobState, Verb, can
+from taskqueue_ray.core.lifecycle import REDRIVE, JobState, Verb, can, find_move
 from taskqueue_ray.core.model import Job, JobId, Receipt, Settled
 from taskqueue_ray.core.state import State, finish_key
 
@@ -31,7 +31,7 @@ def apply_redriven(state: State, event: Redriven) -> None:
         job = state.jobs[job_id]
         job.generation += 1
         job.attempts = job.losses = 0
-        state.totals[job.options.queue].move(JobState.FAILED, JobState.PENDING)
+        state.move(job, REDRIVE)
         state.wait(job, 0.0)
 
 
@@ -50,7 +50,7 @@ def apply_purged(state: State, event: Purged) -> None:
         job = state.jobs.pop(job_id, None) or state.settled[job_id]
         if not isinstance(job, Job):
             continue
-        state.total(job.options.queue).counts[job.state] -= 1
+        state.move(job, find_move(job.state, Verb.PURGE, None))
         state.settled[job_id] = _remembered(job)
         for records in (state.unfolded, *state.marked.values()):
             records.pop(finish_key(job), None)

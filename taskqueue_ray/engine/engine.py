@@ -182,9 +182,9 @@ class Engine:
         """When the next scheduled job is due, on the queue's clock."""
         return self.state.next_due()
 
-    def close(self) -> None:
-        """Answer everyone who waits; nothing is served afterwards."""
-        error = QueueClosed("it was shut down")
+    def close(self, reason: TaskQueueError | None = None) -> None:
+        """Answer everyone who waits; nothing is served afterwards. The default is for the end."""
+        error = reason or QueueClosed("it was shut down")
         refuse(self.fleet.polls(), error)
         self.commits.close(error)
 

@@ -1,5 +1,6 @@
 """One storage of a test on the shared Ray: connecting to it, and leaving it as it should be left."""
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,11 +60,20 @@ class Place:
         """Close what was opened; then no actor, no executor and no lock may be left."""
         for client in self._clients:
             client.close()
-        eventually(lambda: not self._actors("worker:"), f"no worker: {self._actors('worker:')}")
-        self.shut_down()
-        eventually(lambda: not self._actors(""), f"no actor: {self._actors('')}")
+        try:
+            eventually(lambda: not self._actors("worker:"), "no worker is left", within=15.0)
+            self.shut_down()
+            eventually(lambda: not self._actors(""), "no actor is left", within=15.0)
+        finally:
+            self._clear()
         eventually(lambda: not processes.executors(), "no executor is left", within=10.0)
         eventually(lambda: processes.folder_is_free(self.folder), "the lock is free", within=10.0)
+
+    def _clear(self) -> None:
+        """The tests that follow must not suffer from what this one left."""
+        for name in self._actors(""):
+            with suppress(ValueError):
+                ray.kill(ray.get_actor(name, NAMESPACE), no_restart=True)
 
     @staticmethod
     def _actors(prefix: str) -> list[str]:

@@ -53,10 +53,13 @@ def test_a_day_of_work(place: Place) -> None:
 def test_async_code_waits_for_handles(place: Place) -> None:
     async def program() -> list[int]:
         q = place.connect()
-        with await asyncio.to_thread(q.workers(concurrency=1).start):
+        workers = await asyncio.to_thread(q.workers(concurrency=1).start)
+        try:
             handles = [await q.aenqueue(trial_jobs.doubled, n, 0.01) for n in range(20)]
             first = await handles[0]
             return [first, *await tq.agather(*handles[1:])]
+        finally:
+            await asyncio.to_thread(workers.drain)
 
     assert asyncio.run(program()) == list(range(0, 40, 2))
 

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import subprocess
 import sys
 import time
 from dataclasses import dataclass
@@ -165,3 +166,13 @@ def until_cancelled(file: str) -> None:
     while not tq.current().cancelled:
         time.sleep(0.01)
     raise tq.Cancel
+
+
+@tq.job(queue="trial")
+def clings(file: str) -> None:
+    """Ignores requests to end, and has a child that does so too, in a session of its own."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    subprocess.Popen(["sleep", "300"], start_new_session=True)
+    Run(file)
+    while True:
+        time.sleep(60)

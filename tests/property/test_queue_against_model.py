@@ -1,7 +1,10 @@
 """Random commands on the queue and on a naive model, with crashes and folds in between."""
 
+import os
+from random import Random
 from typing import Any
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -19,7 +22,7 @@ from tests.property.model import Model
 from tests.records import job_id, options, outcome, spec, worker
 
 WAIT = 10.0
-NUMBERS = st.integers(1, 12)
+NUMBERS = st.integers(1, 8)
 WORKERS = st.sampled_from(["w", "v"])
 KINDS = {
     "completed": OutcomeKind.COMPLETED,
@@ -77,13 +80,13 @@ class QueueAgainstModel(RuleBasedStateMachine):
         assert [(number_of(grant.id), grant.delivery) for grant in grants] == given
         self.grants += [(name, grant) for grant in grants]
 
-    @rule(pick=st.integers(0, 30), kind=st.sampled_from(sorted(KINDS)), delay=st.just(7.0))
+    @rule(pick=st.integers(0, 9), kind=st.sampled_from(sorted(KINDS)))
     @precondition(lambda self: self.grants)
-    def settle(self, pick: int, kind: str, delay: float) -> None:
-        """Any lease that was ever given, so most are stale."""
+    def settle(self, pick: int, kind: str) -> None:
+        """One of the latest leases, stale or not."""
         name, grant = self.grants[-1 - pick % len(self.grants)]
         now = self.ledger.now
-        due = now + delay if kind == "snoozed" else 0.0
+        due = now + 7.0 if kind == "snoozed" else 0.0
         made = outcome(grant, KINDS[kind], final=kind == "final", due=due)
         self.ledger.settle(made, by=name)
         self.model.settle(name, number_of(grant.id), grant.delivery, kind, now, due or now + WAIT)
@@ -233,3 +236,65 @@ def _counts(state: State) -> dict[str, int]:
 
 
 TestQueueAgainstModel = QueueAgainstModel.TestCase
+
+
+# The machine above shrinks what it finds. The same commands with weights go deeper in less time.
+
+WEIGHTS = {
+    "enqueue": 6, "lease": 6, "settle": 10, "pass_time": 4, "start": 3, "release": 1, "lose": 2,
+    "cancel": 1, "redrive": 2, "purge": 1, "mark": 1, "fold": 1, "hear_of_the_fold": 1, "crash": 1,
+    "remember": 1,
+}  # fmt: skip
+SEQUENCES = 25 if os.environ.get("TASKQUEUE_TEST_TIER", "quick") == "quick" else 2_000
+STEPS = 120
+
+
+def _arguments(name: str, chance: Random) -> dict[str, Any]:
+    number, who = chance.randint(1, 14), chance.choice("wv")
+    match name:
+        case "enqueue":
+            return {
+                "numbers": chance.sample(range(1, 15), chance.randint(1, 3)),
+                "priority": chance.randint(1, 2),
+                "max_attempts": chance.randint(1, 3),
+                "delay": chance.choice((0.0, 0.0, 0.0, 5.0, 25.0)),
+                "parents": frozenset(chance.sample(range(1, 15), chance.choice((0, 0, 1, 2)))),
+            }
+        case "lease":
+            return {"name": who, "want": chance.randint(1, 4)}
+        case "settle":
+            return {"pick": chance.randint(0, 5), "kind": chance.choice(sorted(KINDS))}
+        case "start" | "release":
+            return {"name": who, "number": number}
+        case "lose":
+            return {"name": who}
+        case "cancel" | "redrive" | "purge":
+            return {"number": number}
+        case "pass_time":
+            return {"seconds": chance.choice((1.0, 6.0, 30.0))}
+        case _:
+            return {}
+
+
+@pytest.mark.parametrize("seed", range(0, SEQUENCES * 8, SEQUENCES))
+def test_long_random_sequences(seed: int) -> None:
+    for one in range(seed, seed + SEQUENCES):
+        _play(one)
+
+
+def _play(seed: int) -> None:
+    chance = Random(seed)
+    machine = QueueAgainstModel()
+    machine.begin()
+    impossible = {
+        "settle": lambda: not machine.grants,
+        "fold": lambda: not machine.ledger.state.marked,
+        "hear_of_the_fold": lambda: machine.snapshot is None,
+    }
+    for name in chance.choices(list(WEIGHTS), list(WEIGHTS.values()), k=STEPS):
+        if name not in impossible or not impossible[name]():
+            getattr(machine, name)(**_arguments(name, chance))
+            machine.both_say_the_same()
+            machine.the_counts_add_up()
+    machine.crash()
+    machine.teardown()

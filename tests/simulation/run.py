@@ -39,7 +39,9 @@ def main() -> int:
     parser.add_argument("--steps", type=int, help="end the trouble after so many steps")
     parser.add_argument("--notes", action="store_true", help="tell what happened in each run")
     given = parser.parse_args()
-    seeds = [given.seed] if given.seed is not None else range(given.first, given.first + given.seeds)
+    seeds = (
+        [given.seed] if given.seed is not None else range(given.first, given.first + given.seeds)
+    )
     failed = 0
     for seed in seeds:
         run = run_seed(seed, given.steps)

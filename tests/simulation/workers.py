@@ -8,7 +8,14 @@ import msgspec
 
 from taskqueue_ray.core.envelopes import decode, encode, open_reply
 from taskqueue_ray.core.errors import TaskQueueError, UnknownSession
-from taskqueue_ray.core.exchange import Grant, Outcome, OutcomeKind, WorkerInfo, WorkReply, WorkRequest
+from taskqueue_ray.core.exchange import (
+    Grant,
+    Outcome,
+    OutcomeKind,
+    WorkerInfo,
+    WorkReply,
+    WorkRequest,
+)
 from taskqueue_ray.core.model import Failure, JobId
 from tests.simulation.scripts import Script, result_of
 

@@ -4,7 +4,13 @@ import hashlib
 from dataclasses import dataclass
 from random import Random
 
-from taskqueue_ray.core.errors import CommitUnknown, Fenced, StorageCorrupt, StorageFull, Unavailable
+from taskqueue_ray.core.errors import (
+    CommitUnknown,
+    Fenced,
+    StorageCorrupt,
+    StorageFull,
+    Unavailable,
+)
 from taskqueue_ray.core.exchange import JobView
 from taskqueue_ray.core.model import Job, JobId
 from taskqueue_ray.engine.opening import Insistence

@@ -85,6 +85,13 @@ def test_a_job_due_later_keeps_its_age() -> None:
     assert ledger.order() == [1, 2, 3]
 
 
+def test_nothing_is_promoted_early_beside_what_is_due() -> None:
+    ledger = Ledger()
+    ledger.enqueue([spec(1, due=ledger.now + 5), spec(2, due=ledger.now + 5.5)])
+    ledger.wait(5)
+    assert ledger.order() == [1]
+
+
 def test_cancelled_jobs_are_passed_over_wherever_they_stand() -> None:
     ledger = Ledger()
     ledger.enqueue([spec(n) for n in range(1, 8)])

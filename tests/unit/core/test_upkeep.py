@@ -65,6 +65,17 @@ def test_a_redriven_job_keeps_its_age() -> None:
     assert ledger.order() == [1, 2]
 
 
+def test_a_redriven_poison_pill_has_all_its_losses_before_it_again() -> None:
+    ledger = Ledger(Bounds(max_losses=1))
+    ledger.enqueue([spec(1)])
+    ledger.lease()
+    ledger.lose()
+    assert ledger.job(1).losses == 1
+    ledger.redrive(1)
+    assert ledger.job(1).losses == 0
+    assert ledger.order() == [1]
+
+
 def test_only_dead_letters_are_redriven() -> None:
     ledger = Ledger()
     ledger.enqueue([spec(1), spec(2)])

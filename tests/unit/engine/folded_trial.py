@@ -32,9 +32,7 @@ class Stored(Trial):
         fs.crash_process()
         self.fs = fs
         world = World(lambda: START, lambda: START, _entropy)
-        self.opened = open_storage(
-            fs, "here", IDENTITY, KEYRING, settings=SETTINGS, world=world
-        )
+        self.opened = open_storage(fs, "here", IDENTITY, KEYRING, settings=SETTINGS, world=world)
         self.fence = self.opened.fence
         super().__init__(self.opened.state)
         self.engine.commits.next_commit = self.opened.journal.next_commit

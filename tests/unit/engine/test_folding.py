@@ -174,6 +174,31 @@ def test_a_publication_that_failed_half_way_loses_no_history() -> None:
     pytest.fail("the publication never ended")
 
 
+def test_the_next_publication_first_finishes_the_one_before() -> None:
+    """The next manifest does not name the history files that the last one was to move."""
+    for at in range(1, 30):
+        stored = Stored(FaultFileSystem())
+        stored.run_jobs(1, 6)
+        first = fold(stored.fs, stored.sealed_request())
+        done = stored.folds.pop()[1]
+        fault = stored.fs.fail(Fault(at))
+        try:
+            publish(stored.fs, stored.fence, first)
+        except OSError:
+            stored.fs.heal()
+            snapshot = stored.fence.manifest.snapshot
+            if snapshot is None:
+                continue  # that one never became true
+        stored.fs.heal()
+        done(first)
+        stored.run_jobs(6, 9)
+        second = fold(stored.fs, stored.sealed_request())
+        publish(stored.fs, stored.fence, second)
+        assert len(to_views(read_history(stored.fs))) == 8, at
+        if not fault.fired:
+            return
+
+
 def _steps_of_a_fold() -> int:
     stored = Stored(FaultFileSystem())
     stored.run_jobs(1, 6)
