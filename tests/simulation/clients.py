@@ -122,6 +122,7 @@ class Client:
     def _command(self, method: str, ids: list[JobId]) -> None:
         self.commands += 1
         command_id = f"{self.name}-{self.commands}"
+        self.world.witness.asked[command_id] = self.world.agenda.now
         if method == "purge":
             self.world.witness.purged.update(ids)
         if method == "redrive":

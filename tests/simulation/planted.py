@@ -24,6 +24,7 @@ from taskqueue_ray.engine.work import Work
 from taskqueue_ray.storage import publication
 from taskqueue_ray.storage.journal import Journal
 from taskqueue_ray.storage.manifest import Fence
+from taskqueue_ray.storage.recovery import segment_name, segment_sequences
 from tests import faultfs
 
 Patch = Callable[[], AbstractContextManager[Any]]
@@ -76,12 +77,12 @@ def completion_from_any_delivery() -> AbstractContextManager[Any]:
 
     def decide(state: State, command: Settle, now: float) -> settling.Verdict:
         by, outcomes = command.worker, []
-        for outcome in command.outcomes:
-            job = state.jobs.get(outcome.id)
+        for given in command.outcomes:
+            outcome, job = given, state.jobs.get(given.id)
             if job is not None and isinstance(job.phase, Leased):
                 by = job.phase.worker
                 outcome = msgspec.structs.replace(
-                    outcome, delivery=job.delivery, lease=job.phase.lease
+                    given, delivery=job.delivery, lease=job.phase.lease
                 )
             outcomes.append(outcome)
         return honest(state, Settle(by, outcomes, command.chances), now)
@@ -134,9 +135,9 @@ def journal_removed_before_the_manifest() -> AbstractContextManager[Any]:
     honest = publication.publish
 
     def publish(fs: Any, fence: Fence, result: publication.FoldResult) -> None:
-        for sequence in publication.segment_sequences(fs):
+        for sequence in segment_sequences(fs):
             if sequence < result.first_segment:
-                fs.remove(publication.segment_name(sequence))
+                fs.remove(segment_name(sequence))
         honest(fs, fence, result)
 
     return patch("tests.simulation.server.publish", publish)

@@ -12,7 +12,7 @@ from taskqueue_ray.engine.desk import Desk
 from taskqueue_ray.engine.engine import Engine, Past, Ports
 from taskqueue_ray.engine.folding import FoldPolicy
 from taskqueue_ray.engine.keyring import Key, Keyring
-from taskqueue_ray.engine.opening import Identity, Insistence, Opened, World, open_storage
+from taskqueue_ray.engine.opening import Identity, Insistence, World, open_storage
 from taskqueue_ray.engine.writer import commit
 from taskqueue_ray.storage.compaction import fold
 from taskqueue_ray.storage.history import find

@@ -44,7 +44,8 @@ class Witness:
         self.purged: set[JobId] = set()
         self.redriven: set[JobId] = set()
         self.told: dict[JobId, tuple[JobState, bytes | None]] = {}
-        self.answers: dict[str, tuple[float, list[JobId]]] = {}
+        self.asked: dict[str, float] = {}
+        self.answers: dict[str, list[JobId]] = {}
         self.runs: set[tuple[JobId, int, str]] = set()
         self.leases: dict[tuple[JobId, int], tuple[str, int]] = {}
         self.highest: dict[JobId, int] = {}
@@ -78,10 +79,10 @@ class Witness:
         return True
 
     def answered(self, command_id: str, moved: list[JobId]) -> None:
-        now = self._world.agenda.now
-        first, answer = self.answers.setdefault(command_id, (now, moved))
+        age = self._world.agenda.now - self.asked[command_id]
         # Receipts are kept for a day.
-        if answer != moved and now - first < self._world.bounds.remember_seconds / 2:
+        in_time = age < self._world.bounds.remember_seconds / 2
+        if self.answers.setdefault(command_id, moved) != moved and in_time:
             self.fail("I6", f"command {command_id} was answered in two ways")
 
     def reported(self, job_id: JobId, state: JobState, result: bytes | None) -> None:

@@ -7,6 +7,7 @@ import pytest
 from taskqueue_ray.core import commands
 from taskqueue_ray.core.exchange import Grant, OutcomeKind
 from taskqueue_ray.core.lifecycle import (
+    EXPIRE,
     FINAL,
     LIVE,
     MOVES,
@@ -75,7 +76,7 @@ def _ended(kind: OutcomeKind, **given: bool) -> Setting:
 
 def _expired() -> Setting:
     ledger, _ = _pending()
-    ledger.state.finish(ledger.job(JOB), Finished(JobState.EXPIRED, ledger.now))
+    ledger.state.finish(ledger.job(JOB), EXPIRE, Finished(JobState.EXPIRED, ledger.now))
     return ledger, GONE
 
 
