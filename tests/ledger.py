@@ -43,7 +43,7 @@ class Ledger:
         """What a worker is given, in order."""
         before = self.state.lease
         info = info or worker()
-        self.do(commands.Lease(info, want))
+        self.do(commands.Lease(info, want, max_bytes=1 << 30))
         if self.state.lease == before:
             return []
         held = self.state.held[info.id].values()
@@ -95,7 +95,7 @@ class Ledger:
     def order(self, want: int = 1000, info: WorkerInfo | None = None) -> list[int]:
         """The numbers of the jobs that would be leased, in order."""
         info = info or worker(executors=("process", "async"))
-        picked = decide(self.state, commands.Lease(info, want), self.now).events
+        picked = decide(self.state, commands.Lease(info, want, max_bytes=1 << 30), self.now).events
         ids = picked[0].ids if picked else []  # type: ignore[union-attr]  # it is a Leased
         return [number_of(one) for one in ids]
 

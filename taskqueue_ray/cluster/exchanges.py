@@ -7,7 +7,7 @@ is no work, news does not wait for it: a second one overtakes it and ends it.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from itertools import count
+from itertools import accumulate, count
 from typing import Protocol
 
 from taskqueue_ray.core.envelopes import decode, encode
@@ -31,6 +31,10 @@ GATHER = 0.01
 RIPE = 3
 """Outcomes are sent at once when they are this part of what is in hand, or more."""
 
+CALL_BYTES = 80_000
+"""Outcomes of about this size go into one call: a larger one takes a detour in Ray."""
+
+OUTCOME_BYTES = 64
 PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0)
 """Seconds before an exchange that failed is repeated."""
 
@@ -144,7 +148,7 @@ class Exchanges:
 
     def _send(self, hold: float) -> None:
         self._sequence += 1
-        outcomes, self._outcomes = self._outcomes, []
+        outcomes = self._portion()
         progress, self._progress = self._progress, {}
         running = [] if self._leaving else self._hands.running()
         self._told = set(running)
@@ -157,13 +161,28 @@ class Exchanges:
             running,
             0 if self._leaving else self._hands.room(),
             hold,
-            [job_id for ids in self._unsure.values() for job_id in ids],
+            self._unsettled(),
             list(progress.items()),
         )
         self._unsure[request.sequence] = [outcome.id for outcome in outcomes]
         task = asyncio.get_running_loop().create_task(self._exchange(request))
         self._calls[request.sequence] = task
         task.add_done_callback(lambda _: self._forget(request.sequence))
+
+    def _unsettled(self) -> list[JobId]:
+        """Jobs that are no longer in hand and whose outcomes the queue may not have yet."""
+        ids = [job_id for sent in self._unsure.values() for job_id in sent]
+        ids.extend(outcome.id for outcome in self._outcomes)
+        return ids
+
+    def _portion(self) -> list[Outcome]:
+        """As many outcomes as go into one call, and at least one; the rest is news."""
+        sizes = accumulate(len(outcome.result) + OUTCOME_BYTES for outcome in self._outcomes)
+        fitting = max(1, sum(1 for size in sizes if size <= CALL_BYTES))
+        taken, self._outcomes = self._outcomes[:fitting], self._outcomes[fitting:]
+        if self._outcomes:
+            self._news.set()
+        return taken
 
     def _forget(self, sequence: int) -> None:
         del self._calls[sequence]

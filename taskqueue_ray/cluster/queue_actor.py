@@ -106,7 +106,11 @@ class QueueActor(Terminable):
             return await self._ask_archive(method, request)
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         assert self._desk is not None
-        self._desk.serve(method, request, partial(_resolve, answer))
+        try:
+            self._desk.serve(method, request, partial(_resolve, answer))
+        except Exception:
+            self._distrust()
+            raise
         if method == "register":
             self._watch(decode(request, WorkerInfo))
         return await answer
@@ -227,7 +231,12 @@ class QueueActor(Terminable):
 
     async def _tick(self) -> None:
         if self._engine is not None:
-            for worker in self._engine.tick():
+            try:
+                late = self._engine.tick()
+            except Exception:
+                self._distrust()
+                raise
+            for worker in late:
                 log.warning("worker %s let its leases run out", worker)
 
     async def _beat(self) -> None:
@@ -296,6 +305,11 @@ class QueueActor(Terminable):
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.append(task)
         task.add_done_callback(self._tasks.remove)
+
+    def _distrust(self) -> None:
+        """A bug has struck between two facts: what is in memory may differ from the journal."""
+        log.exception("an internal error; the state is read anew")
+        self._end(Recovering("an internal error"))
 
     def _end(self, error: TaskQueueError) -> None:
         """The engine can commit nothing more. Let the answers leave, then end this process."""

@@ -32,10 +32,11 @@ class Start(msgspec.Struct, frozen=True):
 
 
 class Lease(msgspec.Struct, frozen=True):
-    """Give a worker up to `want` jobs."""
+    """Give a worker up to `want` jobs, of not much more than `max_bytes` of payload together."""
 
     worker: WorkerInfo
     want: int
+    max_bytes: int = 80_000
 
 
 class Release(msgspec.Struct, frozen=True):

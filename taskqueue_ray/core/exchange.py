@@ -101,9 +101,9 @@ class WorkRequest(msgspec.Struct, frozen=True, array_like=True):
     """One exchange of a worker: settle, renew, lease.
 
     `acked` is the highest sequence up to which the worker has all replies. `held` are the jobs it
-    still holds, `running` those of them that were started. `unsure` are jobs whose outcomes are in
-    earlier exchanges without a reply yet, which this one may have overtaken. `wait` is how many
-    seconds the queue may hold the call when it has nothing to say.
+    still holds, `running` those of them that were started. `unsure` are jobs that have ended and
+    whose outcomes follow, or are in exchanges without a reply yet, which this one may overtake.
+    `wait` is how many seconds the queue may hold the call when it has nothing to say.
     """
 
     worker: str

@@ -17,6 +17,9 @@ from taskqueue_ray.core.model import (
 from taskqueue_ray.core.model import Leased as LeasedPhase
 from taskqueue_ray.core.state import State
 
+_GRANT_BYTES = 64
+"""What a grant weighs on the wire besides its payload."""
+
 
 def decide_lease(state: State, command: Lease, now: float) -> list[Event]:
     """Choose up to `want` jobs that the worker can run."""
@@ -24,7 +27,18 @@ def decide_lease(state: State, command: Lease, now: float) -> list[Event]:
     jobs = state.ready.pick(worker.queues, lambda lane: fits(worker, lane), command.want)
     if not jobs:
         return []
-    return [Leased(now, worker.id, state.lease + 1, [job.id for job in jobs])]
+    ids = [job.id for job in _portion(jobs, command.max_bytes)]
+    return [Leased(now, worker.id, state.lease + 1, ids)]
+
+
+def _portion(jobs: list[Job], max_bytes: int) -> list[Job]:
+    """As many of these as fit, and at least one."""
+    size = 0
+    for count, job in enumerate(jobs):
+        size += len(job.payload) + _GRANT_BYTES
+        if size > max_bytes and count:
+            return jobs[:count]
+    return jobs
 
 
 def fits(worker: WorkerInfo, lane: Lane) -> bool:

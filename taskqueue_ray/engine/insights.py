@@ -20,6 +20,7 @@ SCAN = 20_000
 """How many jobs one page may look at, so that a list never holds up the queue for long."""
 
 PAGE = 1_000
+PAGE_BYTES = 4 << 20
 
 
 class Insights:
@@ -48,10 +49,12 @@ class Insights:
         """
         limit = min(limit, PAGE)
         views: list[JobView] = []
+        size = 0
         for looked, (place, job) in enumerate(self._walk(wanted, cursor)):
             if _matches(job, wanted):
-                views.append(self._view(job))
-            if len(views) == limit or looked == SCAN:
+                views.append(view := self._view(job))
+                size += len(view.payload) + len(view.result)
+            if len(views) == limit or looked == SCAN or size > PAGE_BYTES:
                 return JobPage(views, place)
         return JobPage(views, None)
 
@@ -104,10 +107,12 @@ class Insights:
         """Finishes since a time that the history does not have yet, dead letters included."""
         limit = min(limit, PAGE)
         views: list[JobView] = []
+        size = 0
         for place, job in self._walk_ended(cursor, dead_letters=True):
             if _ended_at(job) >= since:
-                views.append(self._view(job))
-            if len(views) == limit:
+                views.append(view := self._view(job))
+                size += len(view.payload) + len(view.result)
+            if len(views) == limit or size > PAGE_BYTES:
                 return JobPage(views, place)
         return JobPage(views, None)
 

@@ -1,6 +1,7 @@
 """Clients wait for jobs to end: one held call for each client, whatever it waits for."""
 
 from collections.abc import Iterable
+from itertools import accumulate
 
 from taskqueue_ray.core.errors import UnknownSession
 from taskqueue_ray.core.exchange import Ended, WatchReply, WatchRequest
@@ -8,6 +9,9 @@ from taskqueue_ray.core.model import Finished, Job, JobId
 from taskqueue_ray.core.state import State
 from taskqueue_ray.engine.commits import Commits
 from taskqueue_ray.engine.fleet import CLIENT_TERM, ClientSession, Fleet, Poll, Respond
+
+REPLY_BYTES = 4 << 20
+"""Results that one reply carries, about."""
 
 
 class Watching:
@@ -101,7 +105,10 @@ class Watching:
             self._answer(poll.sequence, poll.respond, [])
 
     def _flush(self, client: ClientSession, sequence: int, respond: Respond) -> None:
-        ended, client.ended = client.ended, []
+        sizes = accumulate(len(end.result) for end in client.ended)
+        count = max(1, sum(1 for size in sizes if size <= REPLY_BYTES))
+        # What does not fit comes with the next call, which is then not held.
+        ended, client.ended = client.ended[:count], client.ended[count:]
         self._answer(sequence, respond, ended)
 
     def _answer(self, sequence: int, respond: Respond, ended: list[Ended]) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from ray.exceptions import RayError
 from ray.util import list_named_actors
 
 import taskqueue_ray as tq
@@ -42,6 +43,12 @@ class Place:
     def ping(self) -> Ping:
         """What the queue actor says of itself."""
         return decode(open_reply(ray.get(self.actor().ping.remote(), timeout=60.0)), Ping)
+
+    def is_recovering(self) -> bool:
+        """Whether the actor is there and has not opened its storage."""
+        with suppress(RayError):
+            return self.ping().recovering
+        return False
 
     def call(self, method: str, request: bytes = b"\xc0") -> bytes:
         """One request to the queue, as a worker or a client sends it."""

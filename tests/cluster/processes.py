@@ -8,15 +8,17 @@ from pathlib import Path
 import psutil
 
 RUN = "TASKQUEUE_TEST_RUN"
+PROGRAM = "TASKQUEUE_TEST_PROGRAM"
 SERVER = "taskqueue_ray.executor.forkserver"
 
 
-def ours() -> list[psutil.Process]:
-    """All processes that this run of the tests has started, directly or not."""
+def ours(variable: str = RUN, value: str = "") -> list[psutil.Process]:
+    """All processes that this run of the tests, or one of its programs, has started."""
     found = []
+    wanted = value or os.environ[RUN]
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            if process.environ().get(RUN) == os.environ[RUN] and process.pid != os.getpid():
+            if process.environ().get(variable) == wanted and process.pid != os.getpid():
                 found.append(process)
     return found
 

@@ -6,6 +6,8 @@ import sys
 import textwrap
 from pathlib import Path
 
+import psutil
+
 from tests.cluster import processes
 from tests.cluster.patience import eventually
 
@@ -15,9 +17,10 @@ ROOT = Path(__file__).parents[2]
 class Program:
     """A running program, whose output can be waited for."""
 
-    def __init__(self, process: subprocess.Popen[bytes], output: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], output: Path, mark: str) -> None:
         self.process = process
         self.output = output
+        self._mark = mark
 
     @property
     def pid(self) -> int:
@@ -56,6 +59,18 @@ class Program:
         self.process.kill()
         self.process.wait(10.0)
 
+    def family(self) -> list[psutil.Process]:
+        """The program and all that it started, its Ray included."""
+        return processes.ours(processes.PROGRAM, self._mark)
+
+    def kill_all(self) -> None:
+        """`kill -9` of the program and of its whole Ray."""
+        while family := self.family():
+            for process in family:
+                process.kill()
+            psutil.wait_procs(family, 10.0)
+            self.process.poll()
+
 
 class Programs:
     """Starts programs that share one home, key and storage."""
@@ -73,15 +88,16 @@ class Programs:
         file = self.base / f"program{number}.py"
         file.write_text(textwrap.dedent(code))
         output = self.base / f"program{number}.out"
+        mark = f"{os.environ[processes.RUN]}-{self.base.name}-{number}"
         with output.open("wb") as stream:
             process = subprocess.Popen(
                 [sys.executable, "-u", str(file), *self._arguments()],
                 stdout=stream,
                 stderr=subprocess.STDOUT,
-                env={**os.environ, **self._environment(), **environment},
+                env={**os.environ, **self._environment(), processes.PROGRAM: mark, **environment},
                 cwd=self.base,
             )
-        program = Program(process, output)
+        program = Program(process, output, mark)
         self._running.append(program)
         return program
 
@@ -90,7 +106,11 @@ class Programs:
         for program in self._running:
             if program.process.poll() is None:
                 program.kill()
-        eventually(lambda: not processes.executors(), "no executor is left", within=20.0)
+        family = [process for program in self._running for process in program.family()]
+        _, left = psutil.wait_procs(family, 20.0)
+        for process in left:
+            process.kill()
+        assert not left, f"processes are left: {left}"
         eventually(lambda: processes.folder_is_free(self.folder), "the lock is free", within=20.0)
 
     def _arguments(self) -> list[str]:

@@ -134,7 +134,7 @@ class QueueAgainstModel(RuleBasedStateMachine):
     @rule()
     @precondition(lambda self: self.ledger.state.marked)
     def fold(self) -> None:
-        """The newest mark becomes the snapshot; that the queue hears of it comes later, or never."""
+        """The newest mark becomes the snapshot; the queue hears of that later, or never."""
         commit = max(self.ledger.state.marked)
         state = self._recover(commit)
         apply(state, Folded(commit, 0.0))
@@ -198,7 +198,7 @@ class QueueAgainstModel(RuleBasedStateMachine):
         assert _counts(state) == self.model.counts()
 
     def teardown(self) -> None:
-        """A replay of the journal gives what is live, and so does each prefix what was live then."""
+        """A replay of each prefix of the journal gives what was live then."""
         if not hasattr(self, "ledger"):
             return
         for commits, states, counts in self.checkpoints:

@@ -32,6 +32,7 @@ class Chaos:
             chance.choice((0.0, 0.02, 0.1)), chance.choice((0.0, 0.05, 0.2)),
             chance.choice((0.01, 0.1, 0.5)),
         )  # fmt: skip
+        world.disk_delay = chance.choice((0.02, 0.02, 0.5))
         self.pause = chance.choice((3.0, 8.0, 20.0))
         world.agenda.later(chance.random() * self.pause, self._strike)
 

@@ -12,6 +12,7 @@ from taskqueue_ray.core.identity import make_job_id
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import JobId, JobSpec, Options
 from taskqueue_ray.core.retry import Backoff
+from tests.faultfs import PowerCut
 from tests.records import raw_batch
 from tests.simulation.scripts import make_script
 
@@ -80,6 +81,8 @@ class Client:
         self.world.witness.invoked(jobs, shared)
         self.sent.append((raw, jobs))
         self._enqueue(raw, jobs)
+        if chance.random() < 0.3:  # impatient: it asks again before it can have been answered
+            self._later(chance.random() * 0.5, lambda: self._enqueue(raw, jobs))
 
     def _options(self) -> Options:
         chance = self.chance
@@ -187,7 +190,14 @@ class Client:
 
     def _look_back(self, job_id: JobId) -> None:
         """Memory has forgotten it: the history knows."""
-        for view in self.world.history():
+        try:
+            views = self.world.history()
+        except OSError:
+            return  # it is asked again
+        except PowerCut:
+            self.world.power_cut()
+            return
+        for view in views:
             if view.id == job_id:
                 self._learned(job_id, view.state, view.result)
 

@@ -49,10 +49,10 @@ class Server:
         )  # fmt: skip
         self.epoch = opened.fence.epoch
         simulation.witness.recovered(opened)
+        ports = Ports(self, self._fold, self._look_up, self._broken)
         self.engine = Engine(
-            opened.state, Ports(self, self._fold, self._look_up, self._broken), opened.clock,
-            opened.journal.next_commit, chance=self._chance.random, fold_policy=simulation.fold_policy,
-            bounds=BOUNDS,
+            opened.state, ports, opened.clock, opened.journal.next_commit,
+            chance=self._chance.random, fold_policy=simulation.fold_policy, bounds=BOUNDS,
         )  # fmt: skip
         self.desk = Desk(self.engine)
         self.alive = True

@@ -138,7 +138,8 @@ def test_a_full_disk_stalls_and_heals() -> None:
     box = hand.request(outcome(grant))
     trial.writer.fail(StorageFull("here"))
     assert box.empty  # the outcome is not lost, it waits
-    assert trial.engine.commits.stalled
+    stalled = trial.engine.commits.stalled
+    assert stalled
     refused = trial.enqueue(spec(2))
     assert refused.empty
     trial.engine.tick()

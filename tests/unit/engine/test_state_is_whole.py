@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from taskqueue_ray.core import commands
-from taskqueue_ray.core.events import Folded, Marked, Opened, Received, decode
 from taskqueue_ray.core.dispatch import apply
+from taskqueue_ray.core.events import Folded, Marked, Opened, Received, decode
 from taskqueue_ray.core.exchange import OutcomeKind
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import Job, StoredCode
