@@ -171,6 +171,6 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 def _title(names: tuple[str, ...], settings: Settings) -> str:
     least, most = settings.min_workers, settings.max_workers
-    count = f"{least}" if least == most else f"{least} to {most}"
+    count = str(least) if least == most else f"{least} to {most}"
     served = ", ".join(names) or "all queues"
-    return f"{count} with {settings.concurrency} executors each, for {served}"
+    return f"{count} workers of concurrency {settings.concurrency} for {served}"

@@ -20,7 +20,7 @@ WINDOW = 5.0
 LINE_EVERY = 5.0
 """Seconds between two lines where nobody looks at a terminal."""
 
-_COLUMNS = ("queue", "ready", "scheduled", "running", "completed", "failed", "per_second")
+_COLUMNS = ("queue", "pending", "scheduled", "processing", "completed", "failed", "per_second")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +84,9 @@ class Progress:
         return [
             {
                 "queue": one.queue,
-                "ready": one.pending,
+                "pending": one.pending,
                 "scheduled": one.scheduled + one.blocked,
-                "running": one.processing,
+                "processing": one.processing,
                 "completed": one.completed,
                 "failed": one.failed,
                 "per_second": f"{self.rate(one.queue):,.0f}",
@@ -101,7 +101,7 @@ class Progress:
         rate = sum(self.rate(one.queue) for one in self._last)
         return (
             f"completed {self.since_start('completed'):,} ({rate:,.0f}/s), "
-            f"failed {self.since_start('failed'):,}, running {running:,}, waiting {waiting:,}"
+            f"failed {self.since_start('failed'):,}, processing {running:,}, waiting {waiting:,}"
         )
 
     def ending(self) -> str:
@@ -149,18 +149,17 @@ class Table:
         """Draw it anew."""
         self._progress.take(look)
         busy = sum(len(one.running) for one in look.workers)
-        workers = f"{len(look.workers)} workers up, {busy} jobs in their executors"
-        self._draw(f"workers: {self._title} · {workers}")
+        self._draw(f"{self._title}: {len(look.workers)} up, {busy} jobs run now")
 
     def note(self, text: str) -> None:
         """Say it below the table."""
         self._note = text
-        self._draw(f"workers: {self._title}")
+        self._draw(self._title)
 
     def summary(self) -> None:
         """Leave the table and the sum on the terminal."""
         self._note = self._progress.ending()
-        self._draw(f"workers: {self._title}")
+        self._draw(self._title)
 
     def _draw(self, head: str) -> None:
         rows = self._progress.rows()

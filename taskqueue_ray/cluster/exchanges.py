@@ -25,6 +25,9 @@ from taskqueue_ray.core.model import JobId, Options
 HOLD = 10.0
 """Seconds for which the queue may hold a call that has nothing to answer."""
 
+FIRST = 0.003
+"""Seconds for which the first outcome of jobs that were just taken in is waited for."""
+
 GATHER = 0.01
 """Seconds for which outcomes may gather in a worker that has plenty in hand."""
 
@@ -79,6 +82,7 @@ class Exchanges:
         self._calls: dict[int, asyncio.Task[None]] = {}
         self._unsure: dict[int, list[JobId]] = {}
         self._leaving = False
+        self._fresh = False
         self.drain_asked = asyncio.Event()
 
     def add_outcomes(self, outcomes: list[Outcome]) -> None:
@@ -133,18 +137,29 @@ class Exchanges:
             news.cancel()
 
     async def _until_ripe(self) -> None:
-        """Let outcomes gather while there is plenty in hand: a call costs as much as many jobs."""
-        loop = asyncio.get_running_loop()
-        by = loop.time() + GATHER
+        """Let outcomes gather: a call costs as much as many jobs.
+
+        After jobs were taken in, for the first of them, whose outcome would overtake a call made
+        now; and while there is plenty in hand.
+        """
+        begun = asyncio.get_running_loop().time()
+        if self._fresh and not self._calls:
+            await self._news_by(begun + FIRST)
+        self._fresh = False
         while self._outcomes and not self._leaving:
             self._news.clear()
             if len(self._outcomes) * RIPE >= len(self._hands.held()):
                 return
-            try:
-                async with asyncio.timeout_at(by):
-                    await self._news.wait()
-            except TimeoutError:
+            if not await self._news_by(begun + GATHER):
                 return
+
+    async def _news_by(self, deadline: float) -> bool:
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._news.wait()
+        except TimeoutError:
+            return False
+        return True
 
     def _send(self, hold: float) -> None:
         self._sequence += 1
@@ -214,6 +229,7 @@ class Exchanges:
         if reply.cancel:
             self._hands.cancel(reply.cancel)
         if reply.grants:
+            self._fresh = True
             self._hands.submit(reply.options, reply.grants)
         if reply.drain:
             self.drain_asked.set()

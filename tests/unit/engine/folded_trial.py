@@ -5,7 +5,7 @@ from itertools import count
 
 from taskqueue_ray.engine.commits import Committed
 from taskqueue_ray.engine.keyring import Key, Keyring
-from taskqueue_ray.engine.opening import Identity, World, open_storage
+from taskqueue_ray.engine.opening import Identity, Opened, World, open_storage
 from taskqueue_ray.engine.writer import commit
 from taskqueue_ray.storage.compaction import fold
 from taskqueue_ray.storage.journal import JournalSettings
@@ -25,14 +25,19 @@ def _entropy(size: int) -> bytes:
     return next(_salts).to_bytes(size, "big")
 
 
+def reopen(fs: FaultFileSystem) -> Opened:
+    """Open as the product does, at a standing clock."""
+    world = World(lambda: START, lambda: START, _entropy)
+    return open_storage(fs, "here", IDENTITY, KEYRING, settings=SETTINGS, world=world)
+
+
 class Stored(Trial):
     """Opening one on a disk that another one has is a restart: the first is gone."""
 
     def __init__(self, fs: FaultFileSystem) -> None:
         fs.crash_process()
         self.fs = fs
-        world = World(lambda: START, lambda: START, _entropy)
-        self.opened = open_storage(fs, "here", IDENTITY, KEYRING, settings=SETTINGS, world=world)
+        self.opened = reopen(fs)
         self.fence = self.opened.fence
         super().__init__(self.opened.state)
         self.engine.commits.next_commit = self.opened.journal.next_commit
