@@ -15,7 +15,7 @@ from taskqueue_ray.cli.opening import client, look_for, settings_of
 from taskqueue_ray.cli.options import Address, Storage, worker_range
 from taskqueue_ray.cli.render import say
 from taskqueue_ray.cli.work_screen import Look, Screen, open_screen
-from taskqueue_ray.core.errors import TaskQueueError
+from taskqueue_ray.core.errors import QueueClosed, TaskQueueError
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.naming import check_name
 from taskqueue_ray.core.settings import Settings
@@ -93,27 +93,69 @@ def work(
         _start(force, stop)
         say(f"queue: {found.location}")
         if connection.started_ray:
-            say("this program has started the queue: it ends with it", "dim")
+            say("this program has started the queue, which ends with it", "dim")
         with open_screen(_title(names, settings), before) as screen:
-            ended = _until_told(found, names, screen, stop, burst=burst)
-            _leave(force, stop, screen, finished=ended)
+            shift = _Shift(found, names, screen, stop)
+            finished = shift.until_told(burst=burst)
+            shift.leave(force, finished=finished)
 
 
-def _until_told(
-    found: TaskQueue, names: tuple[str, ...], screen: Screen, stop: Stop, *, burst: bool
-) -> bool:
-    """Show what happens until somebody stops it; True when a burst had nothing left to do."""
-    while not stop.asked.wait(LOOK):
+class _Shift:
+    """From the first look at the queue to the end of the workers."""
+
+    def __init__(
+        self, found: TaskQueue, names: tuple[str, ...], screen: Screen, stop: Stop
+    ) -> None:
+        self._found = found
+        self._names = names
+        self._screen = screen
+        self._stop = stop
+
+    def until_told(self, *, burst: bool) -> bool:
+        """Show what happens until somebody stops it; True when a burst had nothing left to do."""
+        while not self._stop.asked.wait(LOOK):
+            with self._tolerance():
+                records = self._look()
+                if burst and not any(_has_work(self._found, one) for one in records):
+                    return True
+        return False
+
+    def leave(self, force: Workforce, *, finished: bool) -> None:
+        """Drain; a further request to stop, or an end of patience, gives back what runs."""
+        if not finished:
+            self._screen.note("draining: running jobs end, the others go back; Ctrl-C leaves now")
+        began = time.monotonic()
+        thread = threading.Thread(target=force.drain, args=(PATIENCE,), daemon=True)
+        thread.start()
+        while thread.is_alive() and not self._stop.hurried.wait(0.1):
+            if time.monotonic() - began > self._stop.patience:
+                break
+            thread.join(LOOK)
+            with self._tolerance():
+                self._look()
+        if thread.is_alive():
+            self._screen.note("giving back what runs")
+            force.give_back()
+            thread.join(5.0)
+        with self._tolerance():
+            self._look()
+        self._screen.summary()
+
+    def _look(self) -> list[QueueRecord]:
+        records = _served(self._found, self._names)
+        workers = list(self._found.worker_health())
+        self._screen.show(Look(time.monotonic(), records, workers))
+        return records
+
+    @contextmanager
+    def _tolerance(self) -> Iterator[None]:
+        """A queue that is away comes back; one that is closed does not."""
         try:
-            records = _served(found, names)
-            look = Look(time.monotonic(), records, list(found.worker_health()))
+            yield
+        except QueueClosed:
+            raise
         except TaskQueueError as error:
-            screen.note(f"the queue does not answer now: {error}")
-            continue
-        screen.show(look)
-        if burst and not any(_has_work(found, one) for one in records):
-            return True
-    return False
+            self._screen.trouble(f"the queue does not answer now: {error}")
 
 
 def _served(found: TaskQueue, names: tuple[str, ...]) -> list[QueueRecord]:
@@ -129,23 +171,6 @@ def _has_work(found: TaskQueue, queue: QueueRecord) -> bool:
     soon = datetime.now(UTC) + SOON
     later = found.jobs(state=JobState.SCHEDULED, queue=queue.queue, limit=1_000)
     return any(one.due_at is None or one.due_at <= soon for one in later)
-
-
-def _leave(force: Workforce, stop: Stop, screen: Screen, *, finished: bool) -> None:
-    """Drain; a further request to stop, or an end of patience, gives back what runs."""
-    if not finished:
-        screen.note("draining: running jobs end, the others go back; Ctrl-C again leaves at once")
-    thread = threading.Thread(target=force.drain, args=(PATIENCE,), daemon=True)
-    thread.start()
-    deadline = time.monotonic() + stop.patience
-    while thread.is_alive() and not stop.hurried.is_set() and time.monotonic() < deadline:
-        thread.join(0.1)
-        deadline = min(deadline, time.monotonic() + stop.patience)
-    if thread.is_alive():
-        screen.note("giving back what runs")
-        force.give_back()
-        thread.join(5.0)
-    screen.summary()
 
 
 def _start(force: Workforce, stop: Stop) -> None:

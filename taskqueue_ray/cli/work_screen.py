@@ -41,6 +41,9 @@ class Screen(Protocol):
     def note(self, text: str) -> None:
         """Something happened."""
 
+    def trouble(self, text: str) -> None:
+        """Something is wrong, until the next `show`."""
+
     def summary(self) -> None:
         """What was done since the start."""
 
@@ -131,6 +134,8 @@ class Lines:
         """A line at once."""
         say(f"{time.strftime('%H:%M:%S')} {text}")
 
+    trouble = note
+
     def summary(self) -> None:
         """The last line."""
         say(self._progress.ending())
@@ -156,15 +161,20 @@ class Table:
         self._note = text
         self._draw(self._title)
 
+    def trouble(self, text: str) -> None:
+        """Say it in place of the note, as long as it lasts."""
+        self._draw(self._title, text)
+
     def summary(self) -> None:
         """Leave the table and the sum on the terminal."""
         self._note = self._progress.ending()
         self._draw(self._title)
 
-    def _draw(self, head: str) -> None:
+    def _draw(self, head: str, trouble: str = "") -> None:
         rows = self._progress.rows()
         body = table(rows, _COLUMNS, right=_COLUMNS[1:]) if rows else Text("no jobs yet", "dim")
-        self._live.update(Group(Text(head, "bold"), body, Text(self._note, "dim")), refresh=True)
+        foot = Text(trouble, "yellow") if trouble else Text(self._note, "dim")
+        self._live.update(Group(Text(head, "bold"), body, foot), refresh=True)
 
 
 @contextmanager

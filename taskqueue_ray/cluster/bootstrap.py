@@ -77,6 +77,16 @@ def connect(settings: Settings, *, dashboard: bool = False) -> Connection:
     its storage (`KeyMissing`, `StorageCorrupt`, `StorageUnusable`).
     """
     location = location_of(settings)
+    try:
+        return _find_or_start(settings, location, dashboard)
+    except OwnedElsewhere:
+        if ray.is_initialized() or live_owner(location, settings) is None:
+            raise
+    # Another program was starting the same queue, and was faster: it is the one to join.
+    return _find_or_start(settings, location, dashboard)
+
+
+def _find_or_start(settings: Settings, location: Location, dashboard: bool) -> Connection:
     started, joined = _join_cluster(settings, location, dashboard)
     try:
         return _attach(settings, location, started, joined)

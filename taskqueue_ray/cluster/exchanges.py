@@ -78,22 +78,26 @@ class Exchanges:
         self._sequence = 0
         self._received: set[int] = set()
         self._acked = 0
-        self._news = asyncio.Event()
         self._calls: dict[int, asyncio.Task[None]] = {}
         self._unsure: dict[int, list[JobId]] = {}
-        self._leaving = False
-        self._fresh = False
+        self._news = False
+        self._not_before = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._open = False
+        self._left = asyncio.Event()
         self.drain_asked = asyncio.Event()
 
     def add_outcomes(self, outcomes: list[Outcome]) -> None:
-        """Runs ended; the queue is told with the next exchange."""
+        """Runs ended; the queue is told at once, or with those that end soon after."""
+        if not self._outcomes:
+            self._not_before = asyncio.get_running_loop().time() + GATHER
         self._outcomes += outcomes
-        self._news.set()
+        self._tell()
 
     def add_progress(self, job_id: JobId, progress: Progress) -> None:
         """A running job says how far it is."""
         self._progress[job_id] = progress
-        self._news.set()
+        self._tell()
 
     def notice_running(self) -> None:
         """Called now and then: tell the queue of jobs that it does not know to be running.
@@ -101,22 +105,19 @@ class Exchanges:
         If this worker vanishes, those are losses and the others are not.
         """
         if any(job_id not in self._told for job_id in self._hands.running()):
-            self._news.set()
+            self._tell()
 
     async def run(self) -> None:
         """Exchange until `leave`."""
         await self._register()
-        while not self._leaving:
-            self._news.clear()
-            if len(self._calls) < 2:
-                self._send(HOLD)
-            await self._until_worthwhile()
-            await self._until_ripe()
+        self._open = True
+        self._pump()
+        await self._left.wait()
 
     async def leave(self) -> None:
         """Tell the queue the last outcomes and give back the rest; returns when it knows."""
-        self._leaving = True
-        self._news.set()
+        self._open = False
+        self._left.set()
         if len(self._calls) < 2:
             self._send(0.0)  # which also ends a call that the queue holds
         while self._outcomes or self._calls:
@@ -124,48 +125,38 @@ class Exchanges:
                 self._send(0.0)
             await asyncio.wait(list(self._calls.values()), return_when=asyncio.FIRST_COMPLETED)
 
-    async def _until_worthwhile(self) -> None:
-        """Wait until no call is out, or there is news while no more than a held one is."""
-        news = asyncio.get_running_loop().create_task(self._news.wait())
-        try:
-            while self._calls and not (self._news.is_set() and len(self._calls) < 2):
-                await asyncio.wait(
-                    {news, *self._calls.values()} if len(self._calls) < 2 else self._calls.values(),
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-        finally:
-            news.cancel()
+    def _tell(self) -> None:
+        self._news = True
+        self._pump()
 
-    async def _until_ripe(self) -> None:
-        """Let outcomes gather: a call costs as much as many jobs.
+    def _pump(self) -> None:
+        """Make the next call if it is time: one is always out, a second one only with news."""
+        if not self._open or len(self._calls) > 1 or (self._calls and not self._news):
+            return
+        wait = self._not_before - asyncio.get_running_loop().time()
+        if wait > 0 and not self._is_ripe():
+            self._pump_later(wait)
+        else:
+            self._send(HOLD)
 
-        After jobs were taken in, for the first of them, whose outcome would overtake a call made
-        now; and while there is plenty in hand.
-        """
-        begun = asyncio.get_running_loop().time()
-        if self._fresh and not self._calls:
-            await self._news_by(begun + FIRST)
-        self._fresh = False
-        while self._outcomes and not self._leaving:
-            self._news.clear()
-            if len(self._outcomes) * RIPE >= len(self._hands.held()):
-                return
-            if not await self._news_by(begun + GATHER):
-                return
+    def _is_ripe(self) -> bool:
+        """Whether what there is to say is worth a call, which costs as much as many jobs."""
+        return bool(self._outcomes) and len(self._outcomes) * RIPE >= len(self._hands.held())
 
-    async def _news_by(self, deadline: float) -> bool:
-        try:
-            async with asyncio.timeout_at(deadline):
-                await self._news.wait()
-        except TimeoutError:
-            return False
-        return True
+    def _pump_later(self, wait: float) -> None:
+        def pump() -> None:
+            self._timer = None
+            self._pump()
+
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(wait, pump)
 
     def _send(self, hold: float) -> None:
         self._sequence += 1
+        self._news = False
         outcomes = self._portion()
         progress, self._progress = self._progress, {}
-        running = [] if self._leaving else self._hands.running()
+        running = self._hands.running() if self._open else []
         self._told = set(running)
         request = WorkRequest(
             self._info.id,
@@ -174,7 +165,7 @@ class Exchanges:
             outcomes,
             self._hands.held(),
             running,
-            0 if self._leaving else self._hands.room(),
+            self._hands.room() if self._open else 0,
             hold,
             self._unsettled(),
             list(progress.items()),
@@ -182,7 +173,7 @@ class Exchanges:
         self._unsure[request.sequence] = [outcome.id for outcome in outcomes]
         task = asyncio.get_running_loop().create_task(self._exchange(request))
         self._calls[request.sequence] = task
-        task.add_done_callback(lambda _: self._forget(request.sequence))
+        task.add_done_callback(lambda _: self._returned(request.sequence))
 
     def _unsettled(self) -> list[JobId]:
         """Jobs that are no longer in hand and whose outcomes the queue may not have yet."""
@@ -195,13 +186,13 @@ class Exchanges:
         sizes = accumulate(len(outcome.result) + OUTCOME_BYTES for outcome in self._outcomes)
         fitting = max(1, sum(1 for size in sizes if size <= CALL_BYTES))
         taken, self._outcomes = self._outcomes[:fitting], self._outcomes[fitting:]
-        if self._outcomes:
-            self._news.set()
+        self._news = bool(self._outcomes)
         return taken
 
-    def _forget(self, sequence: int) -> None:
+    def _returned(self, sequence: int) -> None:
         del self._calls[sequence]
         del self._unsure[sequence]
+        self._pump()
 
     async def _exchange(self, request: WorkRequest) -> None:
         data = encode(request)
@@ -229,7 +220,8 @@ class Exchanges:
         if reply.cancel:
             self._hands.cancel(reply.cancel)
         if reply.grants:
-            self._fresh = True
+            # The first outcome would overtake a call made now.
+            self._not_before = asyncio.get_running_loop().time() + FIRST
             self._hands.submit(reply.options, reply.grants)
         if reply.drain:
             self.drain_asked.set()

@@ -22,6 +22,7 @@ from taskqueue_ray.cluster.loop import every
 from taskqueue_ray.cluster.termination import Terminable
 from taskqueue_ray.core.envelopes import decode, seal_reply
 from taskqueue_ray.core.errors import (
+    Fenced,
     InvalidRequest,
     OwnedElsewhere,
     Recovering,
@@ -43,6 +44,9 @@ from taskqueue_ray.storage.publication import FoldRequest, FoldResult, publish
 
 TICK = 0.1
 HEARTBEAT = 5.0
+PAUSE = 1.0
+"""Seconds without a tick after which this process may have been frozen, and followed."""
+
 PATIENCE = 15.0
 """Seconds for which a predecessor of the same cluster may still be ending."""
 
@@ -80,6 +84,7 @@ class QueueActor(Terminable):
         self._writer: JournalWriter | None = None
         self._problem: TaskQueueError = Recovering("opening the storage")
         self._ready = asyncio.Event()
+        self._seen_at = 0.0
         self._watched: dict[str, asyncio.Task[None]] = {}
         self._tasks = [asyncio.get_running_loop().create_task(self._live())]
         self._leaving = asyncio.get_running_loop().create_task(self._leave_when_told())
@@ -100,7 +105,7 @@ class QueueActor(Terminable):
 
     async def call(self, method: str, request: bytes) -> bytes:
         """Serve one request; the answer is as in `core.envelopes`."""
-        if self._desk is None and not await self._wait_ready():
+        if (self._desk is None or self._is_fenced()) and not await self._wait_ready():
             return seal_reply(self._problem)
         if method in self._archived:
             return await self._ask_archive(method, request)
@@ -230,7 +235,7 @@ class QueueActor(Terminable):
     # --- loops ----------------------------------------------------------------------------
 
     async def _tick(self) -> None:
-        if self._engine is not None:
+        if not self._is_fenced() and self._engine is not None:
             try:
                 late = self._engine.tick()
             except Exception:
@@ -241,7 +246,26 @@ class QueueActor(Terminable):
 
     async def _beat(self) -> None:
         if self._opened is not None:
-            await asyncio.to_thread(self._opened.heartbeat)
+            try:
+                await asyncio.to_thread(self._opened.heartbeat)
+            except Fenced as fenced:
+                self._fenced(fenced)
+
+    def _is_fenced(self) -> bool:
+        """After a pause, somebody may have taken over: ask before anything is answered."""
+        now = asyncio.get_running_loop().time()
+        paused, self._seen_at = now - self._seen_at > PAUSE, now
+        if paused and self._opened is not None:
+            try:
+                self._opened.fence.check()
+            except Fenced as fenced:
+                self._fenced(fenced)
+        return self._desk is None
+
+    def _fenced(self, fenced: Fenced) -> None:
+        if self._engine is not None:
+            self._engine.commits.close(fenced)
+        self._end(fenced)
 
     # --- workers --------------------------------------------------------------------------
 
@@ -308,7 +332,7 @@ class QueueActor(Terminable):
 
     def _distrust(self) -> None:
         """A bug has struck between two facts: what is in memory may differ from the journal."""
-        log.exception("an internal error; the state is read anew")
+        log.error("an internal error; the state is read anew")
         self._end(Recovering("an internal error"))
 
     def _end(self, error: TaskQueueError) -> None:

@@ -5,6 +5,7 @@ functions, what a function uses is taken when its first job is enqueued, and not
 """
 
 import hashlib
+import io
 import sys
 import threading
 from collections.abc import Callable
@@ -57,13 +58,31 @@ def _pickled(job_type: JobType) -> tuple[str, bytes]:
 
 def _pickle(job_type: JobType) -> tuple[str, bytes]:
     try:
-        plain: bytes = cloudpickle.dumps((job_type.name, job_type.target))
+        plain = _dumps((job_type.name, job_type.target))
     except Exception as problem:
         raise Unserialisable(
             f"the function of job {job_type.name!r}",
             f"it uses something that cannot be pickled ({type(problem).__name__}: {problem})",
         ) from problem
     return hashlib.sha256(plain).hexdigest(), plain
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it ships no annotations
+    """Leaves out what msgspec has noted on a dataclass, which it finds out again when it must."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, type) and _NOTED in obj.__dict__:
+            delattr(obj, _NOTED)
+        return super().reducer_override(obj)
+
+
+_NOTED = "__msgspec_cache__"
+
+
+def _dumps(value: object) -> bytes:
+    file = io.BytesIO()
+    _Pickler(file).dump(value)
+    return file.getvalue()
 
 
 def _unpickle(plain: bytes) -> tuple[str, Callable[..., Any]]:

@@ -41,7 +41,8 @@ class WorkerSession:
     want: int = 0
     lost: list[JobId] = field(default_factory=list)
     stale: list[JobId] = field(default_factory=list)
-    cancel: set[JobId] = field(default_factory=set)
+    cancel: dict[JobId, float] = field(default_factory=dict)
+    """Running jobs to stop, and when to say so next."""
     draining: bool = False
     drain_told: bool = False
 

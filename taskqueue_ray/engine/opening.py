@@ -78,7 +78,11 @@ class Opened:
     keyring: Keyring
 
     def heartbeat(self) -> None:
-        """Renew the owner record. May be called from any thread, by one at a time."""
+        """Renew the owner record, unless it is another's by now: then `Fenced`.
+
+        May be called from any thread, by one at a time.
+        """
+        self.fence.check()
         self.record = _stamped(self.record, self.clock.now())
         write_owner(self.fs, self.record, self.keyring.mac)
 

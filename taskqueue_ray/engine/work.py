@@ -13,6 +13,9 @@ from taskqueue_ray.core.model import JobId, Leased, Options
 from taskqueue_ray.engine.fleet import Poll, Respond, WorkerSession
 from taskqueue_ray.engine.writepath import WritePath
 
+RETELL = 2.0
+"""Seconds after which a cancellation that has had no effect is told again."""
+
 
 class Work:
     """The exchanges of all workers."""
@@ -27,7 +30,7 @@ class Work:
         """After a restart: every worker that holds leases gets a full term to come back."""
         for worker, held in self._state.held.items():
             session = WorkerSession(None, now + self._term, now)
-            session.cancel = {job.id for job in held.values() if job.cancelling}
+            session.cancel = {job.id: 0.0 for job in held.values() if job.cancelling}
             self._workers[worker] = session
 
     def register(self, info: WorkerInfo, now: float) -> list[JobId]:
@@ -78,7 +81,7 @@ class Work:
             return False
         session.draining = True
         if session.poll is not None:
-            self._end_poll(session, self._reply(session, session.poll.sequence, 0.0))
+            self._end_poll(session, self._reply(session, session.poll.sequence, self._path.clock.now()))
         return True
 
     def cancel(self, ids: list[JobId]) -> None:
@@ -86,9 +89,9 @@ class Work:
         for job_id in ids:
             phase = self._state.jobs[job_id].phase
             if isinstance(phase, Leased) and (session := self._workers.get(phase.worker)):
-                session.cancel.add(job_id)
+                session.cancel[job_id] = 0.0
                 if session.poll is not None:
-                    self._end_poll(session, self._reply(session, session.poll.sequence, 0.0))
+                    self._end_poll(session, self._reply(session, session.poll.sequence, self._path.clock.now()))
 
     def lose(self, worker: str) -> None:
         """The worker is gone: its leases come back at once."""
@@ -137,7 +140,7 @@ class Work:
         if dropped:
             self._path.execute(commands.Release(request.worker, dropped))
         if session.cancel:
-            session.cancel.intersection_update(held_ids(self._state, request.worker))
+            session.cancel = {i: due for i, due in session.cancel.items() if i in leased}
 
     def _serve(
         self, session: WorkerSession, request: WorkRequest, now: float, respond: Respond
@@ -154,8 +157,12 @@ class Work:
         options, grants = self._grant(session) if not session.draining else ([], [])
         lost, session.lost = session.lost, []
         stale, session.stale = session.stale, []
-        cancel = list(session.cancel)
-        return WorkReply(sequence, options, grants, cancel, lost, stale, session.draining)
+        # Said again only after a while: else a held call would spin until it has happened.
+        cancel = [job_id for job_id, due in session.cancel.items() if due <= now]
+        session.cancel.update(dict.fromkeys(cancel, now + RETELL))
+        drain = session.draining and not session.drain_told
+        session.drain_told = session.draining
+        return WorkReply(sequence, options, grants, cancel, lost, stale, drain)
 
     def _grant(self, session: WorkerSession) -> tuple[list[Options], list[Grant]]:
         assert session.info is not None

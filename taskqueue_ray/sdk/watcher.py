@@ -57,10 +57,8 @@ class Watcher:
                 raise QueueClosed("this connection was closed")
             found = [self._waiting.get(job_id) or self._add(job_id) for job_id in ids]
             if self._thread is None and self._waiting:
-                self._thread = threading.Thread(
-                    target=self._run, name="taskqueue-watch", daemon=True
-                )
-                self._thread.start()
+                self._begin()
+                return found
         self._nudge()
         return found
 
@@ -78,6 +76,19 @@ class Watcher:
         self._added.append(job_id)
         return future
 
+    def _begin(self) -> None:
+        """Ask from this thread: while the new one starts, the question is on its way."""
+        self._thread = threading.Thread(
+            target=self._run, args=self._ask(), name="taskqueue-watch", daemon=True
+        )
+        self._thread.start()
+
+    def _ask(self) -> tuple[WatchRequest, Answer]:
+        request = self._next(HOLD)
+        answer = self._transport.submit("watch", _encode(request))
+        self._calling = True
+        return request, answer
+
     def _nudge(self) -> None:
         """A watch that is held knows nothing of what was added since: overtake it by another."""
         with self._lock:
@@ -86,15 +97,20 @@ class Watcher:
             request = self._next(0.0)
             self._nudges.append(self._transport.submit("watch", _encode(request)))
 
-    def _run(self) -> None:
+    def _run(self, request: WatchRequest, answer: Answer) -> None:
         while True:
-            with self._lock:
-                if self._closed or not self._waiting:
+            self._take(request, answer)
+            try:
+                with self._lock:
+                    if self._closed or not self._waiting:
+                        self._thread = None
+                        return
+                    request, answer = self._ask()
+            except Exception as problem:  # as in `_take`
+                with self._lock:
                     self._thread = None
-                    return
-                request = self._next(HOLD)
-                self._calling = True
-            self._exchange(request)
+                self._fail_all(problem)
+                return
 
     def _next(self, hold: float) -> WatchRequest:
         self._sequence += 1
@@ -107,9 +123,9 @@ class Watcher:
         wait = 0.0 if self._added else hold
         return WatchRequest(self._client, self._sequence, part, reset, wait)
 
-    def _exchange(self, request: WatchRequest) -> None:
+    def _take(self, request: WatchRequest, answer: Answer) -> None:
         try:
-            ended = _decode(self._transport.call("watch", _encode(request), HOLD + 10.0)).ended
+            ended = _decode(answer.result(HOLD + 10.0)).ended
             nudges = self._take_nudges()
             for nudge in nudges:
                 ended += _decode(nudge.result(HOLD + 10.0)).ended

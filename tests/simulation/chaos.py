@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 DAY = 24 * 3600.0
+NEVER = 1 << 62
 
 
 class Chaos:
@@ -49,6 +50,10 @@ class Chaos:
         self.world.transport.weather = Weather()
         self.world.disk_delay = 0.02
         self.world.fs.heal()
+        self.world.fs.cut_power_at(NEVER)
+        # One that never has anything to commit does not learn that it is fenced off.
+        for server in self.world.former:
+            server.kill()
         self.world.fs.capacity = None
 
     # --- the queue's process and its disk ---

@@ -19,7 +19,7 @@ from taskqueue_ray.core.identity import make_job_id
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import JobId
 from taskqueue_ray.sdk import watcher as module
-from taskqueue_ray.sdk.transport import done
+from taskqueue_ray.sdk.transport import Answer, done
 from taskqueue_ray.sdk.watcher import Watcher
 
 A, B, C = (make_job_id(1_800_000_000.0, bytes([n] * 9)) for n in range(3))
@@ -29,12 +29,28 @@ def completed(job_id: JobId) -> Ended:
     return Ended(job_id, JobState.COMPLETED)
 
 
+class Held:
+    """An answer that `Scripted.answer` gives."""
+
+    def __init__(self, answers: "queue.Queue[bytes | BaseException]") -> None:
+        self.open = True
+        self._answers = answers
+
+    def result(self, timeout: float | None = None) -> bytes:
+        answer = self._answers.get(timeout=30)
+        self.open = False
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+
 class Scripted:
     """Implements `Transport`. `next_call` is the request that waits; `answer` answers it."""
 
     def __init__(self) -> None:
         self._requests: queue.Queue[WatchRequest] = queue.Queue()
         self._answers: queue.Queue[bytes | BaseException] = queue.Queue()
+        self._held: list[Held] = []
         self.nudges: list[WatchRequest] = []
         self.past: list[Any] = []
 
@@ -47,11 +63,7 @@ class Scripted:
     def call(self, method: str, request: bytes, timeout: float | None = None) -> bytes:
         if method == "past":
             return msgspec.msgpack.encode(self.past)
-        self._requests.put(msgspec.msgpack.decode(request, type=WatchRequest))
-        answer = self._answers.get(timeout=30)
-        if isinstance(answer, BaseException):
-            raise answer
-        return answer
+        raise NotImplementedError
 
     async def acall(
         self,
@@ -61,9 +73,14 @@ class Scripted:
     ) -> bytes:
         raise NotImplementedError
 
-    def submit(self, method: str, request: bytes) -> "Future[bytes]":
-        self.nudges.append(msgspec.msgpack.decode(request, type=WatchRequest))
-        return done(msgspec.msgpack.encode(WatchReply(0, [])))
+    def submit(self, method: str, request: bytes) -> Answer:
+        asked = msgspec.msgpack.decode(request, type=WatchRequest)
+        if any(held.open for held in self._held):
+            self.nudges.append(asked)
+            return done(msgspec.msgpack.encode(WatchReply(0, [])))
+        self._requests.put(asked)
+        self._held.append(Held(self._answers))
+        return self._held[-1]
 
     def close(self) -> None:
         pass
