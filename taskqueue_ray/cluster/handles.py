@@ -43,7 +43,8 @@ class QueueHandle:
     def __init__(self, name: str, reconnect: Reconnect | None = None) -> None:
         self.name = name
         self._reconnect = reconnect or (lambda: find_actor(name))
-        self._actor: Any = None
+        # The bound method, not the actor: Ray makes a new one at each look-up.
+        self._remote_call: Any = None
 
     def call(self, method: str, request: bytes, timeout: float | None = None) -> bytes:
         """The encoded reply. Blocks, and repeats while the queue is unavailable.
@@ -82,14 +83,14 @@ class QueueHandle:
     def _send(self, method: str, request: bytes) -> Any:
         if not ray.is_initialized():
             raise QueueClosed("the connection to the Ray cluster has gone")
-        if self._actor is None:
-            self._actor = self._reconnect()
-        return self._actor.call.remote(method, request)
+        if self._remote_call is None:
+            self._remote_call = self._reconnect().call
+        return self._remote_call.remote(method, request)
 
     def _after(self, error: Exception, last: int) -> float:
         """The pause before the next try, or the error when there is none."""
         if isinstance(error, ActorDiedError):
-            self._actor = None
+            self._remote_call = None
         elif isinstance(error, UnknownSession):
             raise error
         if last < 0:
