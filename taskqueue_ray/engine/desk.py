@@ -35,6 +35,7 @@ class Desk:
         self._engine = engine
         self._methods: dict[str, Callable[[bytes, Respond], None]] = {
             "enqueue": engine.enqueue,
+            "enqueue_watched": _typed(tuple[str, bytes], self._enqueue_watched),
             "watch": _typed(WatchRequest, engine.watch),
             "work": _typed(WorkRequest, engine.work),
             "register": _typed(WorkerInfo, engine.register),
@@ -75,6 +76,10 @@ class Desk:
             reply(InvalidRequest(f"the request to {method!r} cannot be read: {error}"))
         except TaskQueueError as error:
             reply(error)
+
+    def _enqueue_watched(self, call: tuple[str, bytes], respond: Respond) -> None:
+        watcher, batch = call
+        self._engine.enqueue(batch, respond, watcher)
 
     def _store_code(self, call: tuple[str, StoredCode], respond: Respond) -> None:
         code_hash, code = call

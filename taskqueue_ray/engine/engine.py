@@ -95,8 +95,11 @@ class Engine:
 
     # --- clients --------------------------------------------------------------------------
 
-    def enqueue(self, raw: bytes, respond: Respond) -> None:
-        """Take in a batch as the client encoded it; answers with an `EnqueueReply`."""
+    def enqueue(self, raw: bytes, respond: Respond, watcher: str = "") -> None:
+        """Take in a batch as the client encoded it; answers with an `EnqueueReply`.
+
+        A `watcher` that has a session is told how the jobs end, without asking for it.
+        """
         try:
             batch = events.decode_batch(raw)
         except msgspec.MsgspecError as error:
@@ -106,6 +109,8 @@ class Engine:
             self.path.refuse(respond, StorageFull(self._location))
             return
         self._enqueue_sure(commands.Enqueue(batch), frozenset(), respond)
+        if watcher:
+            self.watching.adopt(watcher, [spec.id for spec in batch.jobs])
 
     def watch(self, request: WatchRequest, respond: Respond) -> None:
         """Wait for jobs to end; answers with a `WatchReply`."""

@@ -52,6 +52,14 @@ class Watching:
         else:
             client.poll = Poll(request.sequence, now + request.wait, respond)
 
+    def adopt(self, name: str, ids: list[JobId]) -> None:
+        """Watch for a client that has a session, as if it had asked; but not for refused jobs."""
+        client = self._fleet.clients.get(name)
+        if client is not None:
+            for job_id in ids:
+                if self._state.known(job_id):
+                    self._add(name, client, job_id)
+
     def notify(self, jobs: Iterable[Job]) -> None:
         """These jobs have just ended."""
         touched: dict[str, ClientSession] = {}

@@ -81,7 +81,9 @@ class Work:
             return False
         session.draining = True
         if session.poll is not None:
-            self._end_poll(session, self._reply(session, session.poll.sequence, self._path.clock.now()))
+            self._end_poll(
+                session, self._reply(session, session.poll.sequence, self._path.clock.now())
+            )
         return True
 
     def cancel(self, ids: list[JobId]) -> None:
@@ -91,7 +93,9 @@ class Work:
             if isinstance(phase, Leased) and (session := self._workers.get(phase.worker)):
                 session.cancel[job_id] = 0.0
                 if session.poll is not None:
-                    self._end_poll(session, self._reply(session, session.poll.sequence, self._path.clock.now()))
+                    self._end_poll(
+                        session, self._reply(session, session.poll.sequence, self._path.clock.now())
+                    )
 
     def lose(self, worker: str) -> None:
         """The worker is gone: its leases come back at once."""
@@ -188,6 +192,12 @@ class Work:
                 )  # fmt: skip
         session.want -= len(grants)
         return options, grants
+
+    def _speak(self, session: WorkerSession) -> None:
+        """There is something to say to a worker whose call is held."""
+        assert session.poll is not None
+        now = self._path.clock.now()
+        self._end_poll(session, self._reply(session, session.poll.sequence, now))
 
     def _end_poll(self, session: WorkerSession, reply: WorkReply) -> None:
         poll, session.poll = session.poll, None

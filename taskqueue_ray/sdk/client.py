@@ -76,7 +76,12 @@ class TaskQueue:
         was stored.
         """
         item, job_id, body = self._single(target, args, kwargs)
-        self._ask(requests.enqueue(body))
+        session = self.watcher.standing()
+        if session is None:
+            self._ask(requests.enqueue(body))
+        else:
+            self._ask(requests.enqueue_watched(session.client, body))
+            self.watcher.adopt(job_id, session)
         return JobHandle(self, job_id, item.job_type)
 
     async def aenqueue(self, target: Any, /, *args: Any, **kwargs: Any) -> JobHandle[Any]:

@@ -54,6 +54,11 @@ def enqueue(batch: bytes) -> Request[EnqueueReply]:
     return Request("enqueue", batch, _enqueued)
 
 
+def enqueue_watched(client: str, batch: bytes) -> Request[EnqueueReply]:
+    """The same, and tell the client's watch how the jobs end."""
+    return Request("enqueue_watched", _encode((client, batch)), _enqueued)
+
+
 def job(job_id: JobId) -> Request[JobView | None]:
     """One job, if its record is at hand."""
     return Request("job", _encode(job_id), _view)

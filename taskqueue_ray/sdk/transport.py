@@ -21,6 +21,7 @@ class Transport(Protocol):
     method        request                                     answer
     ============  ==========================================  =================================
     enqueue       BatchRecord                                 EnqueueReply: all of it is durable
+    enqueue_watched  [client, BatchRecord as bytes]           EnqueueReply; its watch tells the ends
     watch         WatchRequest                                WatchReply
     job           JobId                                       JobView, or nil
     jobs          [JobFilter, Cursor or nil, limit]           JobPage

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from typing import NamedTuple
 
 import msgspec
 
@@ -21,6 +22,12 @@ HOLD = 2.0
 """Seconds that the queue holds a watch. After such a silence everything is asked again: the queue
 may have restarted, or an answer may have been lost."""
 
+LINGER = 2.0
+"""Seconds for which a client that has waited stays on watch: who waits once, waits again."""
+
+MAX_EARLY = 10_000
+"""Ends that are kept for futures which may still be asked for."""
+
 MAX_ADD = 10_000
 MAX_PAST = 500
 _BACK_OFF = 0.2
@@ -29,8 +36,15 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(WatchReply).decode
 
 
+class Session(NamedTuple):
+    """A watch that stands: what is enqueued for it needs no question of its own."""
+
+    client: str
+    number: int
+
+
 class Watcher:
-    """Futures of how jobs end. Its thread runs only while somebody waits."""
+    """Futures of how jobs end. Its thread runs only while somebody waits, and a little longer."""
 
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
@@ -44,6 +58,10 @@ class Watcher:
         self._calling = False
         self._nudges: list[Answer] = []
         self._began_at = 0.0
+        self._session = 0
+        self._adopted: set[JobId] = set()
+        self._early: dict[JobId, Ended] = {}
+        self._waited_at = 0.0
         self._closed = False
 
     def future(self, job_id: JobId) -> "Future[Ended]":
@@ -56,11 +74,25 @@ class Watcher:
             if self._closed:
                 raise QueueClosed("this connection was closed")
             found = [self._waiting.get(job_id) or self._add(job_id) for job_id in ids]
+            self._waited_at = time.monotonic()
             if self._thread is None and self._waiting:
                 self._begin()
                 return found
         self._nudge()
         return found
+
+    def standing(self) -> Session | None:
+        """The session on watch now, for jobs that are about to be enqueued."""
+        with self._lock:
+            if not self._calling or self._reset:
+                return None
+            return Session(self._client, self._session)
+
+    def adopt(self, job_id: JobId, session: Session) -> None:
+        """The queue watches this job for that session already."""
+        with self._lock:
+            if session.number == self._session and job_id not in self._early:
+                self._adopted.add(job_id)
 
     def close(self) -> None:
         """Everyone who waits gets `QueueClosed`."""
@@ -72,8 +104,14 @@ class Watcher:
 
     def _add(self, job_id: JobId) -> "Future[Ended]":
         future: Future[Ended] = Future()
+        if end := self._early.pop(job_id, None):
+            _settle(future, end)
+            return future
         self._waiting[job_id] = future
-        self._added.append(job_id)
+        if job_id in self._adopted:
+            self._adopted.remove(job_id)
+        else:
+            self._added.append(job_id)
         return future
 
     def _begin(self) -> None:
@@ -102,8 +140,10 @@ class Watcher:
             self._take(request, answer)
             try:
                 with self._lock:
-                    if self._closed or not self._waiting:
+                    if self._closed or not self._is_wanted():
                         self._thread = None
+                        self._reset = True  # the queue forgets a session that nobody asks for
+                        self._early.clear()
                         return
                     request, answer = self._ask()
             except Exception as problem:  # as in `_take`
@@ -112,10 +152,18 @@ class Watcher:
                 self._fail_all(problem)
                 return
 
+    def _is_wanted(self) -> bool:
+        now = time.monotonic()
+        if self._waiting:
+            self._waited_at = now
+        return now - self._waited_at < LINGER
+
     def _next(self, hold: float) -> WatchRequest:
         self._sequence += 1
         if self._reset:
             self._added = list(self._waiting)
+            self._adopted.clear()
+            self._session += 1
             self._began_at = time.monotonic()
         # What is beyond one request follows at once.
         part, self._added = self._added[:MAX_ADD], self._added[MAX_ADD:]
@@ -172,6 +220,10 @@ class Watcher:
         gone = [end for end in ended if not (end.known and end.state is not None)]
         with self._lock:
             settled = [(self._waiting.pop(end.id, None), end) for end in whole]
+            self._early.update((end.id, end) for future, end in settled if future is None)
+            self._adopted.difference_update(end.id for end in whole)
+            while len(self._early) > MAX_EARLY:
+                del self._early[next(iter(self._early))]
         for future, end in settled:
             if future is not None:
                 _settle(future, end)

@@ -15,7 +15,6 @@ from tests.cluster.patience import eventually
 from tests.cluster.place import Place
 from tests.cluster.witness import Told, check, check_recovery
 
-
 NIL = b"\xc0"
 
 

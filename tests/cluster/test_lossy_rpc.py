@@ -1,10 +1,14 @@
 """Requests and replies of calls to the queue that get lost: nothing twice, nothing missing."""
 
+import json
+
 from tests.cluster.programs import Programs
 from tests.cluster.witness import check_recovery
 
+LOSSES = {"num_failures": 60, "req_failure_prob": 5, "resp_failure_prob": 5}
+"""In each process: at most so many, and the shares of calls in percent."""
+
 SCRIPT = """
-    import ray
     import taskqueue_ray as tq
     from tests.cluster import trial_jobs
 
@@ -27,9 +31,8 @@ SCRIPT = """
 def test_lost_requests_and_replies(programs: Programs) -> None:
     text = programs.start(
         SCRIPT,
-        # Of the first calls between two processes: at most 100 failures, 10 % of the requests,
-        # 10 % of the replies.
-        RAY_testing_rpc_failure="CoreWorkerService.grpc_client.PushTask=100:10:10",
+        RAY_testing_rpc_failure=json.dumps({"CoreWorkerService.grpc_client.PushTask": LOSSES}),
+        RAY_testing_rpc_failure_avoid_intra_node_failures="0",
     ).succeeds(110)
     expected = sum(range(1, 901)) + sum(range(1, 101))
     assert f"sum {expected}" in text, text

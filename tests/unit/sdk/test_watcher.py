@@ -214,3 +214,45 @@ def test_closing_lets_everyone_go(watcher: Watcher, line: Scripted) -> None:
     with pytest.raises(QueueClosed):
         watcher.future(B)
     line.answer()
+
+
+def test_who_waits_stays_on_watch_for_what_is_enqueued_next(
+    watcher: Watcher, line: Scripted
+) -> None:
+    first = watcher.future(A)
+    line.next_call()
+    session = watcher.standing()
+    assert session is not None
+    watcher.adopt(B, session)
+    line.answer(completed(A))
+    assert first.result(timeout=30) == completed(A)
+    line.next_call()
+    second = watcher.future(B)  # asks nothing: the queue watches it already
+    assert line.nudges == []
+    line.answer(completed(B))
+    assert second.result(timeout=30) == completed(B)
+
+
+def test_an_end_that_comes_before_anyone_asks_is_kept(watcher: Watcher, line: Scripted) -> None:
+    watcher.future(A)
+    line.next_call()
+    session = watcher.standing()
+    assert session is not None
+    line.answer(completed(B), completed(A))
+    line.next_call()
+    watcher.adopt(B, session)
+    assert watcher.future(B).result(timeout=30) == completed(B)
+
+
+def test_a_session_that_was_begun_anew_has_adopted_nothing(
+    watcher: Watcher, line: Scripted
+) -> None:
+    watcher.future(A)
+    line.next_call()
+    session = watcher.standing()
+    assert session is not None
+    line.answer(error=UnknownSession("c"))
+    line.next_call()
+    watcher.adopt(B, session)
+    watcher.future(B)
+    assert [nudge.add for nudge in line.nudges] == [[B]]
