@@ -118,11 +118,11 @@ class Exchanges:
         """Tell the queue the last outcomes and give back the rest; returns when it knows."""
         self._open = False
         self._left.set()
-        if len(self._calls) < 2:
-            self._send(0.0)  # which also ends a call that the queue holds
-        while self._outcomes or self._calls:
-            if not self._calls:
-                self._send(0.0)
+        last = 0
+        while self._outcomes or self._calls or not last:
+            if len(self._calls) < 2 and last not in self._calls:
+                self._send(0.0)  # which also ends a call that the queue holds
+                last = self._sequence
             await asyncio.wait(list(self._calls.values()), return_when=asyncio.FIRST_COMPLETED)
 
     def _tell(self) -> None:

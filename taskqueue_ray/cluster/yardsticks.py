@@ -1,7 +1,8 @@
 """What Ray itself does on this machine now: the measure for everything of ours."""
 
 import time
-from statistics import median
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import ray
@@ -24,19 +25,21 @@ def raw_tasks_per_second(count: int) -> float:
     return count / (time.perf_counter() - began)
 
 
-def round_trip_seconds(count: int, size: int = 300) -> float:
-    """The median time of a call to a bare async actor, one after another."""
+@contextmanager
+def round_trip(size: int = 300) -> Iterator[Callable[[], float]]:
+    """A call to a bare async actor: each use makes one and gives the seconds that it took."""
     actor: Any = ray.remote(Echo).options(num_cpus=0).remote()
-    value = b"x" * size
-    for _ in range(20):
-        ray.get(actor.echo.remote(value))
-    times = []
-    for _ in range(count):
+    echo, value = actor.echo, b"x" * size
+
+    def once() -> float:
         began = time.perf_counter()
-        ray.get(actor.echo.remote(value))
-        times.append(time.perf_counter() - began)
+        ray.get(echo.remote(value))
+        return time.perf_counter() - began
+
+    for _ in range(20):
+        once()
+    yield once
     ray.kill(actor)
-    return median(times)
 
 
 def _nothing(number: int) -> int:

@@ -57,6 +57,7 @@ def test_sigterm_to_a_worker(place: Place) -> None:
             lambda: not any(map(processes.is_alive, family)), "the worker and its children end", 30
         )
         print(f"left within {time.monotonic() - began:.2f} s")
+        assert time.monotonic() - began < 15.0
         assert [job.info().losses for job in handles] == [0] * 5
         gate.touch()
         told.durable(handles)
@@ -64,7 +65,7 @@ def test_sigterm_to_a_worker(place: Place) -> None:
             told.result(handle, 60)
         assert {job.info().losses for job in handles} == {0}
         assert {job.info().attempts for job in handles} == {1}
-        assert pid not in worker_pids(q)
+        eventually(lambda: pid not in worker_pids(q), "the queue knows that it has left")
     check(q, place.witness, told)
 
 

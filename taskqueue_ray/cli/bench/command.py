@@ -62,12 +62,12 @@ def _one_run(place: Path, sizes: Sizes) -> dict[str, float]:
     effects.mkdir(parents=True)
     os.environ[VARIABLE] = str(effects)  # before Ray starts, so that its processes inherit it
     settings = settings_of(str(place / "queue"), "local")
-    with client(settings) as (queue, _):
+    with client(settings) as (queue, connection):
         run = _yardsticks(place, sizes)
-        run |= _rates(queue, effects, sizes)
+        run |= _rates(queue, connection, effects, sizes)
         _tell("backlog")
-        with client(settings_of(str(place / "backlog"))) as (fresh, connection):
-            run |= _backlog(fresh, connection, sizes)
+        with client(settings_of(str(place / "backlog"))) as (fresh, another):
+            run |= _backlog(fresh, another, sizes)
     return run
 
 
@@ -77,12 +77,15 @@ def _yardsticks(place: Path, sizes: Sizes) -> dict[str, float]:
     _tell("yardsticks")
     return {
         "raw_tasks": yardsticks.raw_tasks_per_second(sizes.raw_tasks),
-        "round_trip": 1000 * yardsticks.round_trip_seconds(sizes.round_trips),
         "fsync": 1000 * latency.fsync_seconds(place),
     }
 
 
-def _rates(queue: TaskQueue, effects: Path, sizes: Sizes) -> dict[str, float]:
+def _rates(
+    queue: TaskQueue, connection: "Connection", effects: Path, sizes: Sizes
+) -> dict[str, float]:
+    from taskqueue_ray.cluster import yardsticks
+
     _tell("enqueueing")
     run = {
         "enqueue_one_by_one": throughput.enqueue_one_by_one(queue, sizes.one_by_one),
@@ -96,8 +99,11 @@ def _rates(queue: TaskQueue, effects: Path, sizes: Sizes) -> dict[str, float]:
         run["end_to_end"] = throughput.end_to_end(queue, effects, sizes.jobs)
         run["executor_memory"] = memory.executor_bytes(queue) / MIB
         _tell("latency")
-        enqueue, result = latency.enqueue_and_result(queue, sizes.latency)
-        run["enqueue_p50"], run["result_p50"] = 1000 * enqueue, 1000 * result
+        latency.until_folded(connection)
+        with yardsticks.round_trip() as round_trip:
+            found = latency.one_after_another(queue, round_trip, sizes.latency)
+        run["round_trip"] = 1000 * found.round_trip
+        run["enqueue_p50"], run["result_p50"] = 1000 * found.enqueue, 1000 * found.result
         run["pipelined_enqueue_p50"] = 1000 * latency.pipelined_enqueue(queue, sizes.latency)
     finally:
         workers.drain()

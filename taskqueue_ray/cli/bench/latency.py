@@ -2,23 +2,50 @@
 
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING, NamedTuple
 
 from taskqueue_ray.cli.bench.jobs import PAD, add
+from taskqueue_ray.core.envelopes import decode, encode
+from taskqueue_ray.core.exchange import JobPage
 from taskqueue_ray.sdk.client import TaskQueue
 
+if TYPE_CHECKING:
+    from taskqueue_ray.cluster.bootstrap import Connection
 
-def enqueue_and_result(queue: TaskQueue, count: int) -> tuple[float, float]:
-    """The medians of a durable enqueue, and from its start to the result in the caller."""
-    enqueues, results = [], []
+
+def until_folded(connection: "Connection") -> None:
+    """Wait until what ended is in the history: an idle system folds nothing."""
+    ask = connection.handle.call
+    deadline = time.monotonic() + 60
+    while decode(ask("ended", encode((0.0, None, 1))), JobPage).jobs:
+        if time.monotonic() > deadline:
+            raise TimeoutError("the compaction does not come to an end")
+        ask("fold", encode(None))
+        time.sleep(0.1)
+
+
+class Latency(NamedTuple):
+    """Medians in seconds: of a bare round trip, a durable enqueue, and from there to the result."""
+
+    round_trip: float
+    enqueue: float
+    result: float
+
+
+def one_after_another(queue: TaskQueue, round_trip: Callable[[], float], count: int) -> Latency:
+    """Jobs in turn with bare round trips, two for each: both see the machine as it is then."""
+    trips, enqueues, results = [], [], []
     for number in range(count):
+        trips += [round_trip(), round_trip()]
         began = time.perf_counter()
         handle = queue.enqueue(add, number, 1, PAD)
         enqueues.append(time.perf_counter() - began)
         handle.result(timeout=60)
         results.append(time.perf_counter() - began)
-    return median(enqueues), median(results)
+    return Latency(median(trips), median(enqueues), median(results))
 
 
 def pipelined_enqueue(queue: TaskQueue, count: int) -> float:

@@ -10,16 +10,11 @@ class Sizes:
     """Numbers of jobs and calls in one repeat."""
 
     raw_tasks: int
-    round_trips: int
     jobs: int
     one_by_one: int
     latency: int
     backlog: int
 
 
-FULL = Sizes(
-    raw_tasks=5_000, round_trips=1_000, jobs=50_000, one_by_one=500, latency=500, backlog=100_000
-)
-QUICK = Sizes(
-    raw_tasks=1_000, round_trips=200, jobs=5_000, one_by_one=100, latency=50, backlog=10_000
-)
+FULL = Sizes(raw_tasks=5_000, jobs=50_000, one_by_one=500, latency=1000, backlog=100_000)
+QUICK = Sizes(raw_tasks=1_000, jobs=5_000, one_by_one=100, latency=100, backlog=10_000)

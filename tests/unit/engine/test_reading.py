@@ -6,7 +6,6 @@ import pytest
 from taskqueue_ray.core.errors import InvalidRequest, StorageCorrupt, StorageUnusable
 from taskqueue_ray.core.exchange import JobFilter, JobPage, QueueStats
 from taskqueue_ray.core.lifecycle import JobState
-from taskqueue_ray.core.state import State
 from taskqueue_ray.engine.reading import ReadingDesk, read_storage
 from taskqueue_ray.engine.verifying import dump, verify
 from taskqueue_ray.storage.filesystem import MemoryFileSystem
@@ -107,7 +106,6 @@ def test_where_there_is_no_queue(stored: Stored) -> None:
     for read in (read_storage, verify):
         with pytest.raises(StorageUnusable, match="no queue"):
             read(MemoryFileSystem())
-    assert State().jobs == {}
 
 
 def _folders(fs: FaultFileSystem) -> list[str]:

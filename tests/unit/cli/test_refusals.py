@@ -1,0 +1,116 @@
+"""What the command line refuses: one clear line, the right exit code, no traceback, no Ray."""
+
+import io
+from pathlib import Path
+
+import pytest
+
+from tests.records import job_id
+from tests.unit.cli.conftest import Run
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "words"),
+    [
+        ("stats", 1, "there is no queue"),
+        ("jobs list", 1, "there is no queue"),
+        ("storage verify", 1, "there is no queue"),
+        ("storage dump", 1, "there is no queue"),
+        ("storage takeover --yes", 1, "there is no queue"),
+        ("stats --storage s3://bucket/queue", 2, "not supported yet"),
+        ("stats --storage ftp://x", 2, "is no storage"),
+        ("storage verify --storage memory://x", 2, "has no files"),
+        ("test --priority 500", 2, "priority"),
+        ("test --queue ../x", 2, "queue"),
+        ("test --delay nan", 2, "delay"),
+        ("test --jobs -1", 2, "jobs"),
+        ("work --workers x", 2, "workers"),
+        ("work --workers 4:2", 2, "workers"),
+        ("work --workers 0", 2, "workers"),
+        ("work --memory 1", 2, "memory_limit"),
+        ("work --max-jobs 0", 2, "max_jobs"),
+        ("work --timeout soon", 2, "timeout"),
+        ("work --app no_such_module", 2, "no module 'no_such_module'"),
+        ("work UPPER", 2, "queue"),
+        ("jobs show zzz", 2, "32 hexadecimal digits"),
+        ("jobs redrive", 2, "--all"),
+        ("jobs cancel --all zzz", 2, "--all"),
+        ("jobs purge --state pending", 2, "have not"),
+        ("jobs purge --older-than never", 2, "older_than"),
+        ("jobs list --state sleeping", 2, "sleeping"),
+        ("jobs list --limit 0", 2, "limit"),
+        ("no-such-command", 2, "No such command"),
+        ("stats --no-such-option", 2, "No such option"),
+        ("help no-such-command", 2, "No such command"),
+    ],
+)
+def test_refused(run: Run, folder_maybe: None, command: str, code: int, words: str) -> None:
+    ended = run(*command.split())
+    assert ended.code == code
+    assert words in " ".join(ended.err.replace("│", " ").split())
+    assert "Traceback" not in ended.err
+    assert ended.out == ""
+
+
+@pytest.fixture
+def folder_maybe(request: pytest.FixtureRequest) -> None:
+    """A storage, for the commands that would otherwise be refused for want of one."""
+    command = request.node.callspec.params["command"]
+    if command.startswith("jobs") and command != "jobs list":
+        request.getfixturevalue("folder")
+
+
+def test_an_unknown_job(run: Run, folder: Path) -> None:
+    ended = run("jobs", "show", job_id(99).hex())
+    assert ended.code == 1
+    assert ended.err == f"error: no job {job_id(99).hex()} in this queue\n"
+
+
+def test_bulk_moves_ask(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    for command in (("jobs", "cancel", "--all"), ("jobs", "purge"), ("storage", "takeover")):
+        ended = run(*command)
+        assert ended.code == 1, command
+        assert "Aborted" in ended.err
+
+
+def test_a_bad_setting_in_the_environment(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TASKQUEUE_CONCURRENCY", "many")
+    ended = run("work")
+    assert ended.code == 2
+    assert "setting concurrency" in ended.err
+
+
+def test_keys(run: Run, tmp_path: Path) -> None:
+    made = run("keys", "new").out.strip()
+    assert made != run("keys", "new").out.strip()
+    place = tmp_path / "made"
+    assert run("keys", "new", "--file", str(place)).code == 0
+    before = place.read_text()
+    assert place.stat().st_mode & 0o777 == 0o600
+    again = run("keys", "new", "--file", str(place))
+    assert again.code == 1
+    assert "never replaced" in again.err
+    assert place.read_text() == before
+    assert before.strip() not in again.out + again.err
+
+
+def test_help_and_list_name_every_command(run: Run) -> None:
+    listed = run("list").out
+    for name in (
+        "demo",
+        "test",
+        "work",
+        "stats",
+        "bench",
+        "jobs list",
+        "storage verify",
+        "keys new",
+    ):
+        assert f"\n{name} " in f"\n{listed}"
+    assert "queue:work" not in listed
+    for words in ((), ("work",), ("jobs",), ("jobs", "list"), ("storage", "takeover")):
+        ended = run("help", *words)
+        assert ended.code == 0
+        assert "Usage: taskqueue " + " ".join(words) in ended.out
+    assert run("--version").out.strip()
