@@ -41,7 +41,7 @@ test-full: lint
 	$(PYTEST) -m "not faults" --cov
 
 faults: $(READY)
-	TASKQUEUE_TEST_TIER=$(TIER) TASKQUEUE_TEST_SEED=$(SEED) $(PYTEST) tests/simulation tests/faults -s
+	TASKQUEUE_TEST_TIER=$(TIER) TASKQUEUE_TEST_SEED=$(SEED) $(PYTEST) tests/simulation tests/property tests/cluster -m faults -s
 
 cluster: $(READY)
 	$(PYTEST) tests/cluster -m cluster

@@ -9,6 +9,7 @@ this program.
 import logging
 import os
 import socket
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +45,12 @@ from taskqueue_ray.storage.owner import FoundOwner
 
 CALLS_AT_A_TIME = 10_000
 START_PATIENCE = 60.0
+
+END_PATIENCE = 15.0
+"""Seconds for which an owner whose cluster is gone may still be ending."""
+
+KNOCK = 3.0
+"""Seconds within which a cluster accepts a connection."""
 
 log = logging.getLogger(__name__)
 
@@ -98,7 +105,7 @@ def _find_or_start(settings: Settings, location: Location, dashboard: bool) -> C
 
 def _join_cluster(settings: Settings, location: Location, dashboard: bool) -> tuple[bool, bool]:
     """Make sure that this process uses Ray; whether it started a cluster, or joined one, for it."""
-    owner = live_owner(location, settings)
+    owner = _lasting_owner(location, settings)
     if ray.is_initialized():
         _check_reachable(location, owner)
         return False, False
@@ -118,6 +125,30 @@ def _join_cluster(settings: Settings, location: Location, dashboard: bool) -> tu
     return True, False
 
 
+def _lasting_owner(location: Location, settings: Settings) -> FoundOwner | None:
+    """The live owner. One here whose cluster does not answer is ending: its end is waited for.
+
+    So it is after the death of a program that had a cluster of its own: Ray itself would try for
+    minutes to join what is left of it.
+    """
+    deadline = time.monotonic() + END_PATIENCE
+    while (owner := live_owner(location, settings)) is not None:
+        here = owner.record.host == socket.gethostname()
+        if not here or _answers(owner.record.address) or time.monotonic() > deadline:
+            return owner
+        time.sleep(0.1)
+    return None
+
+
+def _answers(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=KNOCK).close()
+    except (OSError, ValueError):
+        return False
+    return True
+
+
 def _check_reachable(location: Location, owner: FoundOwner | None) -> None:
     here = ray.get_runtime_context().gcs_address
     if owner is not None and owner.record.address != here:
@@ -128,6 +159,8 @@ def _join_owner(location: Location, owner: FoundOwner) -> None:
     # An address in a file is followed only when it is signed, or cannot lead off this machine.
     if not owner.genuine and owner.record.host != socket.gethostname():
         raise OwnedElsewhere(str(location), f"{owner.record}, whose signature is not right")
+    if not _answers(owner.record.address):
+        raise OwnedElsewhere(str(location), f"{owner.record}, which cannot be reached")
     try:
         _init(address=owner.record.address)
     except (ConnectionError, RuntimeError) as error:
@@ -172,6 +205,8 @@ def _attach(settings: Settings, location: Location, started: bool, joined: bool)
         if fresh:
             ray.kill(find_actor(name), no_restart=True)
         raise
+    if ping.embedded and not started:
+        log.warning("attached to the queue of process %d's program: it ends with it", ping.pid)
     key_file = settings.key_file
     return Connection(handle, str(location), ping, started, joined, key_file)
 

@@ -10,7 +10,7 @@ NAMESPACE = "taskqueue"
 """The Ray namespace of all actors of this package."""
 
 ACTOR_CPUS = 0.001
-"""Actors hold a little of a CPU, so that the autoscaler neither overlooks nor removes their node."""
+"""Actors hold a little of a CPU: the autoscaler neither overlooks nor removes their node."""
 
 
 class QueueConfig(msgspec.Struct, frozen=True):

@@ -69,7 +69,7 @@ class WorkerActor(Terminable):
         """Why this worker cannot work, or None."""
         return self._problem
 
-    async def drain(self, timeout: float) -> bool:
+    async def drain(self, timeout: float) -> bool:  # noqa: ASYNC109  # what is left is interrupted
         """Give back what has not begun, finish what runs, and stop. True when all of it ended."""
         if self._life is None:
             self._gone.set()

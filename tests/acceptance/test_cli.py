@@ -111,12 +111,13 @@ def _environment(process: psutil.Process) -> dict[str, str]:
     return found
 
 
-def _ready(worker: subprocess.Popen[str]) -> None:
+def _ready(worker: subprocess.Popen[str], sign: str = "queue: ") -> None:
+    """Read what it says until it has said that."""
     assert worker.stdout is not None
     lines = []
     for line in worker.stdout:
         lines.append(line)
-        if line.startswith("queue: "):
+        if sign in line:
             return
     raise AssertionError("".join(lines))
 
@@ -154,7 +155,7 @@ def test_work_drains_and_leaves_at_once_when_hurried(shell: Shell) -> None:
     [long_one] = shell.enqueue("wait.item(300.0)")
     shell.until("processing", 1)
     worker.send_signal(signal.SIGINT)
-    time.sleep(0.5)
+    _ready(worker, "draining")
     worker.send_signal(signal.SIGINT)
     said, _ = worker.communicate(timeout=30)
     assert worker.returncode == 0
@@ -198,10 +199,12 @@ def test_the_demo_checks_itself_and_its_commands_work(shell: Shell) -> None:
     assert [job["error_type"] for job in failed] == ["exit code 70"]
     from taskqueue_ray.cli.demo_report import commands
 
+    path = f"{COMMAND.parent}{os.pathsep}{os.environ['PATH']}"
     for line in commands(str(place)):
+        # From here, since that is where they are relative to.
         done = subprocess.run(
-            line.replace("taskqueue ", f"{COMMAND} ", 1) if line.startswith("task") else line,
-            shell=True, cwd=shell.home, env=shell.environment, capture_output=True, text=True,
+            line, shell=True, env=shell.environment | {"PATH": path}, capture_output=True,
+            text=True,
         )  # fmt: skip
         assert done.returncode == 0, f"{line}\n{done.stderr}"
 

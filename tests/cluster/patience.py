@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(look: Callable[[], T], what: str, within: float = 60.0) -> T:
+def eventually(look: Callable[[], T | None], what: str, within: float = 60.0) -> T:
     """What `look` finds once it finds something; fails after `within` seconds."""
     deadline = time.monotonic() + within
     while not (found := look()):

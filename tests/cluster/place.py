@@ -1,4 +1,4 @@
-"""One storage of a test on the shared Ray: connecting to it, and leaving it as it should be left."""
+"""One storage of a test on the shared Ray: connecting to it, and leaving it in good order."""
 
 from contextlib import suppress
 from pathlib import Path

@@ -36,7 +36,9 @@ def test_a_day_of_work(place: Place) -> None:
         assert delayed.status() is tq.JobState.SCHEDULED
         assert delayed.result(60) == 10
         record = delayed.info()
-        assert record.started_at and record.due_at and record.started_at >= record.due_at
+        assert record.started_at is not None
+        assert record.due_at is not None
+        assert record.started_at >= record.due_at
         image = q.push(trial_jobs.Resize({"path": "cat.png"}, tags=["cat"]))
         assert image.result(60) == "cat.png"
         assert image.info().payload == {"path": "cat.png", "seen": True}
@@ -115,7 +117,7 @@ def test_one_idle_job_needs_few_round_trips(place: Place) -> None:
 
 
 def test_a_script_with_functions_of_its_own(programs: Programs) -> None:
-    """Jobs defined in `__main__`, a class and a closure among them; the embedded Ray ends with it."""
+    """Jobs of `__main__`, a class and a closure among them; the embedded Ray ends with it."""
     text = programs.start("""
         from dataclasses import dataclass
         import taskqueue_ray as tq

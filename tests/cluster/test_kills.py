@@ -61,23 +61,27 @@ def completions(q: tq.TaskQueue) -> int:
 def test_the_queue_actor_three_times_under_load(place: Place) -> None:
     q, told = place.connect(), Told()
     with q.workers(max=2, concurrency=2), load(q, place, told) as jobs:
+        eventually(lambda: completions(q) >= 20, "work goes on")
         for _ in range(3):
-            eventually(lambda: completions(q) >= 20, "work goes on")
-            before = place.ping()
-            known = len(jobs.handles)
-            began = time.monotonic()
-            processes.kill(before.pid)
-            seen = starts(place.witness).total()
-            eventually(lambda: starts(place.witness).total() > seen + 1, "leases go on")
-            after = eventually(lambda: _back(place, before.epoch), "it is back")
-            eventually(lambda: len(jobs.handles) > known, "producers go on")
-            print(f"first lease {time.monotonic() - began:.2f} s after the kill")
-            assert after.epoch == before.epoch + 1
+            _kill_the_queue(place, jobs)
     check(q, place.witness, told)
     assert len(told.ids) > 100
     assert all(job.losses == 0 for job in q.jobs(limit=10_000)), "no worker was lost"
     place.shut_down()
     check_recovery(place.folder, place.key_file)
+
+
+def _kill_the_queue(place: Place, jobs: Load) -> None:
+    before = place.ping()
+    known = len(jobs.handles)
+    began = time.monotonic()
+    processes.kill(before.pid)
+    seen = starts(place.witness).total()
+    eventually(lambda: starts(place.witness).total() > seen + 1, "leases go on")
+    print(f"first lease {time.monotonic() - began:.2f} s after the kill")
+    after = eventually(lambda: _back(place, before.epoch), "it is back")
+    eventually(lambda: len(jobs.handles) > known, "producers go on")
+    assert after.epoch == before.epoch + 1
 
 
 def _back(place: Place, epoch: int) -> Ping | None:

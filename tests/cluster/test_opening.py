@@ -75,4 +75,3 @@ def test_a_place_that_is_no_folder(place: Place) -> None:
         place.connect()
     assert eventually(lambda: _no_actor(place), "no actor is left")
     place.folder.unlink()
-
