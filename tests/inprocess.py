@@ -39,7 +39,7 @@ from taskqueue_ray.storage.filesystem import MemoryFileSystem
 from taskqueue_ray.storage.history import find, prune, read_history, search, to_bytes
 from taskqueue_ray.storage.journal import Journal
 from taskqueue_ray.storage.manifest import take_over
-from taskqueue_ray.storage.publication import publish
+from taskqueue_ray.storage.publication import publish, release_history, settle_files
 from taskqueue_ray.storage.recovery import Replay
 from taskqueue_ray.storage.replay import load_state, replay
 
@@ -70,7 +70,8 @@ class Host:
 
     def open(self) -> None:
         """Recover and serve: also what a restart does."""
-        fence = take_over(self.fs, "here")
+        self._fence = fence = take_over(self.fs, "here")
+        settle_files(self.fs, fence.manifest)
         state = load_state(self.fs, fence.manifest)
         journal = Replay(self.fs, fence.manifest)
         for frame in journal.frames():
@@ -124,6 +125,7 @@ class Host:
                     answer.set_result(_encode(search(self.fs, wanted, limit)))
                 case "prune":
                     wanted, before, ids = decode(request, tuple[JobFilter, float, list[JobId]])
+                    release_history(self._fence)
                     answer.set_result(_encode(prune(self.fs, wanted, before, ids)))
                 case "past":
                     ids = msgspec.msgpack.decode(request, type=list[JobId])

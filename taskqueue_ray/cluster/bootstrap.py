@@ -26,6 +26,7 @@ from taskqueue_ray.cluster.config import (
 from taskqueue_ray.cluster.handles import QueueHandle, find_actor
 from taskqueue_ray.cluster.queue_actor import QueueActor
 from taskqueue_ray.cluster.rim import NODE_LABEL
+from taskqueue_ray.cluster.vigil import Vigil, answers
 from taskqueue_ray.core.bounds import Bounds
 from taskqueue_ray.core.envelopes import decode, open_reply
 from taskqueue_ray.core.errors import (
@@ -49,9 +50,6 @@ START_PATIENCE = 60.0
 END_PATIENCE = 15.0
 """Seconds for which an owner whose cluster is gone may still be ending."""
 
-KNOCK = 3.0
-"""Seconds within which a cluster accepts a connection."""
-
 log = logging.getLogger(__name__)
 
 
@@ -65,9 +63,12 @@ class Connection:
     started_ray: bool
     joined_ray: bool
     key_file: str | None
+    vigil: Vigil | None = None
 
     def close(self) -> None:
         """Leave. A cluster that this process started ends, after the queue has been closed."""
+        if self.vigil is not None:
+            self.vigil.end()
         if not ray.is_initialized():
             return
         if self.started_ray:
@@ -134,19 +135,10 @@ def _lasting_owner(location: Location, settings: Settings) -> FoundOwner | None:
     deadline = time.monotonic() + END_PATIENCE
     while (owner := live_owner(location, settings)) is not None:
         here = owner.record.host == socket.gethostname()
-        if not here or _answers(owner.record.address) or time.monotonic() > deadline:
+        if not here or answers(owner.record.address) or time.monotonic() > deadline:
             return owner
         time.sleep(0.1)
     return None
-
-
-def _answers(address: str) -> bool:
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), timeout=KNOCK).close()
-    except (OSError, ValueError):
-        return False
-    return True
 
 
 def _check_reachable(location: Location, owner: FoundOwner | None) -> None:
@@ -159,7 +151,7 @@ def _join_owner(location: Location, owner: FoundOwner) -> None:
     # An address in a file is followed only when it is signed, or cannot lead off this machine.
     if not owner.genuine and owner.record.host != socket.gethostname():
         raise OwnedElsewhere(str(location), f"{owner.record}, whose signature is not right")
-    if not _answers(owner.record.address):
+    if not answers(owner.record.address):
         raise OwnedElsewhere(str(location), f"{owner.record}, which cannot be reached")
     try:
         _init(address=owner.record.address)
@@ -169,6 +161,9 @@ def _join_owner(location: Location, owner: FoundOwner) -> None:
 
 def _join(address: str, *, required: bool) -> None:
     try:
+        # Ray would look for minutes for one that is gone; and remembers one that was killed.
+        if "://" not in address and not answers(address):
+            raise ConnectionError("nothing answers there")
         _init(address=address)
     except (ConnectionError, RuntimeError) as error:
         if required:
@@ -205,10 +200,11 @@ def _attach(settings: Settings, location: Location, started: bool, joined: bool)
         if fresh:
             ray.kill(find_actor(name), no_restart=True)
         raise
-    if ping.embedded and not started:
-        log.warning("attached to the queue of process %d's program: it ends with it", ping.pid)
-    key_file = settings.key_file
-    return Connection(handle, str(location), ping, started, joined, key_file)
+    vigil = None
+    if ping.embedded and joined:
+        log.warning("attached to a queue that lives in another program, and ends with it")
+        vigil = Vigil(ray.get_runtime_context().gcs_address, handle)
+    return Connection(handle, str(location), ping, started, joined, settings.key_file, vigil)
 
 
 def _queue_config(settings: Settings, location: Location, *, embedded: bool) -> QueueConfig:

@@ -201,8 +201,9 @@ class Exchanges:
                 self._take(decode(await self._call("work", data), WorkReply))
             except UnknownSession:
                 await self._register()
-            except TaskQueueError as error:
-                log.warning("exchange %d: %s", request.sequence, error)
+            except Exception as error:
+                # Whatever it is: outcomes that are not told would be run again.
+                log.warning("exchange %d: %r", request.sequence, error)
             else:
                 return
             await asyncio.sleep(PAUSES[min(attempt, len(PAUSES) - 1)])

@@ -31,6 +31,9 @@ from taskqueue_ray.core.errors import (
 PATIENCE = 60.0
 """Seconds for which a call is repeated when the caller sets no limit."""
 
+LOOK = 1.0
+"""Seconds between two looks, during a call, at whether the cluster still lives."""
+
 _PAUSES = (0.02, 0.05, 0.1, 0.2, 0.5)
 
 Reconnect = Callable[[], Any]
@@ -45,6 +48,8 @@ class QueueHandle:
         self._reconnect = reconnect or (lambda: find_actor(name))
         # The bound method, not the actor: Ray makes a new one at each look-up.
         self._remote_call: Any = None
+        self._ended = ""
+        self._looks = False
 
     def call(self, method: str, request: bytes, timeout: float | None = None) -> bytes:
         """The encoded reply. Blocks, and repeats while the queue is unavailable.
@@ -54,8 +59,7 @@ class QueueHandle:
         """
         for last, left in _until(timeout):
             try:
-                reply = ray.get(self._send(method, request), timeout=left)
-                return open_reply(reply)
+                return open_reply(self.reply(self._send(method, request), left))
             except REPEATABLE as error:
                 pause = self._after(error, last)
             time.sleep(pause)
@@ -70,9 +74,7 @@ class QueueHandle:
         """`call` for coroutines."""
         for last, left in _until(timeout):
             try:
-                async with asyncio.timeout(left):
-                    reply = await self._send(method, request)
-                return open_reply(reply)
+                return open_reply(await self._areply(self._send(method, request), left))
             except (*REPEATABLE, TimeoutError) as error:
                 pause = self._after(error, last)
             await asyncio.sleep(pause)
@@ -83,9 +85,55 @@ class QueueHandle:
         return Sent(self, method, request, self._send(method, request))
 
     def close(self) -> None:
-        """Nothing is held that needs closing: the actor belongs to the cluster."""
+        """Calls from now on, and repeats of earlier ones, raise `QueueClosed`.
+
+        The actor belongs to the cluster and stays; a repeat must not bring back one that ended.
+        """
+        self._ended = "this connection was closed"
+
+    def expect_end(self) -> None:
+        """The cluster may end before this program: look for `abandon` while calls wait."""
+        self._looks = True
+
+    def abandon(self, reason: str) -> None:
+        """The cluster has ended: calls, waiting ones too, raise `QueueClosed` within `LOOK`."""
+        self._ended = reason
+
+    def reply(self, ref: Any, seconds: float) -> bytes:
+        """Wait for the answer of a call. Raises what Ray does, or `QueueClosed`."""
+        for left in self._waits(seconds):
+            try:
+                return bytes(ray.get(ref, timeout=left))
+            except GetTimeoutError as error:
+                late = error
+        raise late
+
+    async def _areply(self, ref: Any, seconds: float) -> bytes:
+        answer = asyncio.ensure_future(ref)
+        try:
+            for left in self._waits(seconds):
+                done, _ = await asyncio.wait((answer,), timeout=left)
+                if done:
+                    return bytes(answer.result())
+        finally:
+            answer.cancel()
+        raise TimeoutError
+
+    def _waits(self, seconds: float) -> Iterator[float]:
+        """Parts of a wait, each of which begins only while the connection is open."""
+        deadline = time.monotonic() + seconds
+        left = seconds
+        while left > 0:
+            self._check_open()
+            yield min(left, LOOK) if self._looks else left
+            left = deadline - time.monotonic()
+
+    def _check_open(self) -> None:
+        if self._ended:
+            raise QueueClosed(self._ended)
 
     def _send(self, method: str, request: bytes) -> Any:
+        self._check_open()
         if not ray.is_initialized():
             raise QueueClosed("the connection to the Ray cluster has gone")
         if self._remote_call is None:
@@ -127,7 +175,7 @@ class Sent:
     def result(self, timeout: float | None = None) -> bytes:
         """As `QueueHandle.call`."""
         try:
-            return open_reply(ray.get(self._ref, timeout=timeout or PATIENCE))
+            return open_reply(self._handle.reply(self._ref, timeout or PATIENCE))
         except REPEATABLE:
             return self._handle.call(self._method, self._request, timeout)
 

@@ -27,6 +27,7 @@ from taskqueue_ray.core.errors import (
     OwnedElsewhere,
     Recovering,
     StorageCorrupt,
+    StorageUnusable,
     TaskQueueError,
     Unavailable,
 )
@@ -40,7 +41,7 @@ from taskqueue_ray.engine.opening import Identity, Insistence, Opened, open_stor
 from taskqueue_ray.engine.writer import JournalWriter
 from taskqueue_ray.storage.journal import JournalSettings
 from taskqueue_ray.storage.location import open_filesystem, parse_location
-from taskqueue_ray.storage.publication import FoldRequest, FoldResult, publish
+from taskqueue_ray.storage.publication import FoldRequest, FoldResult, publish, release_history
 
 TICK = 0.1
 HEARTBEAT = 5.0
@@ -76,7 +77,7 @@ class QueueActor(Terminable):
             "history": lambda raw: archive.history(*decode(raw, tuple[float, list[str] | None])),
             "past": lambda raw: archive.find(decode(raw, list[JobId])),
             "search": lambda raw: archive.search(*decode(raw, tuple[JobFilter, int])),
-            "prune": lambda raw: archive.prune(*decode(raw, tuple[JobFilter, float, list[JobId]])),
+            "prune": self._prune,
         }
         self._engine: Engine | None = None
         self._desk: Desk | None = None
@@ -179,7 +180,9 @@ class QueueActor(Terminable):
                     await asyncio.sleep(pause)
                     continue
             except TaskQueueError as error:
-                self._problem = error
+                # What was usable when this actor was made may be so again.
+                passing = isinstance(error, StorageUnusable) and rim.is_restarted()
+                self._problem = Recovering(str(error)) if passing else error
                 # Reading a damaged journal again and again helps nobody.
                 pause = max(pause, 30.0 if isinstance(error, StorageCorrupt) else 1.0)
                 log.error("cannot open %s: %s", self._config.location, error)
@@ -324,6 +327,11 @@ class QueueActor(Terminable):
         except Exception as error:
             log.exception("history cannot be read")
             return seal_reply(Unavailable(f"history cannot be read: {error}"))
+
+    async def _prune(self, request: bytes) -> int:
+        assert self._opened is not None
+        await asyncio.to_thread(release_history, self._opened.fence)
+        return await self._archive.prune(*decode(request, tuple[JobFilter, float, list[JobId]]))
 
     def _spawn(self, work: "asyncio._CoroutineLike[None]") -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -19,6 +19,11 @@ def node_id() -> str:
     return str(ray.get_runtime_context().get_node_id())
 
 
+def is_restarted() -> bool:
+    """Whether Ray has started this actor anew."""
+    return bool(ray.get_runtime_context().was_current_actor_reconstructed)
+
+
 def settings(key_file: str | None) -> Settings:
     """The settings as this node has them."""
     return configure({"key_file": key_file} if key_file else None)

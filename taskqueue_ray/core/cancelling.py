@@ -34,7 +34,8 @@ def apply(state: State, event: Cancelled) -> None:
             move = find_move(job.state, Verb.CANCEL, JobState.CANCELLED)
             state.finish(job, move, Finished(JobState.CANCELLED, event.at, reason=event.reason))
             ended.append(job)
-    state.ready.trim(job for job in ended)
+    state.ready.trim(ended)
+    state.tidy_delayed()
     for job_id in event.flagged:
         job = state.jobs[job_id]
         if isinstance(job.phase, Leased):

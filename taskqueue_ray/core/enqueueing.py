@@ -1,6 +1,7 @@
 """Enqueue: new jobs come in, repeated ids are the same job."""
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 
 from taskqueue_ray.core.bounds import Bounds
 from taskqueue_ray.core.commands import Enqueue
@@ -27,7 +28,7 @@ def decide(
     reply = EnqueueReply(len(batch.jobs) - len(known), known)
     if len(known) == len(batch.jobs):
         return [], reply
-    _check_depth(state, batch, bounds.max_depth)
+    _check_depth(state, batch, known, bounds.max_depth)
     events: list[Event] = [Enqueued(now, batch, tuple(known))]
     orphans = _check_parents(state, command, set(known))
     if orphans:
@@ -58,13 +59,22 @@ def _check_options(options: Options) -> None:
         raise InvalidRequest("the numbers of a backoff must be from 0 and finite")
 
 
-def _check_depth(state: State, batch: Batch, limit: int) -> None:
-    arriving = len(batch.jobs)
-    for queue in {options.queue for options in batch.options}:
+def _check_depth(state: State, batch: Batch, known: list[int], limit: int) -> None:
+    for queue, jobs in _arriving(batch, known).items():
         totals = state.totals.get(queue)
         waiting = sum(totals.counts[state] for state in WAITING) if totals else 0
-        if waiting + arriving > limit:
+        if waiting + jobs > limit:
             raise QueueFull(queue, limit)
+
+
+def _arriving(batch: Batch, known: list[int]) -> Mapping[str, int]:
+    """How many new jobs come to each queue."""
+    queues = {options.queue for options in batch.options}
+    if len(queues) == 1:
+        return {queues.pop(): len(batch.jobs) - len(known)}
+    repeats = set(known)
+    fresh = (spec for index, spec in enumerate(batch.jobs) if index not in repeats)
+    return Counter(batch.options[spec.options].queue for spec in fresh)
 
 
 def _known(state: State, command: Enqueue) -> list[int]:

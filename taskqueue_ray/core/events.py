@@ -154,12 +154,13 @@ class Marked(msgspec.Struct, frozen=True, array_like=True, tag="marked"):
 
 
 class Folded(msgspec.Struct, frozen=True, array_like=True, tag="folded"):
-    """History covers what ended up to the mark of commit `through`. Receipts and remembered ids
-    from before `forget_before` are dropped.
+    """History covers what ended up to the mark of commit `through`. Memories of jobs that ended
+    before `forget_before` are dropped, and receipts from before `receipts_before`.
     """
 
     through: int
     forget_before: float
+    receipts_before: float = 0.0
 
 
 Plain = (

@@ -6,6 +6,7 @@ from taskqueue_ray.core.events import Event, Leased, Lost, Released, Started
 from taskqueue_ray.core.exchange import WorkerInfo
 from taskqueue_ray.core.lifecycle import FAIL, LEASE, RELEASE, STOP, JobState
 from taskqueue_ray.core.model import (
+    KEPT_ATTEMPTS,
     PENDING,
     Attempt,
     Failure,
@@ -152,7 +153,7 @@ def _charge(state: State, job: Job, event: Lost) -> None:
     state.totals[job.options.queue].losses += 1
     failure = Failure("loss", "WorkerLost")
     ran = Attempt(job.attempts, job.delivery, event.worker, phase.at, event.at - phase.at, failure)
-    job.history = (*job.history, ran)
+    job.history = (*job.history, ran)[-KEPT_ATTEMPTS:]
 
 
 def held_ids(state: State, worker: str) -> list[JobId]:

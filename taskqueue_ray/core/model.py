@@ -77,6 +77,10 @@ class Failure(msgspec.Struct, frozen=True, array_like=True, gc=False):
     detail: bytes = b""
 
 
+KEPT_ATTEMPTS = 50
+"""How many failed runs a job remembers, the latest ones."""
+
+
 class Attempt(msgspec.Struct, frozen=True, array_like=True):
     """One run of a job that did not complete, as its history keeps it."""
 

@@ -9,10 +9,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from heapq import heappop, heappush, merge
 from itertools import islice
+from typing import Any, TypeVar
 
 from taskqueue_ray.core.model import PENDING, Job, Lane
 
 _Entry = tuple[int, int, Job]
+E = TypeVar("E", bound=tuple[Any, ...])
 
 
 class LaneQueue:
@@ -52,7 +54,7 @@ class LaneQueue:
         if not self.returned:
             yield from (job for job in self.fifo if job.phase is PENDING)
             return
-        back = (entry[2] for entry in _in_order(self.returned))
+        back = (entry[2] for entry in in_order(self.returned))
         last = None
         for job in merge(back, self.fifo, key=_age):
             if job.phase is PENDING and job is not last:
@@ -166,7 +168,7 @@ def _age(job: Job) -> int:
     return job.ordinal
 
 
-def _in_order(heap: list[_Entry]) -> Iterator[_Entry]:
+def in_order(heap: list[E]) -> Iterator[E]:
     """The entries of a heap from the smallest up, without taking them out.
 
     A child is never smaller than its parent, so the next one is always among the children of

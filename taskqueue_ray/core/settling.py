@@ -15,14 +15,20 @@ from taskqueue_ray.core.lifecycle import (
     JobState,
     Move,
 )
-from taskqueue_ray.core.model import LATEST, Attempt, Failure, Finished, Job, JobId, Leased
+from taskqueue_ray.core.model import (
+    KEPT_ATTEMPTS,
+    LATEST,
+    Attempt,
+    Failure,
+    Finished,
+    Job,
+    JobId,
+    Leased,
+)
 from taskqueue_ray.core.state import State
 
 _DONE = OutcomeKind.COMPLETED
 _UNEXPLAINED = Failure("error", "Unknown")
-
-KEPT_ATTEMPTS = 50
-"""How many failed runs a job remembers, the latest ones."""
 
 
 class Verdict(NamedTuple):

@@ -4,7 +4,7 @@
 waiters, liveness and progress are not facts and live in `engine`.
 """
 
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 
 import msgspec
 
@@ -120,6 +120,13 @@ class State:
         while delayed and not _is_current(delayed[0]):
             heappop(delayed)
         return bool(delayed) and delayed[0][0] <= now
+
+    def tidy_delayed(self) -> None:
+        """Let go of jobs that no longer wait for their time, once they are most of the heap."""
+        scheduled = sum(totals.counts[JobState.SCHEDULED] for totals in self.totals.values())
+        if len(self.delayed) > 2 * scheduled + 64:
+            self.delayed = [entry for entry in self.delayed if _is_current(entry)]
+            heapify(self.delayed)
 
     def next_due(self) -> float | None:
         """The time at which the next scheduled job is due."""

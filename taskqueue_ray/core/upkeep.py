@@ -62,7 +62,7 @@ def decide_store_code(state: State, command: StoreCode) -> list[Event]:
 
 
 def apply_code_stored(state: State, event: CodeStored) -> None:
-    """Keep code for as long as a job may need it."""
+    """Keep code for good: a client that has sent it once may use it at any time."""
     state.codes[event.hash] = event.code
 
 
@@ -76,7 +76,7 @@ def decide_fold(state: State, command: Fold, now: float, bounds: Bounds) -> list
         # `settled` is in the order of ending, so the oldest that are over the count come first.
         ends = (_ended_at(record) for record in state.settled.values())
         before = max(before, next(islice(ends, excess, None)))
-    return [Folded(command.through, before)]
+    return [Folded(command.through, before, now - bounds.remember_seconds)]
 
 
 def apply_received(state: State, event: Received) -> None:
@@ -103,20 +103,18 @@ def apply_folded(state: State, event: Folded) -> None:
                 state.settled[job.id] = _remembered(job)
     state.folded = max(state.folded, event.through)
     state.forgotten_before = max(state.forgotten_before, event.forget_before)
-    forget(state)
+    _forget_jobs(state, state.forgotten_before)
+    for key in [k for k, receipt in state.receipts.items() if receipt.at < event.receipts_before]:
+        del state.receipts[key]
 
 
-def forget(state: State) -> None:
-    """Drop what ended, and what was answered, before `forgotten_before`."""
-    before = state.forgotten_before
+def _forget_jobs(state: State, before: float) -> None:
     # In the order of ending, so the walk stops at the first that is young or not in history.
     old = takewhile(
         lambda item: isinstance(item[1], Settled) and item[1].at < before, state.settled.items()
     )
     for job_id in [job_id for job_id, _ in old]:
         del state.settled[job_id]
-    for key in [key for key, receipt in state.receipts.items() if receipt.at < before]:
-        del state.receipts[key]
 
 
 def _live_state(state: State, job_id: JobId) -> JobState | None:

@@ -105,7 +105,7 @@ class Engine:
         except msgspec.MsgspecError as error:
             self.path.refuse(respond, InvalidRequest(f"the batch cannot be read: {error}"))
             return
-        if self.commits.low_space:
+        if self.commits.low_space and not all(self.state.known(spec.id) for spec in batch.jobs):
             self.path.refuse(respond, StorageFull(self._location))
             return
         self._enqueue_sure(commands.Enqueue(batch), frozenset(), respond)

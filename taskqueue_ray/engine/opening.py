@@ -9,7 +9,7 @@ from enum import Enum
 
 import msgspec
 
-from taskqueue_ray.core.errors import KeyMissing, StorageUnusable, Unavailable
+from taskqueue_ray.core.errors import Fenced, KeyMissing, StorageUnusable, Unavailable
 from taskqueue_ray.core.state import State
 from taskqueue_ray.engine.clock import SteadyClock
 from taskqueue_ray.engine.keyring import Keyring
@@ -88,7 +88,11 @@ class Opened:
 
     def release(self) -> None:
         """An orderly end: the next owner finds the storage free. The journal is closed before."""
-        clear_owner(self.fs)
+        try:
+            self.fence.check()
+            clear_owner(self.fs)
+        except Fenced:
+            pass  # the record is the successor's
         if self.lock is not None:
             self.lock.release()
 

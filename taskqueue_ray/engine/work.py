@@ -5,6 +5,8 @@ kept until the worker confirms it. A newer exchange ends the held call of an old
 may report outcomes while it waits for work.
 """
 
+from typing import NamedTuple
+
 from taskqueue_ray.core import commands
 from taskqueue_ray.core.errors import UnknownSession
 from taskqueue_ray.core.exchange import Grant, WorkerInfo, WorkReply, WorkRequest
@@ -15,6 +17,13 @@ from taskqueue_ray.engine.writepath import WritePath
 
 RETELL = 2.0
 """Seconds after which a cancellation that has had no effect is told again."""
+
+
+class Granted(NamedTuple):
+    """Jobs for a worker, and the options that they refer to."""
+
+    options: list[Options]
+    grants: list[Grant]
 
 
 class Work:
@@ -70,8 +79,9 @@ class Work:
         """Try to give work to the workers that wait for it. Called after anything became ready."""
         for session in self._workers.values():
             if session.poll is not None and session.want > 0 and not session.draining:
-                reply = self._reply(session, session.poll.sequence, now)
-                if reply.grants:
+                granted = self._grant(session)
+                if granted.grants:
+                    reply = self._reply(session, session.poll.sequence, now, granted)
                     self._end_poll(session, reply)
 
     def drain(self, worker: str) -> bool:
@@ -81,9 +91,7 @@ class Work:
             return False
         session.draining = True
         if session.poll is not None:
-            self._end_poll(
-                session, self._reply(session, session.poll.sequence, self._path.clock.now())
-            )
+            self._speak(session)
         return True
 
     def cancel(self, ids: list[JobId]) -> None:
@@ -93,9 +101,7 @@ class Work:
             if isinstance(phase, Leased) and (session := self._workers.get(phase.worker)):
                 session.cancel[job_id] = 0.0
                 if session.poll is not None:
-                    self._end_poll(
-                        session, self._reply(session, session.poll.sequence, self._path.clock.now())
-                    )
+                    self._speak(session)
 
     def lose(self, worker: str) -> None:
         """The worker is gone: its leases come back at once."""
@@ -157,8 +163,11 @@ class Work:
         self._keep(session, reply)
         self._path.answer(respond, reply)
 
-    def _reply(self, session: WorkerSession, sequence: int, now: float) -> WorkReply:
-        options, grants = self._grant(session) if not session.draining else ([], [])
+    def _reply(
+        self, session: WorkerSession, sequence: int, now: float, granted: Granted | None = None
+    ) -> WorkReply:
+        if granted is None:
+            granted = self._grant(session)
         lost, session.lost = session.lost, []
         stale, session.stale = session.stale, []
         # Said again only after a while: else a held call would spin until it has happened.
@@ -166,12 +175,12 @@ class Work:
         session.cancel.update(dict.fromkeys(cancel, now + RETELL))
         drain = session.draining and not session.drain_told
         session.drain_told = session.draining
-        return WorkReply(sequence, options, grants, cancel, lost, stale, drain)
+        return WorkReply(sequence, *granted, cancel, lost, stale, drain)
 
-    def _grant(self, session: WorkerSession) -> tuple[list[Options], list[Grant]]:
+    def _grant(self, session: WorkerSession) -> Granted:
         assert session.info is not None
-        if session.want <= 0 or self._path.commits.stalled:
-            return [], []
+        if session.want <= 0 or session.draining or self._path.commits.stalled:
+            return Granted([], [])
         events = self._path.lease(session.info, session.want)
         options: list[Options] = []
         places: dict[int, int] = {}
@@ -191,7 +200,7 @@ class Work:
                     )
                 )  # fmt: skip
         session.want -= len(grants)
-        return options, grants
+        return Granted(options, grants)
 
     def _speak(self, session: WorkerSession) -> None:
         """There is something to say to a worker whose call is held."""

@@ -308,9 +308,11 @@ class TaskQueue:
         while True:
             page = self._ask(requests.jobs(wanted, cursor, PAGE))
             ids = [view.id for view in page.jobs if view.finished_at <= before]
-            dropped += len(self._ask(requests.move("purge", ids))) if ids else 0
-            cursor = page.cursor
-            if cursor is None:
+            gone = len(self._ask(requests.move("purge", ids))) if ids else 0
+            dropped += gone
+            # The place where a page ended goes with its job: begin again while that helps.
+            cursor = None if gone else page.cursor
+            if cursor is None and not gone:
                 break
         # The rows that history keeps of dead letters are its account of the errors: they stay.
         if wanted.state is not JobState.FAILED:

@@ -64,6 +64,15 @@ def settle_files(fs: FileSystem, manifest: Manifest) -> None:
             fs.remove(segment_name(sequence))
 
 
+def release_history(fence: Fence) -> None:
+    """Name no file of the history any more, so that they may be pruned. They are in place."""
+    snapshot = fence.manifest.snapshot
+    if snapshot is not None:
+        kept = tuple(ref for ref in snapshot.files if not ref.name.startswith(f"{HISTORY}/"))
+        if kept != snapshot.files:
+            fence.publish(snapshot=SnapshotRef(snapshot.commit, kept))
+
+
 def snapshot_directory(commit: int, epoch: int) -> str:
     """Where a snapshot goes. The epoch keeps a stalled fold of a fenced owner out of ours."""
     return f"{SNAPSHOTS}/{commit:012d}-{epoch}"
@@ -71,7 +80,7 @@ def snapshot_directory(commit: int, epoch: int) -> str:
 
 def _place_history(fs: FileSystem, manifest: Manifest) -> None:
     refs = manifest.snapshot.files if manifest.snapshot else ()
-    for ref in (ref for ref in refs if ref.name.startswith(f"{HISTORY}/")):
+    for ref in refs:
         if ref.name.startswith(f"{HISTORY}/"):
             _move_to_place(fs, ref.name)
 

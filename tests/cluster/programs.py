@@ -1,8 +1,10 @@
 """Programs as users write them, run as processes of their own."""
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
 
@@ -81,6 +83,8 @@ class Programs:
         self.key_file = base / "key"
         self.witness = base / "witness"
         self._running: list[Program] = []
+        # Ray's sockets need a short path; and no other Ray of this machine is to be found there.
+        self._ray = Path(tempfile.mkdtemp(prefix="tq-", dir="/tmp"))
 
     def start(self, code: str, **environment: str) -> Program:
         """Run a program. Its jobs may come from `tests.cluster.trial_jobs`."""
@@ -110,6 +114,7 @@ class Programs:
         _, left = psutil.wait_procs(family, 20.0)
         for process in left:
             process.kill()
+        shutil.rmtree(self._ray, ignore_errors=True)
         assert not left, f"processes are left: {left}"
         eventually(lambda: processes.folder_is_free(self.folder), "the lock is free", within=20.0)
 
@@ -122,4 +127,5 @@ class Programs:
             "TASKQUEUE_STORAGE": str(self.folder),
             "TASKQUEUE_KEY_FILE": str(self.key_file),
             "RAY_DEDUP_LOGS": "0",
+            "RAY_TMPDIR": str(self._ray),
         }

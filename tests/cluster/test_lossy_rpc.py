@@ -9,14 +9,14 @@ LOSSES = {"num_failures": 60, "req_failure_prob": 5, "resp_failure_prob": 5}
 """In each process: at most so many, and the shares of calls in percent."""
 
 SCRIPT = """
+    from concurrent.futures import ThreadPoolExecutor
     import taskqueue_ray as tq
     from tests.cluster import trial_jobs
 
     if __name__ == "__main__":
         with tq.connect() as q:
-            ids = []
-            for n in range(900):
-                ids.append(q.enqueue(trial_jobs.add, n).id)
+            with ThreadPoolExecutor(16) as threads:  # a lost call costs seconds
+                ids = list(threads.map(lambda n: q.enqueue(trial_jobs.add, n).id, range(900)))
             ids += [h.id for h in q.enqueue_many(trial_jobs.add.item(n) for n in range(100))]
             print("stored", len(set(ids)), flush=True)
             with q.workers(concurrency=2):

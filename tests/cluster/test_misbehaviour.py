@@ -14,8 +14,8 @@ REASONS = {
     "sys.exit": "SystemExit",
     "os._exit": "exit code 0",
     "segfault": "SIGSEGV",
-    "endless": "TimeoutError",
-    "swallow": "TimeoutError",
+    "endless": "JobTimeout",
+    "swallow": "JobTimeout",
 }
 
 

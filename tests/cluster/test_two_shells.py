@@ -16,7 +16,7 @@ OWNER = """
 
     if __name__ == "__main__":
         with tq.connect() as q:
-            with q.workers():
+            with q.workers(["default"]):
                 print("owner ready", flush=True)
                 while not Path("leave").exists():
                     time.sleep(0.05)

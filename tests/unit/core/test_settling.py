@@ -6,9 +6,8 @@ import pytest
 
 from taskqueue_ray.core.exchange import Outcome, OutcomeKind
 from taskqueue_ray.core.lifecycle import JobState
-from taskqueue_ray.core.model import Failure, Finished, Scheduled
+from taskqueue_ray.core.model import KEPT_ATTEMPTS, Failure, Finished, Scheduled
 from taskqueue_ray.core.retry import Backoff
-from taskqueue_ray.core.settling import KEPT_ATTEMPTS
 from tests.ledger import Ledger, count_up, facts
 from tests.records import BROKE, job_id, options, outcome, spec, worker
 
