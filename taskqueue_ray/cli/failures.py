@@ -22,9 +22,14 @@ _verbose = False
 
 
 def be_verbose(wanted: bool) -> None:
-    """Show tracebacks."""
+    """Show tracebacks of errors, and the whole log."""
     global _verbose
     _verbose = _verbose or wanted
+
+
+def is_verbose() -> bool:
+    """Whether all is to be shown."""
+    return _verbose
 
 
 def exit_code_of(run: Callable[[], object]) -> int:

@@ -9,9 +9,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from taskqueue_ray.cli.failures import is_verbose
 from taskqueue_ray.cli.render import warn
 from taskqueue_ray.core.errors import InvalidSetting
 from taskqueue_ray.core.settings import Settings
+from taskqueue_ray.engine import logs
 from taskqueue_ray.engine.configuration import configure, keyring_of
 from taskqueue_ray.engine.keyring import key_file_path
 from taskqueue_ray.engine.ownership import live_owner, location_of
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
 
 def settings_of(storage: str | None, address: str | None = None, **given: object) -> Settings:
     """The settings of a command: files, variables, and what it was given."""
-    return configure({"storage": storage, "address": address, **given})
+    settings = configure({"storage": storage, "address": address, **given})
+    logs.set_up("debug" if is_verbose() else settings.log_level, settings.log_format)
+    return settings
 
 
 @contextmanager

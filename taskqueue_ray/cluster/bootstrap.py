@@ -223,6 +223,9 @@ def _queue_config(settings: Settings, location: Location, *, embedded: bool) -> 
         ),
         segment_bytes=settings.segment_bytes,
         ballast_bytes=settings.ballast_bytes,
+        retention=settings.retention,
+        log_level=settings.log_level,
+        log_format=settings.log_format,
         key_file=settings.key_file,
     )
 

@@ -5,6 +5,7 @@ import hashlib
 import msgspec
 
 from taskqueue_ray.core.bounds import Bounds
+from taskqueue_ray.engine.logs import Format, Level
 
 NAMESPACE = "taskqueue"
 """The Ray namespace of all actors of this package."""
@@ -25,6 +26,9 @@ class QueueConfig(msgspec.Struct, frozen=True):
     ballast_bytes: int = 16 << 20
     fold_rows: int = 100_000
     fold_age: float = 300.0
+    retention: float | None = None
+    log_level: Level = "info"
+    log_format: Format = "text"
     key_file: str | None = None
 
 
@@ -46,6 +50,8 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     key_file: str | None = None
     max_result: int = 1 << 20
     detached: bool = False
+    log_level: Level = "info"
+    log_format: Format = "text"
     drain_seconds: float = 30.0
 
 

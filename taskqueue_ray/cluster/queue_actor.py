@@ -33,6 +33,7 @@ from taskqueue_ray.core.errors import (
 )
 from taskqueue_ray.core.exchange import JobFilter, Ping, WorkerInfo
 from taskqueue_ray.core.model import JobId
+from taskqueue_ray.engine import logs
 from taskqueue_ray.engine.configuration import keyring_of
 from taskqueue_ray.engine.desk import PROTOCOL, Desk
 from taskqueue_ray.engine.engine import Engine, Past, Ports
@@ -71,6 +72,7 @@ class QueueActor(Terminable):
     def __init__(self, config: bytes) -> None:
         self.hear()
         self._config = configs.decode_queue(config)
+        logs.set_up(self._config.log_level, self._config.log_format)
         self._filesystem = open_filesystem(parse_location(self._config.location))
         self._archive = archive = Archive(self._config.location, self._filesystem)
         self._archived: dict[str, Callable[[bytes], Awaitable[Any]]] = {
@@ -303,6 +305,7 @@ class QueueActor(Terminable):
             else:
                 log.info("folded %d finished jobs", result.finished)
                 done(result)
+                await self._retain()
 
         self._spawn(run())
 
@@ -327,6 +330,18 @@ class QueueActor(Terminable):
         except Exception as error:
             log.exception("history cannot be read")
             return seal_reply(Unavailable(f"history cannot be read: {error}"))
+
+    async def _retain(self) -> None:
+        """Drop what the history has kept for long enough; dead letters' rows stay."""
+        if self._config.retention is None or self._opened is None:
+            return
+        try:
+            await asyncio.to_thread(release_history, self._opened.fence)
+            before = self._opened.clock.now() - self._config.retention
+            if dropped := await self._archive.prune(JobFilter(), before, []):
+                log.info("dropped %d finished jobs, kept for %g s", dropped, self._config.retention)
+        except Exception:
+            log.exception("the history was not pruned; it is tried again after the next fold")
 
     async def _prune(self, request: bytes) -> int:
         assert self._opened is not None

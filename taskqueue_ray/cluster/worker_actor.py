@@ -19,6 +19,7 @@ from taskqueue_ray.cluster.termination import Terminable
 from taskqueue_ray.core.errors import KeyMissing, TaskQueueError
 from taskqueue_ray.core.exchange import Outcome, Progress, WorkerInfo
 from taskqueue_ray.core.model import JobId
+from taskqueue_ray.engine import logs
 from taskqueue_ray.engine.code import PYTHON
 from taskqueue_ray.engine.configuration import keyring_of
 from taskqueue_ray.engine.keyring import Keyring
@@ -45,6 +46,7 @@ class WorkerActor(Terminable):
 
     def __init__(self, config: bytes) -> None:
         self._config = configs.decode_worker(config)
+        logs.set_up(self._config.log_level, self._config.log_format)
         self._id = f"{self._config.name}:{secrets.token_hex(4)}"
         self._life: _Life | None = None
         self._problem: str | None = None

@@ -20,9 +20,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     storage: Annotated[
         str | None, Meta(description="The queue's folder; by default one of its name in ~/.local")
     ] = None
-    name: Annotated[str, Meta(description="The queue system's name: of its actor and folder")] = (
-        "default"
-    )
+    name: Annotated[str, Meta(description="The queue system's name: of its folder")] = "default"
     address: Annotated[
         str | None,
         Meta(description="The Ray cluster: 'auto', 'local' for one of our own, or an address"),
@@ -40,7 +38,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     min_workers: Annotated[int, Meta(ge=0, le=10_000, description="Workers kept running")] = 1
     max_workers: Annotated[
         int, Meta(ge=1, le=10_000, description="Workers that may run at most")
-    ] = 4
+    ] = 10
     memory_limit: (
         Annotated[
             int,
@@ -85,6 +83,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="What is logged")
     ] = "info"
+    log_format: Annotated[
+        Literal["text", "json"], Meta(description="How a line of the log looks")
+    ] = "text"
+    retention: (
+        Annotated[
+            float,
+            Meta(
+                gt=0,
+                description="How long the history keeps jobs that completed, were cancelled or "
+                "expired; unset, for good",
+            ),
+        ]
+        | None
+    ) = None
 
     def __repr__(self) -> str:
         shown = ", ".join(
@@ -107,7 +119,7 @@ ORIGINAL_NAMES = {
 """Variables of the original tool, and the settings that they stand for."""
 
 _LISTS = frozenset(("app", "encryption_keys"))
-_DURATIONS = frozenset(("timeout", "lease_seconds", "remember_seconds"))
+_DURATIONS = frozenset(("timeout", "lease_seconds", "remember_seconds", "retention"))
 
 
 def resolve(sources: Iterable[Mapping[str, object]]) -> Settings:

@@ -60,6 +60,8 @@ class Workforce:
             max_jobs=settings.max_jobs,
             key_file=settings.key_file,
             max_result=settings.max_payload,
+            log_level=settings.log_level,
+            log_format=settings.log_format,
         )
         self._workers = AttachedWorkers(self._queue, config, Fleet(*self._bounds))
         self._workers.start()

@@ -94,8 +94,7 @@ def history_files(views: Iterable[JobView], first: int, last: int) -> dict[str, 
     """The files for what ended in the commits after `first` up to `last`, by name."""
     days: dict[str, list[JobView]] = {}
     for view in views:
-        day = datetime.fromtimestamp(view.finished_at, UTC).date().isoformat()
-        days.setdefault(day, []).append(view)
+        days.setdefault(_day(view.finished_at), []).append(view)
     return {
         f"{HISTORY}/date={day}/{first:012d}-{last:012d}.parquet": to_parquet(to_table(rows))
         for day, rows in days.items()
@@ -104,7 +103,7 @@ def history_files(views: Iterable[JobView], first: int, last: int) -> dict[str, 
 
 def read_history(fs: FileSystem, since: float = 0.0, columns: list[str] | None = None) -> pa.Table:
     """What ended from `since` (seconds) on, every generation, in no particular order."""
-    first_day = datetime.fromtimestamp(since, UTC).date().isoformat()
+    first_day = _day(since)
     tables = [_read(fs, name, columns) for name in list_files(fs) if _day_of(name) >= first_day]
     wanted = SCHEMA if columns is None else pa.schema([SCHEMA.field(name) for name in columns])
     table = pa.concat_tables(tables) if tables else wanted.empty_table()
@@ -154,7 +153,8 @@ def prune(fs: FileSystem, wanted: JobFilter, before: float, ids: Sequence[JobId]
     """
     dropped = 0
     doomed_ids = pa.array([job_id.hex() for job_id in ids], pa.string())
-    for name in list_files(fs):
+    last_day = _day(before) if not ids else "9999"
+    for name in (name for name in list_files(fs) if _day_of(name) <= last_day):
         table = _read(fs, name, None)
         doomed = pc.is_in(table["id"], doomed_ids) if ids else _mask(table, wanted, before)
         count = pc.sum(doomed).as_py() or 0
@@ -237,6 +237,10 @@ def list_files(fs: FileSystem) -> list[str]:
 def _read(fs: FileSystem, name: str, columns: list[str] | None) -> pa.Table:
     file = pq.ParquetFile(io.BytesIO(fs.read(name)), page_checksum_verification=True)
     return file.read(columns=columns)
+
+
+def _day(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).date().isoformat()
 
 
 def _day_of(name: str) -> str:

@@ -149,3 +149,23 @@ def test_options_that_nobody_refers_to_do_not_count() -> None:
     ledger = Ledger()
     command = commands.Enqueue(batch([], options()))
     assert ledger.do(command) == EnqueueReply(0, [])
+
+
+def test_the_depth_of_a_queue_counts_its_own_new_jobs_only() -> None:
+    ledger = Ledger(Bounds(max_depth=3))
+    shared = [options(queue="a"), options(queue="b")]
+    both = [spec(n, n % 2) for n in range(1, 7)]
+    ledger.enqueue(both, *shared)
+    ledger.enqueue(both, *shared)  # a repeat is no new job
+    with pytest.raises(QueueFull, match="'b'"):
+        ledger.enqueue([spec(9, 1)], *shared)
+
+
+def test_cancelled_jobs_do_not_wait_for_their_time_in_memory() -> None:
+    ledger = Ledger()
+    ledger.enqueue([spec(1, due=ledger.now + 10)])
+    ledger.enqueue([spec(n, due=ledger.now + 1000) for n in range(2, 302)])
+    ledger.cancel(*range(2, 302))
+    assert len(ledger.state.delayed) < 100
+    ledger.wait(11)
+    assert ledger.order() == [1]

@@ -201,3 +201,18 @@ def test_forgetting_is_the_same_in_a_replay() -> None:
     ledger.do(commands.Fold(7))
     assert facts(ledger.replayed()) == facts(ledger.state)
     assert isinstance(ledger.replayed(), State)
+
+
+def test_receipts_are_kept_their_time_however_many_jobs_end() -> None:
+    ledger = Ledger(Bounds(remembered=1))
+    ledger.record([Received(ledger.now, "c", b"reply")])
+    for number in (1, 2, 3):
+        ledger.now += 1
+        _complete(ledger, number)
+    _mark(ledger, 7)
+    ledger.do(commands.Fold(7))
+    assert "c" in ledger.state.receipts
+    _mark(ledger, 8)
+    ledger.now += DAY + 1
+    ledger.do(commands.Fold(8))
+    assert ledger.state.receipts == {}

@@ -83,7 +83,7 @@ def test_a_key_is_made_only_when_asked(tmp_path: Path) -> None:
         ("name", "../x"),
         ("log_level", "loud"),
         ("app", 5),
-        ("min_workers", 5),
+        ("min_workers", 11),
         ("nonsense", 1),
     ],
 )
