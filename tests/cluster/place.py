@@ -70,7 +70,11 @@ class Place:
         try:
             eventually(lambda: not self._actors("worker:"), "no worker is left", within=15.0)
             self.shut_down()
-            eventually(lambda: not self._actors(""), "no actor is left", within=15.0)
+            try:
+                eventually(lambda: not self._actors(""), "no actor is left", within=15.0)
+            except AssertionError as problem:
+                problem.add_note(f"{self._actors('')}, of which {self.actor_name} is the queue's")
+                raise
         finally:
             self._clear()
         eventually(lambda: not processes.executors(), "no executor is left", within=10.0)
