@@ -61,6 +61,16 @@ def queue_actor_name(location: str, shard: int = 0) -> str:
     return f"queue:{digest}:{shard}"
 
 
+def worker_id(actor: str, incarnation: str) -> str:
+    """The id of one life of a worker actor, new with every start of its process."""
+    return f"{actor}:{incarnation}"
+
+
+def actor_of(worker: str) -> str:
+    """The name of the actor that a worker's id is of."""
+    return worker.rpartition(":")[0]
+
+
 def encode(config: QueueConfig | WorkerConfig) -> bytes:
     """A configuration as bytes."""
     return msgspec.msgpack.encode(config)

@@ -75,6 +75,7 @@ class Exchanges:
         self._outcomes: list[Outcome] = []
         self._progress: dict[JobId, Progress] = {}
         self._told: set[JobId] = set()
+        self._wanted = 0
         self._sequence = 0
         self._received: set[int] = set()
         self._acked = 0
@@ -100,12 +101,14 @@ class Exchanges:
         self._tell()
 
     def notice_running(self) -> None:
-        """Called now and then: tell the queue of jobs that it does not know to be running.
+        """Called now and then: tell the queue of what it does not know, above all of jobs that run.
 
         If this worker vanishes, those are losses and the others are not.
         """
         if any(job_id not in self._told for job_id in self._hands.running()):
             self._tell()
+        elif not self._wanted and self._hands.room():
+            self._tell()  # its executors can run jobs again
 
     async def run(self) -> None:
         """Exchange until `leave`."""
@@ -157,6 +160,7 @@ class Exchanges:
         outcomes = self._portion()
         progress, self._progress = self._progress, {}
         running = self._hands.running() if self._open else []
+        self._wanted = self._hands.room() if self._open else 0
         self._told = set(running)
         request = WorkRequest(
             self._info.id,
@@ -165,7 +169,7 @@ class Exchanges:
             outcomes,
             self._hands.held(),
             running,
-            self._hands.room() if self._open else 0,
+            self._wanted,
             hold,
             self._unsettled(),
             list(progress.items()),

@@ -18,7 +18,7 @@ from taskqueue_ray.cluster.feeding import is_open, portion
 from taskqueue_ray.cluster.incidents import Incident
 from taskqueue_ray.cluster.inquest import Inquest
 from taskqueue_ray.cluster.nursery import Nursery
-from taskqueue_ray.cluster.pace import Pace
+from taskqueue_ray.cluster.pace import LONG, Pace
 from taskqueue_ray.cluster.recycling import NEVER, Recycling
 from taskqueue_ray.cluster.relay import Relay
 from taskqueue_ray.cluster.verdicts import Verdicts
@@ -144,14 +144,14 @@ class Executors:
     def room(self) -> int:
         """How many more jobs it would like to have in hand.
 
-        Many when jobs are fast, so that no executor waits for the queue, and one or two per
-        executor when they are slow, so that a late urgent job waits for little.
+        Many when jobs are fast, so that no executor waits for the queue, one per executor when
+        they are slow, so that a late urgent job waits for little, and none behind long ones.
         """
         if self._draining or not self._nursery.ready.is_set():
             return 0
-        concurrency = self._limits["process"]
-        target = concurrency * (1 + self._pace.ahead()) + self._async_target()
-        return max(0, target - self.count())
+        concurrency, ahead = self._limits["process"], self._pace.ahead()
+        beyond = (concurrency - self._busy_for_long(self._clock())) * ahead
+        return max(0, concurrency + beyond + self._async_target() - self.count())
 
     def count(self) -> int:
         """How many jobs are in hand."""
@@ -228,6 +228,7 @@ class Executors:
         for slot in list(self._slots.values()):
             self._watch(slot, now)
         self._dispatch(now)
+        self._spare_the_waiting(now)
         incidents = self._incidents[:]
         self._incidents.clear()
         return incidents
@@ -273,6 +274,19 @@ class Executors:
             share = -(-len(line) // (len(places) - taken))
             if tickets := portion(slot, line, share, self._pace, self._recycling.left(slot)):
                 slot.assign(tickets, now)
+
+    def _busy_for_long(self, now: float) -> int:
+        """How many executors run something that is not likely to end soon."""
+        return sum(
+            slot.kind == "process" and bool(slot.held) and now - slot.moved > LONG
+            for slot in self._slots.values()
+        )
+
+    def _spare_the_waiting(self, now: float) -> None:
+        """Behind long jobs alone nobody waits here: another worker may be free."""
+        line = self._waiting["process"]
+        if line and self._busy_for_long(now) >= self._limits["process"]:
+            self._settle([self._verdicts.released(ticket) for ticket in line.take_all()])
 
     def _async_target(self) -> int:
         """Coroutines to have in hand: twice what there is, as long as such jobs come."""

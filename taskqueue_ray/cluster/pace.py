@@ -5,6 +5,9 @@ from collections.abc import Iterable
 AHEAD = 0.05
 """Seconds of work per executor that a worker likes to hold beyond what runs."""
 
+LONG = 1.0
+"""Seconds of run time behind which no other job should have to wait in a worker's hands."""
+
 DEEP = 500
 """The most jobs per executor that it holds, however fast they are."""
 
@@ -33,6 +36,8 @@ class Pace:
     def ahead(self) -> int:
         """How many jobs per executor to hold beyond the one that runs."""
         mean = _UNKNOWN if self._mean is None else self._mean
+        if mean > LONG:
+            return 0
         return min(DEEP, max(1, int(AHEAD / max(mean, 1e-6))))
 
     def note(self, runs: Iterable[tuple[str, float]]) -> None:

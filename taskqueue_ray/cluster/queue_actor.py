@@ -120,7 +120,8 @@ class QueueActor(Terminable):
             self._distrust()
             raise
         if method == "register":
-            self._watch(decode(request, WorkerInfo))
+            info = decode(request, WorkerInfo)
+            self._watch(info.id, info.actor)
         return await answer
 
     async def shutdown(self) -> None:
@@ -219,6 +220,9 @@ class QueueActor(Terminable):
         )  # fmt: skip
         engine.open(opened.fence.epoch, opened.clock.jump)
         self._engine, self._desk = engine, Desk(engine)
+        for worker in opened.state.held:
+            # It may have ended while nobody watched, or with the cluster that it was in.
+            self._watch(worker, configs.actor_of(worker))
         self._ready.set()
         log.info(
             "serving %s in epoch %d with %d jobs (%s)",
@@ -274,17 +278,17 @@ class QueueActor(Terminable):
 
     # --- workers --------------------------------------------------------------------------
 
-    def _watch(self, info: WorkerInfo) -> None:
-        if info.id not in self._watched and info.actor:
-            task = asyncio.get_running_loop().create_task(self._watch_until_gone(info))
-            self._watched[info.id] = task
-            task.add_done_callback(lambda _: self._watched.pop(info.id, None))
+    def _watch(self, worker: str, actor: str) -> None:
+        if worker not in self._watched and actor:
+            task = asyncio.get_running_loop().create_task(self._watch_until_gone(worker, actor))
+            self._watched[worker] = task
+            task.add_done_callback(lambda _: self._watched.pop(worker, None))
 
-    async def _watch_until_gone(self, info: WorkerInfo) -> None:
-        why = await rim.until_worker_is_gone(info.actor, info.id)
-        log.warning("worker %s is gone: %s", info.id, why)
+    async def _watch_until_gone(self, worker: str, actor: str) -> None:
+        why = await rim.until_worker_is_gone(actor, worker)
+        log.warning("worker %s is gone: %s", worker, why)
         if self._engine is not None:
-            self._engine.lose(info.id)
+            self._engine.lose(worker)
 
     # --- what the engine needs done elsewhere ------------------------------------------------
 

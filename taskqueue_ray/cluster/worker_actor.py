@@ -47,7 +47,7 @@ class WorkerActor(Terminable):
     def __init__(self, config: bytes) -> None:
         self._config = configs.decode_worker(config)
         logs.set_up(self._config.log_level, self._config.log_format)
-        self._id = f"{self._config.name}:{secrets.token_hex(4)}"
+        self._id = configs.worker_id(self._config.name, secrets.token_hex(4))
         self._life: _Life | None = None
         self._problem: str | None = None
         self._gone = asyncio.Event()

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
 from typing import NamedTuple
 
 import msgspec
@@ -95,12 +96,27 @@ class Watcher:
                 self._adopted.add(job_id)
 
     def close(self) -> None:
-        """Everyone who waits gets `QueueClosed`."""
+        """Everyone who waits gets `QueueClosed`. Returns when the thread has ended.
+
+        A thread that still waited for Ray would crash a program that shuts Ray down next.
+        """
         with self._lock:
             self._closed = True
             waiting, self._waiting = self._waiting, {}
+            thread = self._thread
+            if self._calling:
+                self._end_call()
         for future in waiting.values():
             _settle(future, QueueClosed("this connection was closed"))
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(HOLD + 1.0)
+
+    def _end_call(self) -> None:
+        """Overtake the held call by one that is not held."""
+        self._added = []
+        with suppress(Exception):  # a queue that is gone holds nothing
+            request = WatchRequest(self._client, self._sequence + 1, [])
+            self._nudges.append(self._transport.submit("watch", _encode(request)))
 
     def _add(self, job_id: JobId) -> "Future[Ended]":
         future: Future[Ended] = Future()

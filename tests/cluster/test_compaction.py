@@ -61,6 +61,7 @@ def test_folding_under_load(place: Place, eager: None) -> None:
         assert waiting.status() is tq.JobState.SCHEDULED
         waiting.cancel()
     check(q, place.witness, told)
+    q.close()  # an open client would bring the actor back
     place.shut_down()
     state = check_recovery(place.folder, place.key_file)
     assert state.folded > 0, "recovery begins with a snapshot"

@@ -87,3 +87,19 @@ def test_sigterm_to_the_queue_actor(place: Place) -> None:
             told.result(handle, 60)
         assert place.ping().epoch == before.epoch + 1
     check(q, place.witness, told)
+
+
+def test_nobody_waits_behind_a_long_job(place: Place) -> None:
+    """What a worker holds behind a job that goes on goes to a worker that is free, uncounted."""
+    q = place.connect()
+    gate = place.base / "gate"
+    with q.workers(concurrency=1):
+        long = q.enqueue(trial_jobs.waits_for, str(place.witness), str(gate))
+        short = q.enqueue_many(trial_jobs.add.item(n) for n in range(3))
+        eventually(lambda: starts(place.witness).total() == 1, "it runs")
+        with q.workers(concurrency=1):
+            assert tq.gather(*short) == [1, 2, 3]
+            assert long.status() == "processing"
+            assert {handle.info().losses for handle in short} == {0}
+        gate.touch()
+        long.result(60)

@@ -2,6 +2,7 @@
 
 import signal
 
+import taskqueue_ray as tq
 from tests.cluster import processes, trial_jobs
 from tests.cluster.patience import eventually
 from tests.cluster.place import Place, worker_pids
@@ -22,13 +23,18 @@ def test_a_stale_outcome_is_refused(place: Place) -> None:
             gate.touch()
             first = read(place.witness)[0].run
             eventually(lambda: _ended(place, first), "the frozen worker's executor is done")
+            gate.unlink()
             with q.workers(concurrency=1):
+                eventually(lambda: starts(place.witness).total() == 2, "it runs elsewhere")
+                processes.kill(pid, signal.SIGCONT)
+                eventually(lambda: pid in worker_pids(q), "the frozen one is back")
+                others = q.enqueue_many(trial_jobs.add.item(n) for n in range(20))
+                assert tq.gather(*others) == [n + 1 for n in range(20)]
+                assert handle.status() == "processing", "the stale outcome was taken"
+                gate.touch()
                 told.durable([handle])
                 accepted = told.result(handle, 60)
                 assert accepted != first
-                processes.kill(pid, signal.SIGCONT)
-                eventually(lambda: pid in worker_pids(q), "the frozen one is back")
-                assert q.enqueue(trial_jobs.add, 1).result(60) == 2
         finally:
             processes.kill(pid, signal.SIGCONT)
         record = handle.info()

@@ -65,8 +65,9 @@ def test_the_queue_actor_three_times_under_load(place: Place) -> None:
         for _ in range(3):
             _kill_the_queue(q, place, jobs)
     check(q, place.witness, told)
-    assert len(told.ids) > 100
+    assert len(told.ids) > 20
     assert all(job.losses == 0 for job in q.jobs(limit=10_000)), "no worker was lost"
+    q.close()  # an open client would bring the actor back
     place.shut_down()
     check_recovery(place.folder, place.key_file)
 

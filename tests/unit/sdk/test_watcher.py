@@ -77,6 +77,8 @@ class Scripted:
         asked = msgspec.msgpack.decode(request, type=WatchRequest)
         if any(held.open for held in self._held):
             self.nudges.append(asked)
+            if not asked.add:
+                self.answer()  # it asks nothing: it is there to end the held call
             return done(msgspec.msgpack.encode(WatchReply(0, [])))
         self._requests.put(asked)
         self._held.append(Held(self._answers))
