@@ -10,7 +10,6 @@ payload and result. A job that was redriven has one row for each generation; `la
 last.
 """
 
-import io
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -127,9 +126,9 @@ def find(fs: FileSystem, ids: Sequence[JobId]) -> list[JobView]:
     wanted = pa.array([job_id.hex() for job_id in ids], pa.string())
     tables = []
     for name in list_files(fs):
-        file = pq.ParquetFile(io.BytesIO(fs.read(name)))
+        file = _open(fs, name)
         for group in _groups_that_may_hold(file, wanted):
-            table = file.read_row_group(group)
+            table = file.read_row_group(group, use_threads=False)
             tables.append(table.filter(pc.is_in(table["id"], wanted)))
     return to_views(latest(pa.concat_tables(tables))) if tables else []
 
@@ -235,8 +234,13 @@ def list_files(fs: FileSystem) -> list[str]:
 
 
 def _read(fs: FileSystem, name: str, columns: list[str] | None) -> pa.Table:
-    file = pq.ParquetFile(io.BytesIO(fs.read(name)), page_checksum_verification=True)
-    return file.read(columns=columns)
+    return _open(fs, name).read(columns=columns, use_threads=False)
+
+
+def _open(fs: FileSystem, name: str) -> pq.ParquetFile:
+    # Without threads of Arrow's own: a program that ends right after a read would abort in them.
+    source = pa.BufferReader(fs.read(name))
+    return pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=False)
 
 
 def _day(seconds: float) -> str:

@@ -179,7 +179,7 @@ def _record(job: Job, options: int) -> JobRecord:
 
 
 def _load_jobs(state: State, data: bytes, options: list[Options]) -> None:
-    table = pq.read_table(io.BytesIO(data), columns=["payload", "record"])
+    table = _read(data, ["payload", "record"])
     decode = _decoder.decode
     for payload, raw in zip(table["payload"].to_pylist(), table["record"].to_pylist(), strict=True):
         record = decode(raw)
@@ -191,10 +191,16 @@ def _load_jobs(state: State, data: bytes, options: list[Options]) -> None:
 
 
 def _load_settled(state: State, data: bytes) -> None:
-    table = pq.read_table(io.BytesIO(data))
+    table = _read(data, None)
     columns = [table[name].to_pylist() for name in SETTLED_SCHEMA.names]
     for job_id, name, at, delivery, lease in zip(*columns, strict=True):
         state.settled[JobId(job_id)] = Settled(JobState(name), at, delivery, lease)
+
+
+def _read(data: bytes, columns: list[str] | None) -> pa.Table:
+    # Without threads of Arrow's own, see `history`.
+    file = pq.ParquetFile(pa.BufferReader(data), pre_buffer=False)
+    return file.read(columns=columns, use_threads=False)
 
 
 def microseconds(seconds: float) -> int | None:

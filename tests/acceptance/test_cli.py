@@ -19,11 +19,18 @@ PATIENCE = 90.0
 COMMAND = Path(sys.executable).parent / "taskqueue"
 JOBS = """
 import time
+from pathlib import Path
 import taskqueue_ray as tq
 
 @tq.job(queue="slow", max_attempts=1)
 def wait(seconds: float) -> str:
     time.sleep(seconds)
+    return "waited"
+
+@tq.job(queue="slow", max_attempts=1)
+def wait_for(gate: Path) -> str:
+    while not gate.exists():
+        time.sleep(0.02)
     return "waited"
 
 @tq.job(queue="slow", max_attempts=1)
@@ -140,12 +147,14 @@ def test_test_jobs_are_enqueued_worked_and_shown(shell: Shell) -> None:
 def test_work_drains_and_leaves_at_once_when_hurried(shell: Shell) -> None:
     worker = shell.start("work", "slow", "--workers", "1", "--app", "shop")
     _ready(worker)
-    shell.enqueue("wait.item(2.0)", "wait.item(0.0)")
-    shell.until("processing", 2)
+    gate = shell.home / "gate"
+    shell.enqueue(f"wait_for.item(shop.Path({str(gate)!r}))", "wait.item(0.0)")
+    shell.until("processing", 1)
     worker.send_signal(signal.SIGINT)
+    _ready(worker, "draining")
+    gate.touch()
     said, _ = worker.communicate(timeout=PATIENCE)
     assert worker.returncode == 0
-    assert "draining" in said
     assert "giving back" not in said
     [queue] = shell.document("stats")["queues"]
     assert (queue["completed"], queue["pending"]) == (1, 1)

@@ -1,5 +1,7 @@
 """Programs that die, with the embedded Ray that they had started, and those that come after."""
 
+import pytest
+
 from tests.cluster.patience import eventually
 from tests.cluster.programs import Programs
 from tests.cluster.witness import check_recovery, starts
@@ -65,6 +67,7 @@ def test_killed_with_calls_in_flight(programs: Programs) -> None:
     _finish(programs, _ids(first.text(), "durable"))
 
 
+@pytest.mark.slow
 def test_killed_right_after_the_first_acknowledgement(programs: Programs) -> None:
     first = programs.start(PRODUCER.format(workers=""))
     first.says("durable")

@@ -65,6 +65,7 @@ def test_an_attached_program_inherits(programs: Programs) -> None:
     attached.succeeds()
 
 
+@pytest.mark.slow
 def test_an_attached_program_survives_the_death_of_the_owner(programs: Programs) -> None:
     """The same when the owner is killed and says nothing."""
     owner = programs.start(OWNER)
