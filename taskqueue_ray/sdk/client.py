@@ -1,6 +1,7 @@
 """The queue as programs see it."""
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -34,6 +35,7 @@ from taskqueue_ray.sdk.workforce import Workforce
 T = TypeVar("T")
 AnyId = str | bytes | JobHandle[Any] | JobRecord
 StartWorkers = Callable[..., Workforce]
+log = logging.getLogger(__name__)
 PAGE = 500
 _IN_HISTORY = (JobState.COMPLETED, JobState.CANCELLED, JobState.EXPIRED)
 
@@ -459,5 +461,5 @@ def _finish(flying: deque[Answer]) -> None:
     while flying:
         try:
             flying.popleft().result()
-        except Exception:
-            pass
+        except Exception as problem:
+            log.debug("a batch beside the one that failed: %s", problem)

@@ -39,7 +39,7 @@ def test_the_folder_goes_away_and_comes_back(place: Place) -> None:
 
 def test_a_key_that_does_not_fit(place: Place) -> None:
     q = place.connect()
-    q.enqueue(trial_jobs.add, 1)
+    _ = q.enqueue(trial_jobs.add, 1)
     q.close()
     place.shut_down()
     eventually(lambda: _no_actor(place), "it has ended")
@@ -53,7 +53,7 @@ def test_a_key_that_does_not_fit(place: Place) -> None:
 def test_a_damaged_journal(place: Place) -> None:
     q = place.connect()
     for number in range(20):
-        q.enqueue(trial_jobs.add, number)
+        _ = q.enqueue(trial_jobs.add, number)
     q.close()
     place.shut_down()
     eventually(lambda: _no_actor(place), "it has ended")

@@ -20,7 +20,7 @@ def test_completed_jobs_are_listed_when_history_has_them(bench: Bench) -> None:
 
 
 def test_a_purge_drops_old_rows_of_the_history_and_no_others(bench: Bench) -> None:
-    bench.q.enqueue(send, "a@b.c")
+    _ = bench.q.enqueue(send, "a@b.c")
     bench.work()
     bench.fold()
     assert bench.q.purge(state="completed", older_than="30d") == 0
