@@ -9,12 +9,14 @@ import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
 import ray
 from ray.exceptions import RayError
 
+from taskqueue_ray.cluster.asking import ask
 from taskqueue_ray.cluster.config import ACTOR_CPUS, NAMESPACE, WorkerConfig, encode
 from taskqueue_ray.cluster.handles import QueueHandle
 from taskqueue_ray.cluster.worker_actor import WorkerActor
@@ -169,9 +171,9 @@ class AttachedWorkers:
     def _wait_ready(self, actor: Any, timeout: float) -> None:
         deadline = time.monotonic() + timeout
         try:
-            worker = ray.get(actor.incarnation.remote(), timeout=timeout)
+            worker = ask(actor.incarnation.remote, timeout)
             while time.monotonic() < deadline:
-                if problem := ray.get(actor.problem.remote(), timeout=timeout):
+                if problem := ask(actor.problem.remote, timeout):
                     raise Unavailable(f"a worker cannot start: {problem}")
                 views = decode(self._queue.call("workers", b"\xc0"), list[WorkerView])
                 if any(view.info.id == worker for view in views):
@@ -182,11 +184,12 @@ class AttachedWorkers:
         raise Unavailable(f"a worker was not ready within {timeout:g} s")
 
     def _drain(self, names: list[str], timeout: float) -> bool:
-        refs = {name: self._actors[name].drain.remote(timeout) for name in names}
+        asked = {name: partial(self._actors[name].drain.remote, timeout) for name in names}
+        sent = {name: drain() for name, drain in asked.items()}
         finished = True
-        for name, ref in refs.items():
+        for name, drain in asked.items():
             try:
-                finished &= bool(ray.get(ref, timeout=timeout + 10.0))
+                finished &= bool(ask(drain, timeout + 10.0, sent=sent[name]))
             except RayError as error:
                 log.warning("worker %s did not drain: %s", name, error)
                 finished = False

@@ -16,6 +16,7 @@ from typing import Any
 import ray
 from ray._private.services import canonicalize_bootstrap_address
 
+from taskqueue_ray.cluster.asking import ask
 from taskqueue_ray.cluster.config import (
     ACTOR_CPUS,
     NAMESPACE,
@@ -270,9 +271,11 @@ def _create(name: str, config: QueueConfig) -> Any:
 
 def _first_ping(actor: Any) -> Ping:
     try:
-        ping = decode(open_reply(ray.get(actor.ping.remote(), timeout=START_PATIENCE)), Ping)
+        ping = decode(open_reply(ask(actor.ping.remote, START_PATIENCE)), Ping)
     except ray.exceptions.GetTimeoutError as error:
         raise Unavailable("its actor did not start; is there a node with a free CPU?") from error
+    except ray.exceptions.RayError as error:
+        raise Unavailable(f"its actor did not start: {error}") from error
     if ping.protocol != PROTOCOL:
         raise QueueClosed(
             f"its actor speaks protocol {ping.protocol} (version {ping.version}) and this program "
@@ -291,6 +294,6 @@ def _wait_open(handle: QueueHandle) -> None:
 
 def _close_queue(handle: QueueHandle) -> None:
     try:
-        ray.get(find_actor(handle.name).shutdown.remote(), timeout=20.0)
+        ask(find_actor(handle.name).shutdown.remote, 20.0)
     except (ray.exceptions.RayError, QueueClosed):
         log.debug("the queue actor was gone before it could be closed")

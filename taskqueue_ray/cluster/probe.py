@@ -2,9 +2,9 @@
 
 import time
 
-import ray
 from ray.exceptions import RayError
 
+from taskqueue_ray.cluster.asking import ask
 from taskqueue_ray.cluster.handles import QueueHandle, find_actor
 from taskqueue_ray.core.envelopes import decode, encode, open_reply
 from taskqueue_ray.core.errors import Unavailable
@@ -14,7 +14,7 @@ from taskqueue_ray.core.exchange import JobPage, Ping
 def ping(queue: QueueHandle, timeout: float = 10.0) -> Ping:
     """Who the actor is now. Raises `QueueClosed` without one, `Unavailable` without an answer."""
     try:
-        reply = ray.get(find_actor(queue.name).ping.remote(), timeout=timeout)
+        reply = ask(find_actor(queue.name).ping.remote, timeout)
     except RayError as error:
         raise Unavailable(f"its actor does not answer: {type(error).__name__}") from error
     return decode(open_reply(reply), Ping)

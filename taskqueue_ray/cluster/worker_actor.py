@@ -52,6 +52,7 @@ class WorkerActor(Terminable):
         self._problem: str | None = None
         self._gone = asyncio.Event()
         self._drained = asyncio.Event()
+        self._all_ended = True
         self.hear()
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._live()), loop.create_task(self._leave_when_told())]
@@ -76,14 +77,13 @@ class WorkerActor(Terminable):
         if self._life is None:
             self._gone.set()
             return True
-        if self._drained.is_set():
-            return True
-        finished = await self._life.executors.drain(timeout)
-        await self._life.executors.stop()
-        await self._life.exchanges.leave()
-        self._drained.set()
-        self._gone.set()
-        return finished
+        if not self._drained.is_set():
+            self._all_ended = await self._life.executors.drain(timeout) and self._all_ended
+            await self._life.executors.stop()
+            await self._life.exchanges.leave()
+            self._drained.set()
+            self._gone.set()
+        return self._all_ended
 
     async def _live(self) -> None:
         try:
