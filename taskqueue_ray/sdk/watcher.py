@@ -26,6 +26,9 @@ may have restarted, or an answer may have been lost."""
 LINGER = 2.0
 """Seconds for which a client that has waited stays on watch: who waits once, waits again."""
 
+COURTESY = 0.001
+"""Seconds that it leaves to those who were told an end, when nobody else waits."""
+
 MAX_EARLY = 10_000
 """Ends that are kept for futures which may still be asked for."""
 
@@ -37,8 +40,15 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(WatchReply).decode
 
 
+class _Call(NamedTuple):
+    """A watch that is on its way, or held."""
+
+    request: WatchRequest
+    answer: Answer
+
+
 class Session(NamedTuple):
-    """A watch that stands: what is enqueued for it needs no question of its own."""
+    """A session that stands: how a job enqueued for it ends is told without being asked for."""
 
     client: str
     number: int
@@ -51,12 +61,13 @@ class Watcher:
         self._transport = transport
         self._client = secrets.token_hex(8)
         self._lock = threading.Lock()
+        self._asked = threading.Condition(self._lock)
         self._waiting: dict[JobId, Future[Ended]] = {}
         self._added: list[JobId] = []
         self._sequence = 0
         self._reset = True
         self._thread: threading.Thread | None = None
-        self._calling = False
+        self._call: _Call | None = None
         self._nudges: list[Answer] = []
         self._began_at = 0.0
         self._session = 0
@@ -76,7 +87,7 @@ class Watcher:
                 raise QueueClosed("this connection was closed")
             found = [self._waiting.get(job_id) or self._add(job_id) for job_id in ids]
             self._waited_at = time.monotonic()
-            if self._thread is None and self._waiting:
+            if self._call is None and self._waiting:
                 self._begin()
                 return found
         self._nudge()
@@ -85,7 +96,7 @@ class Watcher:
     def standing(self) -> Session | None:
         """The session on watch now, for jobs that are about to be enqueued."""
         with self._lock:
-            if not self._calling or self._reset:
+            if self._thread is None or self._reset:
                 return None
             return Session(self._client, self._session)
 
@@ -104,8 +115,9 @@ class Watcher:
             self._closed = True
             waiting, self._waiting = self._waiting, {}
             thread = self._thread
-            if self._calling:
+            if self._call is not None:
                 self._end_call()
+            self._asked.notify()
         for future in waiting.values():
             _settle(future, QueueClosed("this connection was closed"))
         if thread is not None and thread is not threading.current_thread():
@@ -131,48 +143,54 @@ class Watcher:
         return future
 
     def _begin(self) -> None:
-        """Ask from this thread: while the new one starts, the question is on its way."""
-        self._thread = threading.Thread(
-            target=self._run, args=self._ask(), name="taskqueue-watch", daemon=True
-        )
-        self._thread.start()
+        """Ask from this thread: while the other one wakes up, the question is on its way."""
+        self._ask()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="taskqueue-watch", daemon=True)
+            self._thread.start()
+        else:
+            self._asked.notify()
 
-    def _ask(self) -> tuple[WatchRequest, Answer]:
+    def _ask(self) -> _Call:
         request = self._next(HOLD)
-        answer = self._transport.submit("watch", _encode(request))
-        self._calling = True
-        return request, answer
+        self._call = call = _Call(request, self._transport.submit("watch", _encode(request)))
+        return call
 
     def _nudge(self) -> None:
         """A watch that is held knows nothing of what was added since: overtake it by another."""
         with self._lock:
-            if not self._calling or not self._added or self._closed:
+            if self._call is None or not self._added or self._closed:
                 return
             request = self._next(0.0)
             self._nudges.append(self._transport.submit("watch", _encode(request)))
 
-    def _run(self, request: WatchRequest, answer: Answer) -> None:
-        while True:
-            self._take(request, answer)
-            try:
-                with self._lock:
-                    if self._closed or not self._is_wanted():
-                        self._thread = None
-                        self._reset = True  # the queue forgets a session that nobody asks for
-                        self._early.clear()
-                        return
-                    request, answer = self._ask()
-            except Exception as problem:  # as in `_take`
-                with self._lock:
-                    self._thread = None
-                self._fail_all(problem)
-                return
+    def _run(self) -> None:
+        try:
+            while call := self._next_call():
+                self._take(*call)
+        except Exception as problem:  # as in `_take`
+            with self._lock:
+                self._thread = self._call = None
+            self._fail_all(problem)
+
+    def _next_call(self) -> _Call | None:
+        """The call to wait for; None, and the end, when nobody has waited for a while."""
+        with self._lock:
+            if not self._waiting:
+                # Those who were just told go first: a call made now would be in their way.
+                self._asked.wait_for(lambda: self._call or self._closed, COURTESY)
+            if self._closed or not self._is_wanted():
+                self._thread = None
+                self._reset = True  # the queue forgets a session that nobody asks for
+                self._early.clear()
+                return None
+            return self._call or self._ask()
 
     def _is_wanted(self) -> bool:
         now = time.monotonic()
         if self._waiting:
             self._waited_at = now
-        return now - self._waited_at < LINGER
+        return bool(self._waiting) or now - self._waited_at < LINGER
 
     def _next(self, hold: float) -> WatchRequest:
         self._sequence += 1
@@ -205,7 +223,7 @@ class Watcher:
             return
         finally:
             with self._lock:
-                self._calling = False
+                self._call = None
         if ended:
             self._settle(ended)
         if nudges:

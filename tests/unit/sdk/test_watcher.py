@@ -1,6 +1,7 @@
 """The watcher against a transport that is told what to answer, call by call."""
 
 import queue
+import threading
 from concurrent.futures import Future
 from typing import Any
 
@@ -27,6 +28,10 @@ A, B, C = (make_job_id(1_800_000_000.0, bytes([n] * 9)) for n in range(3))
 
 def completed(job_id: JobId) -> Ended:
     return Ended(job_id, JobState.COMPLETED)
+
+
+def watching_threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "taskqueue-watch"}
 
 
 class Held:
@@ -228,20 +233,68 @@ def test_who_waits_stays_on_watch_for_what_is_enqueued_next(
     watcher.adopt(B, session)
     line.answer(completed(A))
     assert first.result(timeout=30) == completed(A)
-    line.next_call()
-    second = watcher.future(B)  # asks nothing: the queue watches it already
-    assert line.nudges == []
+    second = watcher.future(B)
+    call = line.next_call()
+    assert (call.add, call.reset) == ([], False)  # the queue watches it already
     line.answer(completed(B))
     assert second.result(timeout=30) == completed(B)
 
 
-def test_an_end_that_comes_before_anyone_asks_is_kept(watcher: Watcher, line: Scripted) -> None:
+def test_who_was_told_goes_first_and_the_session_stands(
+    watcher: Watcher, line: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "COURTESY", 3600.0)  # nothing but being asked ends it
+    first = watcher.future(A)
+    session = watcher.standing()
+    line.next_call()
+    line.answer(completed(A))
+    assert first.result(30).id == A
+    assert watcher.standing() == session
+    second = watcher.future(B)
+    call = line.next_call()
+    assert (call.add, call.reset, call.sequence) == ([B], False, 2)  # the second call of all
+    line.answer(completed(B))
+    assert second.result(30).id == B
+
+
+def test_a_session_that_nobody_asks_for_ends_with_its_thread(
+    watcher: Watcher, line: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LINGER", 0.0)
+    before = watching_threads()
     watcher.future(A)
+    line.next_call()
+    (thread,) = watching_threads() - before
+    line.answer(completed(A))
+    thread.join(30)
+    assert not thread.is_alive()
+    assert watcher.standing() is None
+    watcher.future(B)
+    assert line.next_call().reset
+    line.answer(completed(B))
+
+
+def test_closing_ends_a_thread_that_nobody_waits_for(
+    watcher: Watcher, line: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "COURTESY", 3600.0)
+    before = watching_threads()
+    first = watcher.future(A)
+    line.next_call()
+    line.answer(completed(A))
+    first.result(30)
+    (thread,) = watching_threads() - before
+    watcher.close()
+    assert not thread.is_alive()
+
+
+def test_an_end_that_comes_before_anyone_asks_is_kept(watcher: Watcher, line: Scripted) -> None:
+    first = watcher.future(A)
     line.next_call()
     session = watcher.standing()
     assert session is not None
     line.answer(completed(B), completed(A))
-    line.next_call()
+    assert first.result(30) == completed(A)
     watcher.adopt(B, session)
     assert watcher.future(B).result(timeout=30) == completed(B)
 
