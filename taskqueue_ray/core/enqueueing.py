@@ -139,6 +139,8 @@ def apply(state: State, event: Enqueued) -> None:
         state.ordinal = ordinal = state.ordinal + 1
         job = Job(spec.id, options[spec.options], spec.payload, ordinal, at)
         state.jobs[spec.id] = job
+        if spec.conditions is not None:
+            job.conditions = state.conditions(spec.conditions)
         if spec.due or spec.parents:
             _hold_back(state, job, spec)
         else:

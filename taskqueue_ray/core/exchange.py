@@ -9,7 +9,7 @@ from typing import Literal
 import msgspec
 
 from taskqueue_ray.core.lifecycle import JobState
-from taskqueue_ray.core.model import Attempt, Failure, JobId, JobSpec, Options
+from taskqueue_ray.core.model import PLAIN, Attempt, Conditions, Failure, JobId, JobSpec, Options
 
 
 class Batch:
@@ -197,6 +197,7 @@ class JobView(msgspec.Struct, frozen=True):
     parents: tuple[JobId, ...] = ()
     history: tuple[Attempt, ...] = ()
     progress: Progress | None = None
+    conditions: Conditions = PLAIN
 
 
 class JobFilter(msgspec.Struct, frozen=True):

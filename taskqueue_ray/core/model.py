@@ -51,6 +51,45 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True):
 Lane = tuple[str, str, str | None]
 
 
+OnConflict = Literal["return_existing", "drop", "replace", "raise"]
+OnParentFailure = Literal["cancel", "continue", "wait"]
+
+
+class Unique(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Only one job holds `key` at a time; `on_conflict` says what becomes of another that wants it.
+
+    The key is held until its job has ended; with `within`, for so many seconds from enqueueing,
+    whatever becomes of the job.
+    """
+
+    key: str
+    within: float = 0.0
+    on_conflict: OnConflict = "return_existing"
+
+
+class Conditions(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What some jobs ask for and most do not.
+
+    A job that was not started by `expires` (0: never) ends as expired. Jobs of one `fair_key` take
+    turns with those of others; of one `concurrency_key` one runs at a time, and if they are
+    `ordered`, none overtakes one that waits for a retry. `on_parent_failure` says what becomes of
+    it when a parent ends without completing. `results` asks for those of its parents.
+    """
+
+    expires: float = 0.0
+    unique: Unique | None = None
+    fair_key: str = ""
+    concurrency_key: str = ""
+    ordered: bool = False
+    on_parent_failure: OnParentFailure = "cancel"
+    results: bool = False
+    workflow: str = ""
+
+
+PLAIN = Conditions()
+"""A job that asks for nothing special has this very object."""
+
+
 class JobSpec(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One job as its client sends it: `options` is an index into the batch's options.
 
@@ -63,6 +102,7 @@ class JobSpec(msgspec.Struct, frozen=True, array_like=True, gc=False):
     payload: bytes
     due: float = 0.0
     parents: tuple[JobId, ...] = ()
+    conditions: Conditions | None = None
 
 
 class Failure(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -164,6 +204,7 @@ class Job(msgspec.Struct, gc=False, omit_defaults=True):
     due: float = 0.0
     parents: tuple[JobId, ...] = ()
     history: tuple[Attempt, ...] = ()
+    conditions: Conditions = PLAIN
 
     @property
     def state(self) -> JobState:

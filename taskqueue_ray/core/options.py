@@ -10,7 +10,14 @@ import msgspec
 
 from taskqueue_ray.core.errors import InvalidOption
 from taskqueue_ray.core.identity import from_text
-from taskqueue_ray.core.model import ExecutorKind, JobId, Options
+from taskqueue_ray.core.model import (
+    PLAIN,
+    Conditions,
+    ExecutorKind,
+    JobId,
+    OnParentFailure,
+    Options,
+)
 from taskqueue_ray.core.naming import check_label, check_name, check_tags, check_title
 from taskqueue_ray.core.retry import DEFAULT_BACKOFF, Backoff
 from taskqueue_ray.core.timing import parse_duration, parse_moment
@@ -36,9 +43,14 @@ class JobOptions(msgspec.Struct, frozen=True):
     timeout: float = 0.0
     delay: float | None = None
     at: float | None = None
+    expires: float | None = None
     tags: tuple[str, ...] = ()
     category: str | None = None
     depends_on: tuple[JobId, ...] = ()
+    on_parent_failure: OnParentFailure = "cancel"
+    fair_key: str = ""
+    concurrency_key: str = ""
+    ordered: bool = False
     executor: ExecutorKind | None = None
 
     def but(self, given: Mapping[str, object]) -> "JobOptions":
@@ -77,6 +89,27 @@ class JobOptions(msgspec.Struct, frozen=True):
             code=code,
             python=python,
         )
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing need be said of each single job: no time, no parents, no conditions."""
+        return (
+            self.delay is None
+            and self.at is None
+            and not self.depends_on
+            and self.conditions(0.0) is None
+        )
+
+    def conditions(self, now: float) -> Conditions | None:
+        """What the job asks for beyond the plain; None: nothing."""
+        found = Conditions(
+            expires=0.0 if self.expires is None else now + self.expires,
+            fair_key=self.fair_key,
+            concurrency_key=self.concurrency_key,
+            ordered=self.ordered,
+            on_parent_failure=self.on_parent_failure,
+        )
+        return None if found == PLAIN else found
 
     def due(self, now: float) -> float:
         """The time before which the job must not run, or 0."""
@@ -125,6 +158,32 @@ def _parents(value: object) -> tuple[JobId, ...]:
     return tuple(dict.fromkeys(_job_id("depends_on", parent) for parent in given))
 
 
+def _expires(value: object) -> float:
+    seconds = parse_duration(value, "expires")
+    if seconds <= 0.0:
+        raise InvalidOption("expires", _shown(value), "more than 0 seconds, from enqueueing on")
+    return seconds
+
+
+def _on_parent_failure(value: object) -> str:
+    if not isinstance(value, str) or value not in ("cancel", "continue", "wait"):
+        raise InvalidOption("on_parent_failure", _shown(value), "'cancel', 'continue' or 'wait'")
+    return value
+
+
+def _flag(option: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise InvalidOption(option, _shown(value), "True or False")
+    return value
+
+
+def _key(option: str, value: object) -> str:
+    """A key of the user's own, in the clear: a tenant, a customer, a model."""
+    if value is None:
+        return ""
+    return check_title(option, str(value) if type(value) is int else value)
+
+
 def _job_id(option: str, value: object) -> JobId:
     """An id given as such, as its text, or as something that has one (a handle, a `tq.Job`)."""
     try:
@@ -143,12 +202,17 @@ _CHECKS: dict[str, Callable[[Any], object]] = {
     "timeout": _timeout,
     "delay": lambda value: parse_duration(value, "delay"),
     "at": parse_moment,
+    "expires": _expires,
     "tags": lambda value: check_tags("tags", value),
     "category": lambda value: check_label("category", value),
     "depends_on": _parents,
+    "on_parent_failure": _on_parent_failure,
+    "fair_key": lambda value: _key("fair_key", value),
+    "concurrency_key": lambda value: _key("concurrency_key", value),
+    "ordered": lambda value: _flag("ordered", value),
     "executor": _executor,
 }
-_MAY_BE_NONE = frozenset(("id", "name", "category", "delay", "at", "executor"))
+_MAY_BE_NONE = frozenset(("id", "name", "category", "delay", "at", "expires", "executor"))
 NAMES = tuple(_CHECKS)
 
 

@@ -11,7 +11,9 @@ import msgspec
 from taskqueue_ray.core.lifecycle import IllegalMove, JobState, Move
 from taskqueue_ray.core.model import (
     PENDING,
+    PLAIN,
     Blocked,
+    Conditions,
     Finished,
     Job,
     JobId,
@@ -42,7 +44,7 @@ class State:
         "jobs", "settled", "unfolded", "marked", "totals", "codes", "receipts", "keys",
         "ordinal", "lease", "epoch", "at", "folded", "forgotten_before",
     )  # fmt: skip
-    DERIVED = ("ready", "delayed", "held", "children", "ended", "interned")
+    DERIVED = ("ready", "delayed", "held", "children", "ended", "interned", "alike")
 
     __slots__ = DURABLE + DERIVED
 
@@ -77,6 +79,7 @@ class State:
         self.ended: list[Job] = []
         """Jobs with dependants that ended in the present event; see `core.dependencies`."""
         self.interned: dict[Options, Options] = {}
+        self.alike: dict[Conditions, Conditions] = {}
 
     def total(self, queue: str) -> Totals:
         """The counters of a queue, made when it is new."""
@@ -104,6 +107,16 @@ class State:
         if len(self.interned) >= INTERNED_OPTIONS:
             self.interned.clear()
         return self.interned.setdefault(options, options)
+
+    def conditions(self, given: Conditions | None) -> Conditions:
+        """One object for equal conditions, unless they are a job's own."""
+        if given is None or given == PLAIN:
+            return PLAIN
+        if given.unique is not None or given.expires:
+            return given
+        if len(self.alike) >= INTERNED_OPTIONS:
+            self.alike.clear()
+        return self.alike.setdefault(given, given)
 
     def wait(self, job: Job, due: float) -> None:
         """Put a job in line: at once, or from `due` on. Counters are the caller's."""

@@ -14,4 +14,5 @@ def finished_view(job: Job) -> JobView:
         attempts=job.attempts, losses=job.losses, generation=job.generation,
         started_at=phase.started_at, finished_at=phase.at, seconds=phase.seconds,
         result=phase.result, reason=phase.reason, parents=job.parents, history=job.history,
+        conditions=job.conditions,
     )  # fmt: skip

@@ -152,6 +152,7 @@ class Insights:
             parents=job.parents,
             history=job.history,
             progress=self._fleet.progress.get(job.id),
+            conditions=job.conditions,
         )
 
 

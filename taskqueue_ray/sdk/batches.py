@@ -33,7 +33,7 @@ class Batch:
         self._sealer = preparer.sealer
         self._options: list[Options] = []
         self._indexes: dict[Options, int] = {}
-        self._last: tuple[JobType, JobOptions, int] | None = None
+        self._last: tuple[JobType, JobOptions, int, bool] | None = None
         self._specs: list[JobSpec] = []
         self._size = 0
 
@@ -53,13 +53,14 @@ class Batch:
         payload = self._sealer.seal(Kind.PAYLOAD, job_id, job_type.name, plain)
         last = self._last
         if last is not None and last[0] is job_type and last[1] is options:
-            index = last[2]
+            _, _, index, simple = last
         else:
-            index = self._index(job_type, options)
-        if options.delay is None and options.at is None and not options.depends_on:
+            index, simple = self._index(job_type, options), options.is_plain
+            self._last = (job_type, options, index, simple)
+        if simple:
             spec = JobSpec(job_id, index, payload)
         else:
-            spec = JobSpec(job_id, index, payload, options.due(time.time()), options.depends_on)
+            spec = _conditioned(job_id, index, payload, options)
         self._specs.append(spec)
         self._size += len(payload) + _PER_JOB
         return job_id
@@ -76,8 +77,14 @@ class Batch:
         index = self._indexes.setdefault(shared, len(self._options))
         if index == len(self._options):
             self._options.append(shared)
-        self._last = (job_type, options, index)
         return index
+
+
+def _conditioned(job_id: JobId, index: int, payload: bytes, options: JobOptions) -> JobSpec:
+    now = time.time()
+    return JobSpec(
+        job_id, index, payload, options.due(now), options.depends_on, options.conditions(now)
+    )
 
 
 class Preparer:

@@ -34,9 +34,14 @@ class OptionArguments(TypedDict, total=False):
     timeout: object
     delay: object
     at: object
+    expires: object
     tags: object
     category: str | None
     depends_on: object
+    on_parent_failure: str
+    fair_key: object
+    concurrency_key: object
+    ordered: bool
     executor: str | None
 
 
