@@ -13,7 +13,7 @@ from taskqueue_ray.core.exchange import (
     WorkerInfo,
 )
 from taskqueue_ray.core.identity import make_job_id
-from taskqueue_ray.core.model import Failure, JobId, JobSpec, Options
+from taskqueue_ray.core.model import Conditions, Failure, JobId, JobSpec, Options
 
 START = 1_800_000_000.0
 """When the tests' clocks begin."""
@@ -30,8 +30,23 @@ def options(**given: Any) -> Options:
     return Options(**{"queue": "q", "type": "t", **given})
 
 
-def spec(number: int, option: int = 0, *, due: float = 0.0, parents: Sequence[int] = ()) -> JobSpec:
-    return JobSpec(job_id(number), option, b"payload %d" % number, due, tuple(map(job_id, parents)))
+def spec(
+    number: int,
+    option: int = 0,
+    *,
+    due: float = 0.0,
+    parents: Sequence[int] = (),
+    **conditions: Any,
+) -> JobSpec:
+    """A job as its client sends it, with a payload that names it."""
+    return JobSpec(
+        job_id(number),
+        option,
+        b"payload %d" % number,
+        due,
+        tuple(map(job_id, parents)),
+        Conditions(**conditions) if conditions else None,
+    )
 
 
 def raw_batch(jobs: Sequence[JobSpec], *shared: Options) -> bytes:

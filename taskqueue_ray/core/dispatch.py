@@ -14,9 +14,11 @@ from taskqueue_ray.core import (
     dependencies,
     enqueueing,
     events,
+    expiring,
     leasing,
     promoting,
     settling,
+    uniqueness,
     upkeep,
 )
 from taskqueue_ray.core.bounds import DEFAULT_BOUNDS, Bounds
@@ -33,14 +35,40 @@ class Decision(NamedTuple):
 _Decide = Callable[[State, Any, float, Bounds], Decision]
 _Apply = Callable[[State, Any], None]
 
+
+def _enqueue(state: State, command: commands.Enqueue, now: float, bounds: Bounds) -> Decision:
+    enqueueing.check(command.batch, bounds)
+    known = enqueueing.find_known(state, command)
+    conflicts = uniqueness.find_conflicts(state, command.batch, known, now)
+    return Decision(*enqueueing.decide(state, command, now, bounds, known, conflicts))
+
+
+def _enqueued(state: State, event: events.Enqueued) -> None:
+    for job in enqueueing.apply(state, event):
+        uniqueness.apply_waiting(state, job, event.at)
+
+
+def _redriven(state: State, event: events.Redriven) -> None:
+    upkeep.apply_redriven(state, event)
+    for job_id in event.ids:
+        uniqueness.apply_waiting(state, state.jobs[job_id], event.at)
+
+
+def _folded(state: State, event: events.Folded) -> None:
+    upkeep.apply_folded(state, event)
+    uniqueness.apply_folded(state, event.forget_before)
+
+
 DECIDERS: Mapping[type, _Decide] = {
-    commands.Enqueue: lambda s, c, now, bounds: Decision(*enqueueing.decide(s, c, now, bounds)),
+    commands.Enqueue: _enqueue,
     commands.Settle: lambda s, c, now, _: Decision(*settling.decide(s, c, now)),
     commands.Lease: lambda s, c, now, _: Decision(leasing.decide_lease(s, c, now)),
     commands.Start: lambda s, c, now, _: Decision(leasing.decide_start(s, c, now)),
     commands.Release: lambda s, c, now, _: Decision(leasing.decide_release(s, c, now)),
     commands.Lose: lambda s, c, now, bounds: Decision(leasing.decide_lose(s, c, now, bounds)),
-    commands.Promote: lambda s, _c, now, _b: Decision(promoting.decide(s, now)),
+    commands.Promote: lambda s, _c, now, _b: Decision(
+        expiring.decide(s, now) + promoting.decide(s, now)
+    ),
     commands.Cancel: lambda s, c, now, _: Decision(*cancelling.decide(s, c, now)),
     commands.Redrive: lambda s, c, now, _: Decision(*upkeep.decide_redrive(s, c, now)),
     commands.Purge: lambda s, c, now, _: Decision(*upkeep.decide_purge(s, c, now)),
@@ -50,7 +78,7 @@ DECIDERS: Mapping[type, _Decide] = {
 """Which concern decides a command."""
 
 APPLIERS: Mapping[type, _Apply] = {
-    events.Enqueued: enqueueing.apply,
+    events.Enqueued: _enqueued,
     events.Leased: leasing.apply_leased,
     events.Started: leasing.apply_started,
     events.Settled: settling.apply,
@@ -58,11 +86,12 @@ APPLIERS: Mapping[type, _Apply] = {
     events.Lost: leasing.apply_lost,
     events.Promoted: promoting.apply,
     events.Cancelled: cancelling.apply,
-    events.Redriven: upkeep.apply_redriven,
+    events.Expired: expiring.apply,
+    events.Redriven: _redriven,
     events.Purged: upkeep.apply_purged,
     events.CodeStored: upkeep.apply_code_stored,
     events.Marked: upkeep.apply_marked,
-    events.Folded: upkeep.apply_folded,
+    events.Folded: _folded,
     events.Received: upkeep.apply_received,
     events.Opened: upkeep.apply_opened,
 }
@@ -81,8 +110,10 @@ def apply(state: State, event: events.Event) -> None:
     at = time_of(event)
     state.at = max(state.at, at)
     APPLIERS[type(event)](state, event)
-    if state.ended:
-        dependencies.apply_ended(state, state.at)
+    while state.ended:
+        job = state.ended.pop()
+        uniqueness.apply_ended(state, job)
+        dependencies.apply_ended(state, job, state.at)
 
 
 def time_of(event: events.Event) -> float:

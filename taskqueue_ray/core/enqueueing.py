@@ -10,33 +10,57 @@ from taskqueue_ray.core.events import Cancelled, Enqueued, Event
 from taskqueue_ray.core.exchange import Batch, EnqueueReply
 from taskqueue_ray.core.identity import to_text
 from taskqueue_ray.core.lifecycle import JobState
-from taskqueue_ray.core.model import LATEST, Blocked, Job, JobId, JobSpec, Options
-from taskqueue_ray.core.naming import check_name
-from taskqueue_ray.core.state import State
+from taskqueue_ray.core.model import (
+    LATEST,
+    Blocked,
+    Conditions,
+    Conflicts,
+    Job,
+    JobId,
+    JobSpec,
+    OnParentFailure,
+    Options,
+)
+from taskqueue_ray.core.naming import MAX_TITLE, check_name
+from taskqueue_ray.core.state import WAITING, State
 
 PRIORITIES = range(101)
-WAITING = (JobState.SCHEDULED, JobState.BLOCKED, JobState.PENDING)
 
 
 def decide(
-    state: State, command: Enqueue, now: float, bounds: Bounds
+    state: State,
+    command: Enqueue,
+    now: float,
+    bounds: Bounds,
+    known: list[int],
+    conflicts: Conflicts,
 ) -> tuple[list[Event], EnqueueReply]:
-    """Accept the jobs whose ids are new; refuse the whole batch when any of it is unsound."""
+    """Accept the jobs whose ids are new; refuse the whole batch when any of it is unsound.
+
+    `known` are the indexes of repeats; `check` must have been called before.
+    """
     batch = command.batch
-    _check(batch, bounds)
-    known = _known(state, command)
-    reply = EnqueueReply(len(batch.jobs) - len(known), known)
-    if len(known) == len(batch.jobs):
+    skipped = known
+    if conflicts.existing or conflicts.dropped:
+        skipped = sorted({*known, *conflicts.existing, *conflicts.dropped})
+    reply = EnqueueReply(
+        len(batch.jobs) - len(skipped), known, conflicts.existing, conflicts.dropped
+    )
+    if len(skipped) == len(batch.jobs):
         return [], reply
-    _check_depth(state, batch, known, bounds.max_depth)
-    events: list[Event] = [Enqueued(now, batch, tuple(known))]
-    orphans = _check_parents(state, command, set(known))
+    _check_depth(state, batch, skipped, bounds.max_depth)
+    orphans = _check_parents(state, command, set(skipped), conflicts.replaced)
+    events: list[Event] = []
+    if conflicts.replaced:
+        events.append(Cancelled(now, conflicts.replaced, [], "replaced"))
+    events.append(Enqueued(now, batch, tuple(skipped)))
     if orphans:
         events.append(Cancelled(now, orphans, [], "parent"))
     return events, reply
 
 
-def _check(batch: Batch, bounds: Bounds) -> None:
+def check(batch: Batch, bounds: Bounds) -> None:
+    """Refuse a batch that is malformed or too large."""
     if len(batch.jobs) > bounds.max_batch:
         raise BatchTooLarge("jobs", len(batch.jobs), bounds.max_batch)
     for options in batch.options:
@@ -46,6 +70,19 @@ def _check(batch: Batch, bounds: Bounds) -> None:
         raise InvalidRequest("a job of the batch has a malformed id or refers to no options")
     if any(not 0 <= spec.due < LATEST for spec in batch.jobs):
         raise InvalidRequest("a job of the batch has a time that is negative or not a number")
+    for spec in batch.jobs:
+        if spec.conditions is not None:
+            _check_conditions(spec.conditions)
+
+
+def _check_conditions(conditions: Conditions) -> None:
+    unique = conditions.unique
+    times = (conditions.expires, unique.within if unique is not None else 0.0)
+    if any(not 0 <= one < LATEST for one in times):
+        raise InvalidRequest("a condition of a job has a time that is negative or not a number")
+    keys = (conditions.fair_key, conditions.concurrency_key, unique.key if unique else "")
+    if any(len(key) > MAX_TITLE for key in keys) or (unique is not None and not unique.key):
+        raise InvalidRequest(f"a key of a job is empty or longer than {MAX_TITLE} characters")
 
 
 def _check_options(options: Options) -> None:
@@ -77,7 +114,8 @@ def _arriving(batch: Batch, known: list[int]) -> Mapping[str, int]:
     return Counter(batch.options[spec.options].queue for spec in fresh)
 
 
-def _known(state: State, command: Enqueue) -> list[int]:
+def find_known(state: State, command: Enqueue) -> list[int]:
+    """The indexes of jobs whose ids were there before, or earlier in the batch."""
     jobs, settled, past = state.jobs, state.settled, command.past
     specs = command.batch.jobs
     seen = {spec.id for spec in specs}
@@ -98,26 +136,40 @@ def _known(state: State, command: Enqueue) -> list[int]:
     return known
 
 
-def _check_parents(state: State, command: Enqueue, known: set[int]) -> list[JobId]:
+def _check_parents(
+    state: State, command: Enqueue, known: set[int], replaced: list[JobId]
+) -> list[JobId]:
     """The new jobs that have a parent which ended without completing. Unknown parents refuse."""
+    ending = dict.fromkeys(replaced, JobState.CANCELLED)
     orphans: list[JobId] = []
     orphaned: set[JobId] = set()
     earlier: set[JobId] = set()
     for index, spec in enumerate(command.batch.jobs):
         if spec.parents and index not in known:
             states = [
-                None if parent in earlier else _parent_state(state, command, spec, parent)
+                ending.get(parent) or _parent_state(state, command, spec, parent)
                 for parent in spec.parents
+                if parent not in earlier
             ]
-            ended_badly = any(
-                s is not None and s.final and s is not JobState.COMPLETED for s in states
-            )
-            if ended_badly or not orphaned.isdisjoint(spec.parents):
+            lost = any(_is_lost(spec, one) for one in states)
+            if lost or (_policy(spec) != "continue" and not orphaned.isdisjoint(spec.parents)):
                 orphans.append(spec.id)
                 orphaned.add(spec.id)
         if index not in known:
             earlier.add(spec.id)
     return orphans
+
+
+def _policy(spec: JobSpec) -> OnParentFailure:
+    return "cancel" if spec.conditions is None else spec.conditions.on_parent_failure
+
+
+def _is_lost(spec: JobSpec, parent: JobState) -> bool:
+    """Whether a job is to be cancelled at once, because of how a parent has ended."""
+    if not parent.final or parent is JobState.COMPLETED:
+        return False
+    policy = _policy(spec)
+    return policy == "cancel" or (policy == "wait" and parent is not JobState.FAILED)
 
 
 def _parent_state(state: State, command: Enqueue, spec: JobSpec, parent: JobId) -> JobState:
@@ -130,22 +182,26 @@ def _parent_state(state: State, command: Enqueue, spec: JobSpec, parent: JobId) 
     return found
 
 
-def apply(state: State, event: Enqueued) -> None:
-    """Take the accepted jobs in."""
+def apply(state: State, event: Enqueued) -> list[Job]:
+    """Take the accepted jobs in; returns those with conditions."""
     at, batch = event.at, event.batch
     options = [state.intern(one) for one in batch.options]
     state.keys.update(one.key for one in options)
+    special = []
     for spec in _accepted(event):
         state.ordinal = ordinal = state.ordinal + 1
         job = Job(spec.id, options[spec.options], spec.payload, ordinal, at)
         state.jobs[spec.id] = job
         if spec.conditions is not None:
             job.conditions = state.conditions(spec.conditions)
+            state.watch_expiry(job)
+            special.append(job)
         if spec.due or spec.parents:
             _hold_back(state, job, spec)
         else:
             state.ready.add(job)
         state.total(job.options.queue).counts[job.phase.state] += 1
+    return special
 
 
 def _accepted(event: Enqueued) -> Iterable[JobSpec]:
@@ -159,12 +215,20 @@ def _hold_back(state: State, job: Job, spec: JobSpec) -> None:
     job.due = spec.due
     job.parents = tuple(dict.fromkeys(spec.parents))
     # A parent that memory has forgotten had completed: decide checked it against the history.
-    waiting = [p for p in job.parents if state.state_of(p) not in (JobState.COMPLETED, None)]
+    goes_on = job.conditions.on_parent_failure == "continue"
+    waiting = [p for p in job.parents if _is_awaited(state.state_of(p), goes_on)]
     if waiting:
-        job.phase = Blocked(len(waiting))
+        job.phase = Blocked(set(waiting))
         for parent in waiting:
             state.children.setdefault(parent, []).append(job.id)
     elif spec.due > 0:
         state.wait(job, spec.due)
     else:
         state.ready.add(job)
+
+
+def _is_awaited(parent: JobState | None, goes_on: bool) -> bool:
+    """Whether a child waits for a parent in this state."""
+    if parent is None or parent is JobState.COMPLETED:
+        return False
+    return not (goes_on and parent.final)

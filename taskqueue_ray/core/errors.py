@@ -125,6 +125,15 @@ class Conflict(TaskQueueError):
         )
 
 
+class DuplicateJob(Conflict):
+    """Another job holds the unique key, and this one was to be refused then. Nothing was stored."""
+
+    def __init__(self, key: str, job_id: str) -> None:
+        TaskQueueError.__init__(
+            self, f"job {job_id} holds the unique key {key!r}", key=key, job_id=job_id
+        )
+
+
 # --- unavailable: repeat the same call --------------------------------------------------------
 
 

@@ -108,6 +108,13 @@ class Cancelled(msgspec.Struct, frozen=True, array_like=True, tag="cancelled"):
     reason: str = ""
 
 
+class Expired(msgspec.Struct, frozen=True, array_like=True, tag="expired"):
+    """Waiting jobs ended because none had started them in time."""
+
+    at: float
+    ids: list[JobId]
+
+
 class Redriven(msgspec.Struct, frozen=True, array_like=True, tag="redriven"):
     """Dead letters were sent again, each as a new generation."""
 
@@ -171,6 +178,7 @@ Plain = (
     | Released
     | Lost
     | Cancelled
+    | Expired
     | Redriven
     | Purged
     | CodeStored

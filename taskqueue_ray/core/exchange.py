@@ -168,10 +168,16 @@ class WatchReply(msgspec.Struct, frozen=True, array_like=True):
 
 
 class EnqueueReply(msgspec.Struct, frozen=True, array_like=True):
-    """Durable. `known` are the indexes of jobs whose ids were there before: the same jobs."""
+    """Durable. `known` are the indexes of jobs whose ids were there before: the same jobs.
+
+    `existing` names, for each job that was not stored because its unique key was taken, the job
+    that has the key; `dropped` were left out for the same reason.
+    """
 
     accepted: int
     known: list[int] = []
+    existing: dict[int, JobId] = {}
+    dropped: list[int] = []
 
 
 class JobView(msgspec.Struct, frozen=True):

@@ -1,5 +1,8 @@
 """Lease, start, release, lose: how jobs come into the hands of workers and back."""
 
+from collections.abc import Iterable
+from itertools import takewhile
+
 from taskqueue_ray.core.bounds import Bounds
 from taskqueue_ray.core.commands import Lease, Lose, Release, Start
 from taskqueue_ray.core.events import Event, Leased, Lost, Released, Started
@@ -8,6 +11,7 @@ from taskqueue_ray.core.lifecycle import FAIL, LEASE, RELEASE, STOP, JobState
 from taskqueue_ray.core.model import (
     KEPT_ATTEMPTS,
     PENDING,
+    POISON,
     Attempt,
     Failure,
     Finished,
@@ -16,7 +20,7 @@ from taskqueue_ray.core.model import (
     Lane,
 )
 from taskqueue_ray.core.model import Leased as LeasedPhase
-from taskqueue_ray.core.state import State
+from taskqueue_ray.core.state import State, may_expire
 
 _GRANT_BYTES = 64
 """What a grant weighs on the wire besides its payload."""
@@ -26,10 +30,28 @@ def decide_lease(state: State, command: Lease, now: float) -> list[Event]:
     """Choose up to `want` jobs that the worker can run."""
     worker = command.worker
     jobs = state.ready.pick(worker.queues, lambda lane: fits(worker, lane), command.want)
+    if state.overdue(now):
+        jobs = [job for job in jobs if not 0 < job.conditions.expires <= now or not may_expire(job)]
+    if state.suspects:
+        jobs = _set_apart(jobs, state.held.get(worker.id, {}).values())
     if not jobs:
         return []
     ids = [job.id for job in _portion(jobs, command.max_bytes)]
     return [Leased(now, worker.id, state.lease + 1, ids)]
+
+
+def _set_apart(jobs: list[Job], held: Iterable[Job]) -> list[Job]:
+    """A suspect goes to a worker alone, so that it is plain who is to blame if that one vanishes.
+
+    Alone among those that have not begun: nothing else would ever come to a worker that is busy
+    for hours. What stands behind it waits, or it would never have its turn.
+    """
+    unstarted = [job for job in held if not job.running]
+    if any(job.suspect for job in unstarted):
+        return []
+    if jobs and jobs[0].suspect:
+        return [] if unstarted else jobs[:1]
+    return list(takewhile(lambda job: not job.suspect, jobs))
 
 
 def _portion(jobs: list[Job], max_bytes: int) -> list[Job]:
@@ -78,7 +100,10 @@ def decide_start(state: State, command: Start, now: float) -> list[Event]:
 def apply_started(state: State, event: Started) -> None:
     """From now on the vanishing of their worker is a loss for these jobs."""
     for job_id in event.ids:
-        state.jobs[job_id].running = True
+        job = state.jobs[job_id]
+        job.running = True
+        if job.suspicion:
+            state.acquit(job)
 
 
 def decide_release(state: State, command: Release, now: float) -> list[Event]:
@@ -108,14 +133,16 @@ def return_job(state: State, job: Job, at: float) -> None:
 def decide_lose(state: State, command: Lose, now: float, bounds: Bounds) -> list[Event]:
     """Tell jobs that were merely held from those that were running when the worker vanished.
 
-    A worker that held one job alone was running it, whether or not it could still report so.
+    A worker that held one job alone was running it, whether or not it could still report so; and a
+    suspect that was given to it is to blame.
     """
     jobs = list(state.held.get(command.worker, {}).values())
     if not jobs:
         return []
     event = Lost(now, command.worker, [], [], [], [])
     for job in jobs:
-        _sort(job, event, bounds.max_losses, running=job.running or len(jobs) == 1)
+        to_blame = job.running or job.suspect or len(jobs) == 1
+        _sort(job, event, bounds.max_losses, running=to_blame)
     return [event]
 
 
@@ -131,7 +158,12 @@ def _sort(job: Job, event: Lost, max_losses: int, *, running: bool) -> None:
 
 
 def apply_lost(state: State, event: Lost) -> None:
-    """Free what the worker held; charge a loss to what it was running."""
+    """Free what the worker held; charge a loss to what it was running.
+
+    Each of them may have ended the worker before that was known, so each is a suspect.
+    """
+    for job_id in event.held + event.running:
+        state.suspect(state.jobs[job_id])
     for job_id in event.held + event.cancelled:
         return_job(state, state.jobs[job_id], event.at)
     for job_id in event.running:
@@ -143,7 +175,7 @@ def apply_lost(state: State, event: Lost) -> None:
         _charge(state, job, event)
         lease = job.phase.lease if isinstance(job.phase, LeasedPhase) else 0
         state.drop_lease(job)
-        state.finish(job, FAIL, Finished(JobState.FAILED, event.at, lease, reason="poison"))
+        state.finish(job, FAIL, Finished(JobState.FAILED, event.at, lease, reason=POISON))
 
 
 def _charge(state: State, job: Job, event: Lost) -> None:

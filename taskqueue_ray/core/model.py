@@ -4,7 +4,7 @@ A job's `phase` holds what is true only in its present state: a lease exists onl
 `Leased`, a finish time only inside `Finished`. Times are seconds since the Unix epoch.
 """
 
-from typing import Any, ClassVar, Literal, NewType
+from typing import Any, ClassVar, Literal, NamedTuple, NewType
 
 import msgspec
 
@@ -65,6 +65,21 @@ class Unique(msgspec.Struct, frozen=True, array_like=True, gc=False):
     key: str
     within: float = 0.0
     on_conflict: OnConflict = "return_existing"
+
+
+class Conflicts(NamedTuple):
+    """What keys that are taken mean for the jobs of a batch, by their indexes in it.
+
+    `existing` are not stored because the named job has their key, `dropped` for the same reason;
+    `replaced` are waiting jobs that give up theirs.
+    """
+
+    existing: dict[int, JobId]
+    dropped: list[int]
+    replaced: list[JobId]
+
+
+NO_CONFLICTS = Conflicts({}, [], [])
 
 
 class Conditions(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -146,10 +161,10 @@ class Scheduled(msgspec.Struct, frozen=True, tag="scheduled"):
 
 
 class Blocked(msgspec.Struct, tag="blocked"):
-    """Waits until `missing` more parents have completed."""
+    """Waits for these of its parents."""
 
     state: ClassVar[JobState] = JobState.BLOCKED
-    missing: int
+    parents: set[JobId]
 
 
 class Leased(msgspec.Struct, frozen=True, tag="leased", gc=False):
@@ -176,6 +191,12 @@ class Finished(msgspec.Struct, frozen=True, tag="finished", gc=False):
     reason: str = ""
 
 
+POISON = "poison"
+"""The reason of a dead letter whose workers vanished too often while they had it."""
+
+SUSPECT = 2
+"""Vanished workers in a row after which a job that they held may be the reason."""
+
 Phase = Pending | Scheduled | Blocked | Leased | Finished
 PENDING = Pending()
 
@@ -186,7 +207,7 @@ class Job(msgspec.Struct, gc=False, omit_defaults=True):
     `ordinal` is its place in the order of enqueueing. `delivery` counts leases and fences;
     `attempts` counts runs that ended by the job's own doing; `losses` counts runs whose worker
     vanished; `generation` counts redrives. `running` says that the present lease was reported as
-    started.
+    started; `suspicion` counts the workers in a row that vanished with it before it had begun.
     """
 
     id: JobId
@@ -205,6 +226,12 @@ class Job(msgspec.Struct, gc=False, omit_defaults=True):
     parents: tuple[JobId, ...] = ()
     history: tuple[Attempt, ...] = ()
     conditions: Conditions = PLAIN
+    suspicion: int = 0
+
+    @property
+    def suspect(self) -> bool:
+        """Whether it may be what its workers vanished of; once may be chance."""
+        return self.suspicion >= SUSPECT
 
     @property
     def state(self) -> JobState:
@@ -228,6 +255,13 @@ class StoredCode(msgspec.Struct, frozen=True, array_like=True):
     python: str
     sealed: bytes
     at: float
+
+
+class Hold(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Who holds a unique key; `until` 0 means until that job has ended."""
+
+    job: JobId
+    until: float
 
 
 class Receipt(msgspec.Struct, frozen=True, array_like=True):

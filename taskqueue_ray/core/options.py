@@ -24,7 +24,7 @@ from taskqueue_ray.core.timing import parse_duration, parse_moment
 
 MAX_PRIORITY = 100
 MAX_ATTEMPTS = 1000
-MAX_PARENTS = 1000
+MAX_PARENTS = 100_000
 
 
 class JobOptions(msgspec.Struct, frozen=True):

@@ -18,6 +18,7 @@ from taskqueue_ray.core.lifecycle import (
 from taskqueue_ray.core.model import (
     KEPT_ATTEMPTS,
     LATEST,
+    PLAIN,
     Attempt,
     Failure,
     Finished,
@@ -120,6 +121,7 @@ def apply(state: State, event: Settled) -> None:
     for outcome in event.snoozed:
         job = jobs[outcome.id]
         state.drop_lease(job)
+        state.acquit(job)
         _wait_again(state, job, SNOOZE, _moment(outcome.due, at))
     for outcome in event.cancelled:
         job = _ran(state, outcome, event.worker)
@@ -138,9 +140,11 @@ def _complete(state: State, job: Job, outcome: Outcome, at: float) -> None:
     )
     job.attempts += 1
     job.running = job.cancelling = False
+    if job.suspicion:
+        state.acquit(job)
     state.settled[job.id] = job
     state.unfolded[job.id + job.generation.to_bytes(4, "big") if job.generation else job.id] = job
-    if state.children and job.id in state.children:
+    if job.conditions is not PLAIN or (state.children and job.id in state.children):
         state.ended.append(job)
 
 
@@ -148,6 +152,7 @@ def _ran(state: State, outcome: Outcome, worker: str) -> Job:
     """Take the lease off a job and count the attempt that failed."""
     job = state.jobs[outcome.id]
     state.drop_lease(job)
+    state.acquit(job)
     failure = outcome.failure
     if failure is None and outcome.kind is OutcomeKind.ERRORED:
         failure = _UNEXPLAINED  # an attempt that is not counted could be repeated for ever

@@ -12,9 +12,11 @@ from taskqueue_ray.core.lifecycle import IllegalMove, JobState, Move
 from taskqueue_ray.core.model import (
     PENDING,
     PLAIN,
+    SUSPECT,
     Blocked,
     Conditions,
     Finished,
+    Hold,
     Job,
     JobId,
     Leased,
@@ -27,6 +29,7 @@ from taskqueue_ray.core.model import (
 from taskqueue_ray.core.ready import Ready
 
 INTERNED_OPTIONS = 4096
+WAITING = (JobState.SCHEDULED, JobState.BLOCKED, JobState.PENDING)
 
 
 class Totals(msgspec.Struct):
@@ -41,10 +44,20 @@ class State:
     """All that the queue knows."""
 
     DURABLE = (
-        "jobs", "settled", "unfolded", "marked", "totals", "codes", "receipts", "keys",
+        "jobs", "settled", "unfolded", "marked", "totals", "codes", "receipts", "keys", "unique",
         "ordinal", "lease", "epoch", "at", "folded", "forgotten_before",
     )  # fmt: skip
-    DERIVED = ("ready", "delayed", "held", "children", "ended", "interned", "alike")
+    DERIVED = (
+        "ready",
+        "delayed",
+        "expiring",
+        "suspects",
+        "held",
+        "children",
+        "ended",
+        "interned",
+        "alike",
+    )
 
     __slots__ = DURABLE + DERIVED
 
@@ -62,6 +75,8 @@ class State:
         self.receipts: dict[str, Receipt] = {}
         self.keys: set[str] = set()
         """Ids of the encryption keys that payloads came with."""
+        self.unique: dict[str, Hold] = {}
+        """Who holds which unique key."""
         self.ordinal = 0
         self.lease = 0
         self.epoch = 0
@@ -74,10 +89,13 @@ class State:
 
         self.ready = Ready()
         self.delayed: list[tuple[float, int, int, Job]] = []
+        self.expiring: list[tuple[float, int, Job]] = []
+        self.suspects = 0
+        """How many jobs are suspects; mostly none."""
         self.held: dict[str, dict[JobId, Job]] = {}
         self.children: dict[JobId, list[JobId]] = {}
         self.ended: list[Job] = []
-        """Jobs with dependants that ended in the present event; see `core.dependencies`."""
+        """Jobs that ended in the present event, of those whose end means something to others."""
         self.interned: dict[Options, Options] = {}
         self.alike: dict[Conditions, Conditions] = {}
 
@@ -134,6 +152,25 @@ class State:
             heappop(delayed)
         return bool(delayed) and delayed[0][0] <= now
 
+    def watch_expiry(self, job: Job) -> None:
+        """A job waits: it may wait for too long."""
+        if job.conditions.expires:
+            heappush(self.expiring, (job.conditions.expires, job.ordinal, job))
+
+    def overdue(self, now: float) -> bool:
+        """Whether a job has waited for too long at `now`."""
+        expiring = self.expiring
+        while expiring and not may_expire(expiring[0][2]):
+            heappop(expiring)
+        return bool(expiring) and expiring[0][0] <= now
+
+    def holder(self, key: str, now: float) -> JobId | None:
+        """The job that holds a unique key."""
+        hold = self.unique.get(key)
+        if hold is None or (hold.until and hold.until <= now):
+            return None
+        return hold.job
+
     def tidy_delayed(self) -> None:
         """Let go of jobs that no longer wait for their time, once they are most of the heap."""
         scheduled = sum(totals.counts[JobState.SCHEDULED] for totals in self.totals.values())
@@ -155,12 +192,24 @@ class State:
         if not held:
             del self.held[phase.worker]
         job.running = False
+        self.watch_expiry(job)
+
+    def suspect(self, job: Job) -> None:
+        """A worker vanished with this job in its hands."""
+        job.suspicion += 1
+        self.suspects += job.suspicion == SUSPECT
+
+    def acquit(self, job: Job) -> None:
+        """It has been started, or has ended, and its worker lives."""
+        self.suspects -= job.suspect
+        job.suspicion = 0
 
     def finish(self, job: Job, move: Move, phase: Finished) -> None:
         """End a job. A dead letter stays whole in `jobs`; the others leave it."""
         self.move(job, move)
         job.phase = phase
         job.running = job.cancelling = False
+        self.acquit(job)
         record = job
         if phase.state is JobState.FAILED:
             # The dead letter may be redriven before history is written.
@@ -169,7 +218,7 @@ class State:
             del self.jobs[job.id]
             self.settled[job.id] = job
         self.unfolded[finish_key(job)] = record
-        if job.id in self.children:
+        if job.conditions is not PLAIN or job.id in self.children:
             self.ended.append(job)
 
     def known(self, job_id: JobId) -> bool:
@@ -188,15 +237,16 @@ class State:
 
     def index(self, job: Job) -> None:
         """Enter one job into the derived fields, according to its phase."""
+        self.watch_expiry(job)
+        self.suspects += job.suspect
         match job.phase:
             case Scheduled(due=due):
                 heappush(self.delayed, (due, job.ordinal, job.delivery, job))
             case Leased(worker=worker):
                 self.held.setdefault(worker, {})[job.id] = job
-            case Blocked():
-                for parent in dict.fromkeys(job.parents):
-                    if self.state_of(parent) not in (JobState.COMPLETED, None):
-                        self.children.setdefault(parent, []).append(job.id)
+            case Blocked(parents=parents):
+                for parent in (parent for parent in job.parents if parent in parents):
+                    self.children.setdefault(parent, []).append(job.id)
             case Finished():
                 pass
             case _:
@@ -207,6 +257,12 @@ class State:
 def finish_key(job: Job) -> bytes:
     """What tells one finish of a job from another: its id and, after a redrive, its generation."""
     return job.id + job.generation.to_bytes(4, "big") if job.generation else job.id
+
+
+def may_expire(job: Job) -> bool:
+    """Whether a job waits and was never started. One that was redriven has no more time limit."""
+    started = job.attempts or job.losses or job.generation
+    return job.phase.state in WAITING and not started
 
 
 def _is_current(entry: tuple[float, int, int, Job]) -> bool:

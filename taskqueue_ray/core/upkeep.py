@@ -15,13 +15,23 @@ from taskqueue_ray.core.events import (
     Redriven,
 )
 from taskqueue_ray.core.lifecycle import REDRIVE, JobState, Verb, can, find_move
-from taskqueue_ray.core.model import Job, JobId, Receipt, Settled
+from taskqueue_ray.core.model import POISON, SUSPECT, Finished, Job, JobId, Receipt, Settled
 from taskqueue_ray.core.state import State, finish_key
 
 
 def decide_redrive(state: State, command: Redrive, now: float) -> tuple[list[Event], list[JobId]]:
-    """The dead letters among the named jobs."""
-    ids = [i for i in dict.fromkeys(command.ids) if can(_live_state(state, i), Verb.REDRIVE)]
+    """The dead letters among the named jobs, less those whose unique key another has now."""
+    taken: set[str] = set()
+    ids = []
+    for job_id in dict.fromkeys(command.ids):
+        job = state.jobs.get(job_id)
+        if job is None or not can(job.state, Verb.REDRIVE):
+            continue
+        if (unique := job.conditions.unique) is not None:
+            if unique.key in taken or state.holder(unique.key, now) not in (None, job_id):
+                continue
+            taken.add(unique.key)
+        ids.append(job_id)
     return ([Redriven(now, ids)] if ids else []), ids
 
 
@@ -31,6 +41,9 @@ def apply_redriven(state: State, event: Redriven) -> None:
         job = state.jobs[job_id]
         job.generation += 1
         job.attempts = job.losses = 0
+        if isinstance(job.phase, Finished) and job.phase.reason == POISON:
+            job.suspicion = SUSPECT - 1
+            state.suspect(job)  # it is not let in among others again
         state.move(job, REDRIVE)
         state.wait(job, 0.0)
 
@@ -117,15 +130,12 @@ def _forget_jobs(state: State, before: float) -> None:
         del state.settled[job_id]
 
 
-def _live_state(state: State, job_id: JobId) -> JobState | None:
-    job = state.jobs.get(job_id)
-    return job.state if job else None
-
-
 def _has_record(state: State, job_id: JobId) -> bool:
     job = state.jobs.get(job_id) or state.settled.get(job_id)
     if not isinstance(job, Job) or not can(job.state, Verb.PURGE):
         return False
+    if any(state.state_of(child) is JobState.BLOCKED for child in state.children.get(job_id, ())):
+        return False  # others wait for its redrive
     return job_id in state.jobs or finish_key(job) in state.unfolded
 
 

@@ -23,6 +23,7 @@ from taskqueue_ray.core.model import (
     PLAIN,
     Attempt,
     Conditions,
+    Hold,
     Job,
     JobId,
     Options,
@@ -85,6 +86,7 @@ class JobRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     parents: tuple[JobId, ...] = ()
     history: tuple[Attempt, ...] = ()
     conditions: Conditions | None = None
+    suspicion: int = 0
 
 
 class Control(msgspec.Struct, frozen=True):
@@ -101,6 +103,7 @@ class Control(msgspec.Struct, frozen=True):
     at: float
     folded: int
     forgotten_before: float
+    unique: dict[str, Hold] = {}
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -122,6 +125,7 @@ def write_snapshot(state: State) -> dict[str, bytes]:
     control = Control(
         options, state.totals, state.codes, state.receipts, sorted(state.keys), state.ordinal,
         state.lease, state.epoch, state.at, state.folded, state.forgotten_before,
+        state.unique,
     )  # fmt: skip
     return {JOBS: jobs, SETTLED: settled, CONTROL: msgspec.json.encode(control)}
 
@@ -136,6 +140,7 @@ def read_snapshot(files: Mapping[str, bytes]) -> State:
     state.ordinal, state.lease, state.epoch = control.ordinal, control.lease, control.epoch
     state.at, state.folded = control.at, control.folded
     state.forgotten_before = control.forgotten_before
+    state.unique = control.unique
     _load_settled(state, files[SETTLED])
     _load_jobs(state, files[JOBS], [state.intern(one) for one in control.options])
     state.rebuild()
@@ -179,6 +184,7 @@ def _record(job: Job, options: int) -> JobRecord:
         job.id, options, job.ordinal, job.enqueued_at, job.phase, job.delivery, job.attempts,
         job.losses, job.generation, job.running, job.cancelling, job.due, job.parents, job.history,
         None if job.conditions is PLAIN else job.conditions,
+        job.suspicion,
     )  # fmt: skip
 
 
@@ -191,7 +197,7 @@ def _load_jobs(state: State, data: bytes, options: list[Options]) -> None:
             record.id, options[record.options], payload, record.ordinal, record.enqueued_at,
             record.phase, record.delivery, record.attempts, record.losses, record.generation,
             record.running, record.cancelling, record.due, record.parents, record.history,
-            state.conditions(record.conditions),
+            state.conditions(record.conditions), record.suspicion,
         )  # fmt: skip
 
 

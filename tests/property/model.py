@@ -3,7 +3,9 @@
 It shares nothing with the product but the words. Ids are small numbers, times are seconds.
 """
 
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 MAX_LOSSES = 5
 
@@ -24,9 +26,21 @@ class Plain:
     losses: int = 0
     running: bool = False
     cancelling: bool = False
-    result: bytes = b""
+    suspicion: int = 0
+    poisoned: bool = False
+    redriven: bool = False
+    expires: float = 0.0
+    policy: str = "cancel"
+    awaited: set[int] = field(default_factory=set)
+    claims: bool = False
+    within: float = 0.0
+
+    def may_expire(self) -> bool:
+        started = self.attempts or self.losses or self.redriven
+        return bool(self.expires) and self.state in WAITING and not started
 
 
+WAITING = ("pending", "scheduled", "blocked")
 FINAL = ("completed", "failed", "cancelled", "expired")
 
 
@@ -36,6 +50,9 @@ class Model:
 
     jobs: dict[int, Plain] = field(default_factory=dict)
     purged: set[int] = field(default_factory=set)
+    holder: int | None = None
+    held_until: float = 0.0
+    """Who has the one unique key of this model; 0: until that job ends."""
 
     def states(self) -> dict[int, tuple[str, int, int, int]]:
         return {
@@ -58,42 +75,103 @@ class Model:
 
     def enqueue(
         self,
-        number: int,
-        priority: int,
-        max_attempts: int,
-        due: float,
-        parents: frozenset[int],
+        numbers: list[int],
+        wish: Plain,
+        claim: str | None,
         now: float,
-    ) -> None:
-        if number in self.jobs:
-            return
-        job = self.jobs[number] = Plain(number, priority, max_attempts, due=due, parents=parents)
-        ends = {self.jobs[p].state for p in parents}
-        if ends & {"failed", "cancelled", "expired"}:
-            job.state = "cancelled"
-        elif parents and ends != {"completed"}:
+    ) -> bool:
+        """Jobs like `wish`, under these numbers; False when one refuses them all."""
+        before = deepcopy((self.jobs, self.holder, self.held_until))
+        fresh: set[int] = set()
+        for number in numbers:
+            if number in self.jobs or number in fresh:
+                continue
+            if claim and not self._claim(number, claim, fresh, now):
+                if claim == "raise":
+                    self.jobs, self.holder, self.held_until = before
+                    return False
+                continue
+            if claim:
+                self._hold(number, wish, now)
+            fresh.add(number)
+            self._add(replace(wish, number=number, awaited=set()))
+        return True
+
+    def _hold(self, number: int, job: Plain, now: float) -> None:
+        self.holder, self.held_until = number, now + job.within if job.within else 0.0
+
+    def _is_held(self, now: float) -> bool:
+        return self.holder is not None and not 0 < self.held_until <= now
+
+    def _claim(self, number: int, mode: str, fresh: set[int], now: float) -> bool:
+        """Whether a job gets the key."""
+        if not self._is_held(now) or self.holder is None:
+            return True
+        if mode != "replace":
+            return False
+        if self.holder in fresh:
+            del self.jobs[self.holder]  # it was never stored
+            return True
+        if self.jobs[self.holder].state in WAITING:
+            self._end(self.jobs[self.holder], "cancelled", now)
+            return True
+        return False
+
+    def _add(self, job: Plain) -> None:
+        self.jobs[job.number] = job
+        for parent in job.parents:
+            state = self.jobs[parent].state
+            if state == "completed" or (state in FINAL and job.policy == "continue"):
+                continue
+            if state in FINAL and not (state == "failed" and job.policy == "wait"):
+                job.state = "cancelled"
+                self._let_go(job)
+                return
+            job.awaited.add(parent)
+        if job.awaited:
             job.state = "blocked"
-        elif due > 0:
+        elif job.due > 0:
             job.state = "scheduled"
 
     def pass_time(self, now: float) -> None:
+        late = [j for j in self.jobs.values() if j.may_expire() and j.expires <= now]
+        for job in late:
+            job.state = "expired"
+        for job in late:
+            self._end(job, "expired", now)
         for job in self.jobs.values():
             if job.state == "scheduled" and job.due <= now:
                 job.state = "pending"
 
-    def lease(self, worker: str, want: int) -> list[tuple[int, int]]:
+    def lease(self, worker: str, want: int, now: float) -> list[tuple[int, int]]:
         given = []
-        for number in self.ready()[:want]:
-            job = self.jobs[number]
+        for job in map(self.jobs.__getitem__, self.leasable(worker, want, now)):
             job.state, job.worker, job.running = "processing", worker, False
             job.delivery += 1
-            given.append((number, job.delivery))
+            given.append((job.number, job.delivery))
         return given
+
+    def leasable(self, worker: str, want: int, now: float) -> list[int]:
+        """What this worker would be given."""
+        picked = [self.jobs[n] for n in self.ready()[:want]]
+        picked = [j for j in picked if not (j.may_expire() and j.expires <= now)]
+        return [job.number for job in self._set_apart(picked, worker)]
+
+    def _set_apart(self, picked: list[Plain], worker: str) -> list[Plain]:
+        """A job that two workers vanished with is given alone."""
+        held = [j for j in self.jobs.values() if j.state == "processing" and j.worker == worker]
+        unstarted = [job for job in held if not job.running]
+        if any(job.suspicion >= 2 for job in unstarted):
+            return []
+        if picked and picked[0].suspicion >= 2:
+            return [] if unstarted else picked[:1]
+        return list(takewhile(lambda job: job.suspicion < 2, picked))
 
     def start(self, worker: str, number: int) -> None:
         job = self.jobs.get(number)
         if job and job.state == "processing" and job.worker == worker:
             job.running = True
+            job.suspicion = 0
 
     def settle(
         self, worker: str, number: int, delivery: int, kind: str, now: float, due: float
@@ -101,6 +179,8 @@ class Model:
         job = self.jobs.get(number)
         if job is None or (job.state, job.worker, job.delivery) != ("processing", worker, delivery):
             return
+        if job.cancelling or kind != "released":
+            job.suspicion = 0
         if kind == "completed":
             job.attempts += 1
             self._end(job, "completed", now)
@@ -127,11 +207,13 @@ class Model:
     def lose(self, worker: str, now: float) -> None:
         had = [j for j in self.jobs.values() if j.state == "processing" and j.worker == worker]
         for job in had:
-            if not job.cancelling and (job.running or len(had) == 1):
+            if not job.cancelling and (job.running or job.suspicion >= 2 or len(had) == 1):
                 job.losses += 1
                 if job.losses >= MAX_LOSSES:
+                    job.poisoned = True
                     self._end(job, "failed", now)
                     continue
+            job.suspicion += not job.cancelling
             self._give_back(job, now)
 
     def cancel(self, number: int, now: float) -> None:
@@ -143,10 +225,17 @@ class Model:
         else:
             self._end(job, "cancelled", now)
 
-    def redrive(self, number: int) -> None:
+    def redrive(self, number: int, now: float) -> None:
         job = self.jobs.get(number)
-        if job and job.state == "failed" and number not in self.purged:
-            job.state, job.attempts, job.losses = "pending", 0, 0
+        if job is None or job.state != "failed" or number in self.purged:
+            return
+        if job.claims:
+            if self._is_held(now) and self.holder != number:
+                return
+            self._hold(number, job, now)
+        job.state, job.attempts, job.losses, job.redriven = "pending", 0, 0, True
+        job.suspicion = 2 if job.poisoned else 0
+        job.poisoned = False
 
     def purge(self, numbers: list[int]) -> None:
         self.purged.update(numbers)
@@ -157,11 +246,19 @@ class Model:
         else:
             job.state = "pending"
 
+    def _let_go(self, job: Plain) -> None:
+        if self.holder == job.number and not self.held_until:
+            self.holder = None
+
     def _end(self, job: Plain, state: str, now: float) -> None:
-        job.state, job.cancelling, job.running = state, False, False
+        job.state, job.cancelling, job.running, job.suspicion = state, False, False, 0
+        self._let_go(job)
         for child in self.jobs.values():
-            if job.number in child.parents and child.state == "blocked":
-                if state != "completed":
-                    self._end(child, "cancelled", now)
-                elif all(self.jobs[p].state == "completed" for p in child.parents):
+            if job.number not in child.awaited or child.state != "blocked":
+                continue
+            if state == "completed" or child.policy == "continue":
+                child.awaited.remove(job.number)
+                if not child.awaited:
                     child.state = "scheduled" if child.due > now else "pending"
+            elif not (state == "failed" and child.policy == "wait"):
+                self._end(child, "cancelled", now)

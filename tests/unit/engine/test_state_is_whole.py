@@ -9,7 +9,7 @@ from taskqueue_ray.core.dispatch import apply
 from taskqueue_ray.core.events import Folded, Marked, Opened, Received, decode
 from taskqueue_ray.core.exchange import OutcomeKind
 from taskqueue_ray.core.lifecycle import JobState
-from taskqueue_ray.core.model import Job, StoredCode
+from taskqueue_ray.core.model import Job, StoredCode, Unique
 from taskqueue_ray.core.state import State
 from taskqueue_ray.storage.snapshot import read_snapshot, write_snapshot
 from tests.ledger import Ledger, facts, meaning
@@ -24,7 +24,9 @@ def _full() -> tuple[Ledger, int]:
     ledger.record([Opened(ledger.now, 3)])
     shared = [options(key="k1", tags=("a",)), options(queue="other", priority=9, executor="async")]
     ledger.enqueue([spec(n, n % 2) for n in range(1, 13)], *shared)
-    ledger.enqueue([spec(20, due=ledger.now + 500), spec(21, 0, parents=[11, 12])], *shared)
+    later = ledger.now + 500
+    held = spec(22, due=later, unique=Unique("key"), expires=later + 1)
+    ledger.enqueue([spec(20, due=later), spec(21, 0, parents=[11, 12]), held], *shared)
     ledger.do(commands.StoreCode("hash", StoredCode("f", "3.11", b"sealed", ledger.now)))
     grants = ledger.lease(6, _everything())
     ledger.start(*grants[4:])

@@ -1,0 +1,158 @@
+"""Unique keys: who holds one, for how long, and what becomes of another that wants it."""
+
+import pytest
+
+from taskqueue_ray.core.commands import Fold
+from taskqueue_ray.core.errors import DuplicateJob, InvalidRequest
+from taskqueue_ray.core.events import Folded, Marked
+from taskqueue_ray.core.exchange import OutcomeKind
+from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.core.model import JobSpec, Unique
+from tests.ledger import Ledger, count_up, facts
+from tests.records import job_id, spec
+
+
+def claim(
+    number: int, mode: str = "return_existing", within: float = 0.0, **more: object
+) -> JobSpec:
+    """A job that wants the key."""
+    return spec(number, unique=Unique("key", within, mode), **more)  # type: ignore[arg-type]
+
+
+def test_the_second_is_told_of_the_first() -> None:
+    ledger = Ledger()
+    ledger.enqueue([claim(1)])
+    reply = ledger.enqueue([spec(2), claim(3)])
+    assert (reply.accepted, reply.existing, reply.known) == (1, {1: job_id(1)}, [])
+    assert ledger.order() == [1, 2]
+    count_up(ledger.state)
+
+
+def test_a_repeat_is_no_conflict_with_itself() -> None:
+    ledger = Ledger()
+    ledger.enqueue([claim(1, "raise")])
+    reply = ledger.enqueue([claim(1, "raise")])
+    assert (reply.known, reply.existing) == ([0], {})
+
+
+def test_dropped_jobs_are_named() -> None:
+    ledger = Ledger()
+    ledger.enqueue([claim(1)])
+    reply = ledger.enqueue([claim(2, "drop"), spec(3)])
+    assert (reply.accepted, reply.dropped, reply.existing) == (1, [0], {})
+    assert ledger.state_of(2) is None
+
+
+def test_raise_refuses_the_whole_batch_and_stores_nothing() -> None:
+    ledger = Ledger()
+    ledger.enqueue([claim(1)])
+    with pytest.raises(DuplicateJob, match="key") as caught:
+        ledger.enqueue([spec(2), claim(3, "raise")])
+    assert caught.value.fields["job_id"] == job_id(1).hex()
+    assert ledger.order() == [1]
+
+
+@pytest.mark.parametrize("state", ["pending", "scheduled", "blocked"])
+def test_replace_cancels_the_one_that_waits(state: str) -> None:
+    ledger = Ledger()
+    ledger.enqueue([spec(9)])
+    extra = {"pending": {}, "scheduled": {"due": ledger.now + 60}, "blocked": {"parents": [9]}}
+    ledger.enqueue([claim(1, **extra[state])])  # type: ignore[arg-type]
+    assert ledger.state_of(1) == state
+    reply = ledger.enqueue([claim(2, "replace")])
+    assert reply.accepted == 1
+    assert ledger.job(1).state is JobState.CANCELLED
+    assert getattr(ledger.job(1).phase, "reason", "") == "replaced"
+    assert ledger.enqueue([claim(3)]).existing == {0: job_id(2)}
+    count_up(ledger.state)
+
+
+def test_replace_leaves_the_one_that_runs() -> None:
+    ledger = Ledger()
+    ledger.enqueue([claim(1)])
+    ledger.lease()
+    assert ledger.enqueue([claim(2, "replace")]).existing == {0: job_id(1)}
+    assert ledger.state_of(2) is None
+
+
+def test_within_a_batch_the_first_has_the_key_or_the_last_that_replaces() -> None:
+    ledger = Ledger()
+    reply = ledger.enqueue([claim(1), claim(2), claim(3, "drop")])
+    assert (reply.existing, reply.dropped) == ({1: job_id(1)}, [2])
+    other = Ledger()
+    reply = other.enqueue([claim(1), claim(2), claim(3, "replace"), claim(4, "replace")])
+    assert reply.existing == {0: job_id(4), 1: job_id(4), 2: job_id(4)}
+    assert other.order() == [4]
+
+
+@pytest.mark.parametrize("kind", [OutcomeKind.COMPLETED, OutcomeKind.CANCELLED])
+def test_the_end_frees_the_key(kind: OutcomeKind) -> None:
+    ledger = Ledger()
+    ledger.enqueue([claim(1)])
+    grant = ledger.lease()[0]
+    assert ledger.enqueue([claim(2)]).existing
+    ledger.end(grant, kind)
+    assert ledger.enqueue([claim(2)]).accepted == 1
+
+
+def test_a_failed_attempt_keeps_the_key_and_the_last_one_frees_it() -> None:
+    ledger = Ledger()
+    ledger.enqueue([claim(1)])
+    ledger.end(ledger.lease()[0], OutcomeKind.ERRORED)
+    assert ledger.enqueue([claim(2)]).existing
+    ledger.wait(3600)
+    ledger.end(ledger.lease()[0], OutcomeKind.ERRORED, final=True)
+    assert ledger.enqueue([claim(2)]).accepted == 1
+
+
+def test_a_window_outlives_the_job_and_ends_by_itself() -> None:
+    ledger = Ledger()
+    ledger.enqueue([claim(1, within=60)])
+    ledger.end(ledger.lease()[0])
+    ledger.now += 59.9
+    assert ledger.enqueue([claim(2, within=60)]).existing == {0: job_id(1)}
+    ledger.now += 0.1
+    assert ledger.enqueue([claim(2, within=60)]).accepted == 1
+    ledger.now += 30
+    assert ledger.enqueue([claim(3)]).existing == {0: job_id(2)}
+
+
+def test_windows_that_are_over_are_forgotten_with_a_fold() -> None:
+    ledger = Ledger()
+    ledger.enqueue([claim(1, within=60)])
+    ledger.end(ledger.lease()[0])
+    ledger.now += 61
+    commit = len(ledger.commits) + 1
+    ledger.record([Marked(commit)])
+    ledger.enqueue([spec(5)])
+    ledger.do(Fold(commit))
+    assert ledger.state.unique  # memory reaches back for a day
+    ledger.record([Folded(commit, ledger.now)])
+    assert ledger.state.unique == {}
+
+
+def test_a_dead_letter_whose_key_another_has_is_not_redriven() -> None:
+    ledger = Ledger()
+    ledger.enqueue([claim(1)])
+    ledger.end(ledger.lease()[0], OutcomeKind.ERRORED, final=True)
+    ledger.enqueue([claim(2)])
+    assert ledger.redrive(1) == []
+    ledger.end(ledger.lease()[0], OutcomeKind.ERRORED, final=True)
+    assert ledger.redrive(1, 2) == [job_id(1)]
+    assert ledger.enqueue([claim(3)]).existing == {0: job_id(1)}
+
+
+def test_keys_survive_a_replay() -> None:
+    ledger = Ledger()
+    ledger.enqueue([claim(1)])
+    ledger.enqueue([claim(2, "replace")])
+    assert facts(ledger.replayed()) == facts(ledger.state)
+
+
+def test_an_empty_or_endless_key_is_refused() -> None:
+    ledger = Ledger()
+    for key in ("", "k" * 201):
+        with pytest.raises(InvalidRequest, match="key"):
+            ledger.enqueue([spec(1, unique=Unique(key))])
+    with pytest.raises(InvalidRequest, match="time"):
+        ledger.enqueue([spec(1, unique=Unique("k", float("nan")))])
