@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from taskqueue_ray import jobs as jobs
+    from taskqueue_ray.core.claims import Unique as Unique
     from taskqueue_ray.core.errors import CommitUnknown as CommitUnknown
     from taskqueue_ray.core.errors import Conflict as Conflict
+    from taskqueue_ray.core.errors import DuplicateJob as DuplicateJob
     from taskqueue_ray.core.errors import InvalidArguments as InvalidArguments
     from taskqueue_ray.core.errors import InvalidOption as InvalidOption
     from taskqueue_ray.core.errors import InvalidRequest as InvalidRequest
@@ -57,15 +59,16 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _ERRORS = (
-    "CommitUnknown", "Conflict", "Fenced", "InvalidArguments", "InvalidKey", "InvalidOption",
-    "InvalidRequest", "InvalidSetting", "JobCancelled", "JobExpired", "JobFailed", "JobNotFound",
-    "KeyMissing", "OwnedElsewhere", "PayloadTooLarge", "QueueClosed", "QueueFull", "Recovering",
-    "ResultTimeout", "SealBroken", "StorageCorrupt", "StorageFull", "StorageUnusable",
-    "TaskQueueError", "Unavailable", "UnknownJobType", "Unserialisable",
+    "CommitUnknown", "Conflict", "DuplicateJob", "Fenced", "InvalidArguments", "InvalidKey",
+    "InvalidOption", "InvalidRequest", "InvalidSetting", "JobCancelled", "JobExpired", "JobFailed",
+    "JobNotFound", "KeyMissing", "OwnedElsewhere", "PayloadTooLarge", "QueueClosed", "QueueFull",
+    "Recovering", "ResultTimeout", "SealBroken", "StorageCorrupt", "StorageFull",
+    "StorageUnusable", "TaskQueueError", "Unavailable", "UnknownJobType", "Unserialisable",
 )  # fmt: skip
 _HOMES = {
     **dict.fromkeys(_ERRORS, "core.errors"),
     "JobState": "core.lifecycle",
+    "Unique": "core.claims",
     **dict.fromkeys(("Cancel", "Fail", "Retry", "Snooze", "current"), "engine.context"),
     "TaskQueue": "sdk.client",
     "connect": "sdk.connection",

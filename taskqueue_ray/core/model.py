@@ -55,8 +55,8 @@ OnConflict = Literal["return_existing", "drop", "replace", "raise"]
 OnParentFailure = Literal["cancel", "continue", "wait"]
 
 
-class Unique(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Only one job holds `key` at a time; `on_conflict` says what becomes of another that wants it.
+class Claim(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A job wants `key`, which one holds at a time; `on_conflict` says what else becomes of it.
 
     The key is held until its job has ended; with `within`, for so many seconds from enqueueing,
     whatever becomes of the job.
@@ -92,7 +92,7 @@ class Conditions(msgspec.Struct, frozen=True, omit_defaults=True):
     """
 
     expires: float = 0.0
-    unique: Unique | None = None
+    unique: Claim | None = None
     fair_key: str = ""
     concurrency_key: str = ""
     ordered: bool = False

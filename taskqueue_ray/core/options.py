@@ -8,10 +8,12 @@ from typing import Any
 
 import msgspec
 
+from taskqueue_ray.core.claims import Unique, check_unique
 from taskqueue_ray.core.errors import InvalidOption
 from taskqueue_ray.core.identity import from_text
 from taskqueue_ray.core.model import (
     PLAIN,
+    Claim,
     Conditions,
     ExecutorKind,
     JobId,
@@ -44,6 +46,7 @@ class JobOptions(msgspec.Struct, frozen=True):
     delay: float | None = None
     at: float | None = None
     expires: float | None = None
+    unique: Unique | None = None
     tags: tuple[str, ...] = ()
     category: str | None = None
     depends_on: tuple[JobId, ...] = ()
@@ -97,13 +100,15 @@ class JobOptions(msgspec.Struct, frozen=True):
             self.delay is None
             and self.at is None
             and not self.depends_on
+            and self.unique is None
             and self.conditions(0.0) is None
         )
 
-    def conditions(self, now: float) -> Conditions | None:
+    def conditions(self, now: float, claim: Claim | None = None) -> Conditions | None:
         """What the job asks for beyond the plain; None: nothing."""
         found = Conditions(
             expires=0.0 if self.expires is None else now + self.expires,
+            unique=claim,
             fair_key=self.fair_key,
             concurrency_key=self.concurrency_key,
             ordered=self.ordered,
@@ -203,6 +208,7 @@ _CHECKS: dict[str, Callable[[Any], object]] = {
     "delay": lambda value: parse_duration(value, "delay"),
     "at": parse_moment,
     "expires": _expires,
+    "unique": check_unique,
     "tags": lambda value: check_tags("tags", value),
     "category": lambda value: check_label("category", value),
     "depends_on": _parents,

@@ -1,4 +1,4 @@
-"""Unique keys: one job at a time holds a key; what becomes of another is said by that other.
+"""Claim keys: one job at a time holds a key; what becomes of another is said by that other.
 
 A key is held from the moment in which its job is stored, so two that come at once cannot both have
 it. It is let go when its job has ended, or, with a window, when the window is over, whatever became
@@ -11,12 +11,12 @@ from taskqueue_ray.core.identity import to_text
 from taskqueue_ray.core.model import (
     NO_CONFLICTS,
     PLAIN,
+    Claim,
     Conflicts,
     Hold,
     Job,
     JobId,
     JobSpec,
-    Unique,
 )
 from taskqueue_ray.core.state import WAITING, State
 
@@ -36,7 +36,7 @@ def find_conflicts(state: State, batch: Batch, known: list[int], now: float) -> 
 
 
 def _resolve(
-    state: State, batch: Batch, wishes: list[tuple[int, JobSpec, Unique]], now: float
+    state: State, batch: Batch, wishes: list[tuple[int, JobSpec, Claim]], now: float
 ) -> Conflicts:
     found = Conflicts({}, [], [])
     arriving: dict[str, int] = {}

@@ -56,6 +56,10 @@ class Binder:
         self._all_required = len(self._required) == len(parameters)
         self._decode = decoder(self._record()).decode
 
+    def takes(self, name: str) -> bool:
+        """Whether there is a parameter of that name."""
+        return name in self._annotations
+
     def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
         """The arguments as MessagePack. Raises `InvalidArguments`, which names the argument."""
         values: dict[str, Any] = dict(zip(self._positional, args, strict=False))

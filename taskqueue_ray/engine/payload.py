@@ -118,6 +118,10 @@ class Sealer:
             ) from None
         return content[1:] if content[:1] == _RAW else self._unpacked(kind, content)
 
+    def fingerprint(self, data: bytes) -> bytes:
+        """32 bytes that stand for `data` and tell nothing of it to who has no key."""
+        return self._keyring.mac(b"fingerprint\0" + data)
+
     def renew(self) -> None:
         """Draw a new salt. Called by itself in a forked child."""
         self._stream = self._new_stream()

@@ -2,14 +2,15 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from taskqueue_ray.core.exchange import BatchRecord
-from taskqueue_ray.core.model import JobId, JobSpec, Options
+from taskqueue_ray.core.exchange import BatchRecord, EnqueueReply
+from taskqueue_ray.core.model import Claim, JobId, JobSpec, Options
 from taskqueue_ray.core.options import JobOptions
 from taskqueue_ray.engine import code
+from taskqueue_ray.engine.claiming import claim_of
 from taskqueue_ray.engine.payload import Kind, Sealer
 from taskqueue_ray.engine.registry import JobType
 from taskqueue_ray.sdk import requests
@@ -17,12 +18,31 @@ from taskqueue_ray.sdk.ids import source
 from taskqueue_ray.sdk.job import JobItem
 from taskqueue_ray.sdk.transport import Transport
 
+if TYPE_CHECKING:
+    from taskqueue_ray.sdk.handle import JobHandle
+
 MAX_JOBS = 500
 MAX_BYTES = 96 * 1024
 """A larger argument of a call goes through Ray's object store, which takes longer."""
 
 _PER_JOB = 48
 _encode = msgspec.msgpack.Encoder().encode
+_reply = msgspec.msgpack.Decoder(EnqueueReply).decode
+
+
+class Parcel(NamedTuple):
+    """A batch that is ready to be sent, and the handles whose jobs claim a unique key."""
+
+    body: bytes
+    claimants: "dict[int, JobHandle[Any]]"
+
+    def settle(self, answer: bytes) -> None:
+        """The queue has answered: tell the handles which jobs they stand for."""
+        if self.claimants:
+            reply = _reply(answer)
+            for index, handle in self.claimants.items():
+                if index in reply.existing or index in reply.dropped:
+                    handle.stand_for(reply.existing.get(index))
 
 
 class Batch:
@@ -36,6 +56,7 @@ class Batch:
         self._last: tuple[JobType, JobOptions, int, bool] | None = None
         self._specs: list[JobSpec] = []
         self._size = 0
+        self._claimants: dict[int, JobHandle[Any]] = {}
 
     def __len__(self) -> int:
         return len(self._specs)
@@ -60,17 +81,23 @@ class Batch:
         if simple:
             spec = JobSpec(job_id, index, payload)
         else:
-            spec = _conditioned(job_id, index, payload, options)
+            rule = options.unique
+            claim = claim_of(rule, job_type, plain, self._sealer) if rule is not None else None
+            spec = _conditioned(job_id, index, payload, options, claim)
         self._specs.append(spec)
         self._size += len(payload) + _PER_JOB
         return job_id
 
-    def take(self) -> bytes:
+    def await_claim(self, handle: "JobHandle[Any]") -> None:
+        """The job that was just added may turn out to be another, when its unique key is taken."""
+        self._claimants[len(self._specs) - 1] = handle
+
+    def take(self) -> "Parcel":
         """The batch as the journal keeps it; empty afterwards."""
-        encoded = _encode(BatchRecord(self._options, self._specs))
+        parcel = Parcel(_encode(BatchRecord(self._options, self._specs)), self._claimants)
         self._options, self._indexes, self._last = [], {}, None
-        self._specs, self._size = [], 0
-        return encoded
+        self._specs, self._size, self._claimants = [], 0, {}
+        return parcel
 
     def _index(self, job_type: JobType, options: JobOptions) -> int:
         shared = self._preparer.shared(job_type, options)
@@ -80,10 +107,12 @@ class Batch:
         return index
 
 
-def _conditioned(job_id: JobId, index: int, payload: bytes, options: JobOptions) -> JobSpec:
+def _conditioned(
+    job_id: JobId, index: int, payload: bytes, options: JobOptions, claim: Claim | None
+) -> JobSpec:
     now = time.time()
     return JobSpec(
-        job_id, index, payload, options.due(now), options.depends_on, options.conditions(now)
+        job_id, index, payload, options.due(now), options.depends_on, options.conditions(now, claim)
     )
 
 

@@ -18,7 +18,7 @@ from taskqueue_ray.core.naming import check_name
 from taskqueue_ray.core.timing import Duration, parse_duration, parse_moment
 from taskqueue_ray.engine.payload import Sealer
 from taskqueue_ray.sdk import current, requests
-from taskqueue_ray.sdk.batches import Batch, Preparer
+from taskqueue_ray.sdk.batches import Batch, Parcel, Preparer
 from taskqueue_ray.sdk.handle import JobHandle
 from taskqueue_ray.sdk.history import History
 from taskqueue_ray.sdk.job import Job, JobItem, as_item
@@ -34,6 +34,7 @@ from taskqueue_ray.sdk.workforce import Workforce
 
 T = TypeVar("T")
 AnyId = str | bytes | JobHandle[Any] | JobRecord
+_Flight = tuple[Parcel, Answer]
 StartWorkers = Callable[..., Workforce]
 log = logging.getLogger(__name__)
 PAGE = 500
@@ -77,21 +78,23 @@ class TaskQueue:
         `PayloadTooLarge`, `QueueFull`, `StorageFull` and other `TaskQueueError`s; then nothing
         was stored.
         """
-        item, job_id, body = self._single(target, args, kwargs)
+        handle, parcel = self._single(target, args, kwargs)
+        self._check_open()
         session = self.watcher.standing()
-        if session is None:
-            self._ask(requests.enqueue(body))
+        if session is None or parcel.claimants:
+            parcel.settle(self._transport.call("enqueue", parcel.body))
         else:
-            self._ask(requests.enqueue_watched(session.client, body))
-            self.watcher.adopt(job_id, session)
-        return JobHandle(self, job_id, item.job_type)
+            self._ask(requests.enqueue_watched(session.client, parcel.body))
+            self.watcher.adopt(handle.raw_id, session)
+        return handle
 
     async def aenqueue(self, target: Any, /, *args: Any, **kwargs: Any) -> JobHandle[Any]:
         """The same for async code."""
         # The first job of a notebook's function sends its code, which waits for the queue.
-        item, job_id, body = await asyncio.to_thread(self._single, target, args, kwargs)
-        await self._aask(requests.enqueue(body))
-        return JobHandle(self, job_id, item.job_type)
+        handle, parcel = await asyncio.to_thread(self._single, target, args, kwargs)
+        self._check_open()
+        parcel.settle(await self._transport.acall("enqueue", parcel.body))
+        return handle
 
     def enqueue_many(self, items: Iterable[JobItem[T] | Job]) -> list[JobHandle[T]]:
         """Enqueue many calls; all are durable on return. `items` may be a generator.
@@ -104,18 +107,21 @@ class TaskQueue:
         """
         batch = Batch(self._preparer)
         handles: list[JobHandle[T]] = []
-        flying: deque[Answer] = deque()
+        flying: deque[_Flight] = deque()
         sent = 0
         try:
             for target in items:
                 item = target if type(target) is JobItem else as_item(target, (), {})
-                handles.append(JobHandle(self, batch.add(item), item.job_type))
+                handle: JobHandle[T] = JobHandle(self, batch.add(item), item.job_type)
+                handles.append(handle)
+                if item.options.unique is not None:
+                    batch.await_claim(handle)
                 if batch.full:
                     sent = self._send(batch, flying, sent)
             if len(batch):
                 sent = self._send(batch, flying, sent)
             while flying:
-                flying.popleft().result()
+                _land(flying)
         except BaseException as problem:
             _finish(flying)
             if sent:
@@ -145,18 +151,20 @@ class TaskQueue:
 
     def _single(
         self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[JobItem[Any], JobId, bytes]:
+    ) -> tuple[JobHandle[Any], Parcel]:
         item = as_item(target, args, kwargs)
         batch = Batch(self._preparer)
-        job_id = batch.add(item)
-        return item, job_id, batch.take()
+        handle: JobHandle[Any] = JobHandle(self, batch.add(item), item.job_type)
+        if item.options.unique is not None:
+            batch.await_claim(handle)
+        return handle, batch.take()
 
-    def _send(self, batch: Batch, flying: deque[Answer], sent: int) -> int:
+    def _send(self, batch: Batch, flying: "deque[_Flight]", sent: int) -> int:
         self._check_open()
-        count = len(batch)
-        flying.append(self._transport.submit("enqueue", batch.take()))
+        count, parcel = len(batch), batch.take()
+        flying.append((parcel, self._transport.submit("enqueue", parcel.body)))
         if len(flying) >= WINDOW:
-            flying.popleft().result()
+            _land(flying)
         return sent + count
 
     # --- looking ----------------------------------------------------------------------------
@@ -456,10 +464,15 @@ def _unique(views: list[JobView]) -> list[JobView]:
     return list({view.id: view for view in views}.values())
 
 
-def _finish(flying: deque[Answer]) -> None:
+def _land(flying: "deque[_Flight]") -> None:
+    parcel, answer = flying.popleft()
+    parcel.settle(answer.result())
+
+
+def _finish(flying: "deque[_Flight]") -> None:
     """Learn the fate of what is on its way; the error that stopped us is the one to raise."""
     while flying:
         try:
-            flying.popleft().result()
+            _land(flying)
         except Exception as problem:
             log.debug("a batch beside the one that failed: %s", problem)

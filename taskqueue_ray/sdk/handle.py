@@ -36,7 +36,15 @@ class JobHandle(Generic[R_co]):
     `await handle` gives the result. All handles of a connection share one long-poll.
     """
 
-    __slots__ = ("__weakref__", "_client", "_delivery", "_future", "_job_type", "raw_id")
+    __slots__ = (
+        "__weakref__",
+        "_client",
+        "_delivery",
+        "_future",
+        "_job_type",
+        "duplicate",
+        "raw_id",
+    )
 
     def __init__(
         self,
@@ -46,6 +54,9 @@ class JobHandle(Generic[R_co]):
         delivery: "Delivery | None" = None,
     ) -> None:
         self.raw_id = raw_id
+        self.duplicate = False
+        """Whether the job's unique key was taken when it was enqueued: this stands for the job
+        that has the key, or for none when it was to be dropped."""
         self._client = client
         self._job_type = job_type
         self._delivery = delivery
@@ -55,6 +66,11 @@ class JobHandle(Generic[R_co]):
     def id(self) -> str:
         """The job's id: 32 hexadecimal digits."""
         return to_text(self.raw_id)
+
+    def stand_for(self, existing: JobId | None) -> None:
+        """The queue has not stored this job; another has its unique key."""
+        self.duplicate = True
+        self.raw_id = self.raw_id if existing is None else existing
 
     @property
     def durable(self) -> bool:

@@ -5,6 +5,7 @@ from functools import update_wrapper
 from typing import Any, ClassVar, Generic, ParamSpec, TypedDict, TypeVar, Unpack, cast, overload
 from weakref import WeakKeyDictionary
 
+from taskqueue_ray.core.claims import Unique
 from taskqueue_ray.core.errors import InvalidOption, InvalidRequest
 from taskqueue_ray.core.identity import to_text
 from taskqueue_ray.core.model import JobId
@@ -35,6 +36,7 @@ class OptionArguments(TypedDict, total=False):
     delay: object
     at: object
     expires: object
+    unique: Unique | str | bool | None
     tags: object
     category: str | None
     depends_on: object

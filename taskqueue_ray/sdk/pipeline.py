@@ -6,7 +6,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from taskqueue_ray.core.errors import InvalidRequest
-from taskqueue_ray.sdk.batches import Batch, Preparer
+from taskqueue_ray.sdk.batches import Batch, Parcel, Preparer
 from taskqueue_ray.sdk.delivery import Delivery
 from taskqueue_ray.sdk.handle import JobHandle
 from taskqueue_ray.sdk.job import Job, as_item
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 WINDOW = 8
 """Batches that are on their way at once."""
 
-_Parcel = tuple[bytes, Delivery]
+_Flight = tuple[Parcel, Delivery]
 
 
 class Pipeline:
@@ -33,7 +33,7 @@ class Pipeline:
         self._transport = transport
         self._batch = Batch(preparer)
         self._delivery = Delivery()
-        self._full: deque[_Parcel] = deque()
+        self._full: deque[_Flight] = deque()
         self._unsettled: set[Delivery] = set()
         self._changed = threading.Condition()
         self._closing = False
@@ -50,6 +50,8 @@ class Pipeline:
             self._check_open()
             job_id = self._batch.add(item)
             handle: JobHandle[Any] = JobHandle(self._client, job_id, item.job_type, self._delivery)
+            if item.options.unique is not None:
+                self._batch.await_claim(handle)
             if self._batch.full:
                 while len(self._full) >= WINDOW and self._error is None:
                     self._changed.wait()  # the queue is slower than we are: wait with it
@@ -106,17 +108,17 @@ class Pipeline:
         self._delivery = Delivery()
 
     def _run(self) -> None:
-        flying: deque[tuple[Answer, Delivery]] = deque()
+        flying: deque[tuple[Answer, _Flight]] = deque()
         while True:
-            parcel = self._next(bool(flying))
-            if parcel is None and not flying:
+            flight = self._next(bool(flying))
+            if flight is None and not flying:
                 return
-            if parcel is not None:
-                self._send(parcel, flying)
-            if parcel is None or len(flying) >= WINDOW:
+            if flight is not None:
+                self._send(flight, flying)
+            if flight is None or len(flying) >= WINDOW:
                 self._land(*flying.popleft())
 
-    def _next(self, flying: bool) -> _Parcel | None:
+    def _next(self, flying: bool) -> _Flight | None:
         """A full batch; or what has gathered, when nothing is on its way; None: there is none."""
         with self._changed:
             while True:
@@ -132,19 +134,20 @@ class Pipeline:
                 else:
                     self._changed.wait()
 
-    def _send(self, parcel: _Parcel, flying: deque[tuple[Answer, Delivery]]) -> None:
-        body, delivery = parcel
+    def _send(self, flight: _Flight, flying: deque[tuple[Answer, _Flight]]) -> None:
+        parcel, delivery = flight
         if self._error is not None:
             self._fail(self._error, delivery)
             return
         try:
-            flying.append((self._transport.submit("enqueue", body), delivery))
+            flying.append((self._transport.submit("enqueue", parcel.body), flight))
         except Exception as problem:  # belongs to the handles, and to whoever leaves the block
             self._fail(problem, delivery)
 
-    def _land(self, answer: Answer, delivery: Delivery) -> None:
+    def _land(self, answer: Answer, flight: _Flight) -> None:
+        parcel, delivery = flight
         try:
-            answer.result()
+            parcel.settle(answer.result())
         except Exception as problem:  # as above
             self._fail(problem, delivery)
         else:

@@ -15,7 +15,7 @@ from taskqueue_ray.core.errors import DuplicateJob
 from taskqueue_ray.core.events import Folded, Marked, decode
 from taskqueue_ray.core.exchange import Grant, OutcomeKind
 from taskqueue_ray.core.lifecycle import JobState
-from taskqueue_ray.core.model import Conditions, Finished, OnConflict, OnParentFailure, Unique
+from taskqueue_ray.core.model import Claim, Conditions, Finished, OnConflict, OnParentFailure
 from taskqueue_ray.core.retry import Backoff
 from taskqueue_ray.core.state import State
 from taskqueue_ray.storage.snapshot import read_snapshot, write_snapshot
@@ -37,7 +37,7 @@ KINDS = {
 
 EXPIRES = (0.0, 0.0, 4.0, 25.0)
 MODES: tuple[OnConflict, ...] = ("return_existing", "drop", "replace", "raise")
-CLAIMS = (*[None] * 8, *[Unique("key", within, mode) for mode in MODES for within in (0.0, 20.0)])
+CLAIMS = (*[None] * 8, *[Claim("key", within, mode) for mode in MODES for within in (0.0, 20.0)])
 POLICIES: tuple[OnParentFailure, ...] = ("cancel", "continue", "wait")
 
 

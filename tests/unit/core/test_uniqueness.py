@@ -1,4 +1,4 @@
-"""Unique keys: who holds one, for how long, and what becomes of another that wants it."""
+"""Claim keys: who holds one, for how long, and what becomes of another that wants it."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from taskqueue_ray.core.errors import DuplicateJob, InvalidRequest
 from taskqueue_ray.core.events import Folded, Marked
 from taskqueue_ray.core.exchange import OutcomeKind
 from taskqueue_ray.core.lifecycle import JobState
-from taskqueue_ray.core.model import JobSpec, Unique
+from taskqueue_ray.core.model import Claim, JobSpec
 from tests.ledger import Ledger, count_up, facts
 from tests.records import job_id, spec
 
@@ -16,7 +16,7 @@ def claim(
     number: int, mode: str = "return_existing", within: float = 0.0, **more: object
 ) -> JobSpec:
     """A job that wants the key."""
-    return spec(number, unique=Unique("key", within, mode), **more)  # type: ignore[arg-type]
+    return spec(number, unique=Claim("key", within, mode), **more)  # type: ignore[arg-type]
 
 
 def test_the_second_is_told_of_the_first() -> None:
@@ -153,6 +153,6 @@ def test_an_empty_or_endless_key_is_refused() -> None:
     ledger = Ledger()
     for key in ("", "k" * 201):
         with pytest.raises(InvalidRequest, match="key"):
-            ledger.enqueue([spec(1, unique=Unique(key))])
+            ledger.enqueue([spec(1, unique=Claim(key))])
     with pytest.raises(InvalidRequest, match="time"):
-        ledger.enqueue([spec(1, unique=Unique("k", float("nan")))])
+        ledger.enqueue([spec(1, unique=Claim("k", float("nan")))])

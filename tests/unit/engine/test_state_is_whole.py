@@ -9,7 +9,7 @@ from taskqueue_ray.core.dispatch import apply
 from taskqueue_ray.core.events import Folded, Marked, Opened, Received, decode
 from taskqueue_ray.core.exchange import OutcomeKind
 from taskqueue_ray.core.lifecycle import JobState
-from taskqueue_ray.core.model import Job, StoredCode, Unique
+from taskqueue_ray.core.model import Claim, Job, StoredCode
 from taskqueue_ray.core.state import State
 from taskqueue_ray.storage.snapshot import read_snapshot, write_snapshot
 from tests.ledger import Ledger, facts, meaning
@@ -25,7 +25,7 @@ def _full() -> tuple[Ledger, int]:
     shared = [options(key="k1", tags=("a",)), options(queue="other", priority=9, executor="async")]
     ledger.enqueue([spec(n, n % 2) for n in range(1, 13)], *shared)
     later = ledger.now + 500
-    held = spec(22, due=later, unique=Unique("key"), expires=later + 1)
+    held = spec(22, due=later, unique=Claim("key"), expires=later + 1)
     ledger.enqueue([spec(20, due=later), spec(21, 0, parents=[11, 12]), held], *shared)
     ledger.do(commands.StoreCode("hash", StoredCode("f", "3.11", b"sealed", ledger.now)))
     grants = ledger.lease(6, _everything())

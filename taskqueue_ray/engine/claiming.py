@@ -1,0 +1,34 @@
+"""The unique key that a job claims, from its options and its arguments."""
+
+from hashlib import sha256
+
+import msgspec
+
+from taskqueue_ray.core.claims import Unique
+from taskqueue_ray.core.errors import InvalidOption
+from taskqueue_ray.core.model import Claim
+from taskqueue_ray.engine.payload import Sealer
+from taskqueue_ray.engine.registry import JobType
+
+_arguments = msgspec.msgpack.Decoder(dict[str, msgspec.Raw])
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def claim_of(rule: Unique, job_type: JobType, plain: bytes, sealer: Sealer) -> Claim:
+    """What the queue is told: the key as given, or one made of type and arguments.
+
+    The made one is a keyed hash, since keys are stored in the clear and arguments are not to be
+    guessed from them. Raises `InvalidOption` when a named field is no parameter.
+    """
+    key = rule.key or _fingerprint(rule, job_type, plain, sealer)
+    return Claim(key, rule.seconds, rule.on_conflict)
+
+
+def _fingerprint(rule: Unique, job_type: JobType, plain: bytes, sealer: Sealer) -> str:
+    arguments = _arguments.decode(plain)
+    if rule.fields is not None:
+        if unknown := [name for name in rule.fields if not job_type.binder.takes(name)]:
+            raise InvalidOption("unique fields", ascii(unknown), f"parameters of {job_type.name}")
+        arguments = {name: arguments[name] for name in rule.fields if name in arguments}
+    told = _encode([job_type.name, sorted(arguments.items())])
+    return f"{job_type.name}:{sealer.fingerprint(sha256(told).digest()).hex()[:32]}"
