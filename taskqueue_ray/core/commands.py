@@ -6,7 +6,7 @@ import msgspec
 
 from taskqueue_ray.core.exchange import Batch, Outcome, WorkerInfo
 from taskqueue_ray.core.lifecycle import JobState
-from taskqueue_ray.core.model import JobId, StoredCode
+from taskqueue_ray.core.model import JobId, QueueSettings, StoredCode
 
 
 class Enqueue(msgspec.Struct, frozen=True):
@@ -75,6 +75,27 @@ class Purge(msgspec.Struct, frozen=True):
     ids: list[JobId]
 
 
+class Pause(msgspec.Struct, frozen=True):
+    """Lease no jobs of a queue, type or tag from now on."""
+
+    kind: str
+    name: str
+
+
+class Resume(msgspec.Struct, frozen=True):
+    """Lease them again."""
+
+    kind: str
+    name: str
+
+
+class Configure(msgspec.Struct, frozen=True):
+    """Give a queue settings of its own, in place of those that it had."""
+
+    queue: str
+    settings: QueueSettings
+
+
 class StoreCode(msgspec.Struct, frozen=True):
     """Keep a function by the hash of its bytes."""
 
@@ -99,6 +120,9 @@ Command = (
     | Cancel
     | Redrive
     | Purge
+    | Pause
+    | Resume
+    | Configure
     | StoreCode
     | Fold
 )

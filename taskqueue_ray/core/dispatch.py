@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from taskqueue_ray.core import (
     cancelling,
     commands,
+    controls,
     dependencies,
     enqueueing,
     events,
@@ -72,6 +73,9 @@ DECIDERS: Mapping[type, _Decide] = {
     commands.Cancel: lambda s, c, now, _: Decision(*cancelling.decide(s, c, now)),
     commands.Redrive: lambda s, c, now, _: Decision(*upkeep.decide_redrive(s, c, now)),
     commands.Purge: lambda s, c, now, _: Decision(*upkeep.decide_purge(s, c, now)),
+    commands.Pause: lambda s, c, now, _: Decision(*controls.decide_pause(s, c, now)),
+    commands.Resume: lambda s, c, now, _: Decision(*controls.decide_resume(s, c, now)),
+    commands.Configure: lambda s, c, now, _: Decision(*controls.decide_configure(s, c, now)),
     commands.StoreCode: lambda s, c, _n, _b: Decision(upkeep.decide_store_code(s, c)),
     commands.Fold: lambda s, c, now, bounds: Decision(upkeep.decide_fold(s, c, now, bounds)),
 }
@@ -89,6 +93,9 @@ APPLIERS: Mapping[type, _Apply] = {
     events.Expired: expiring.apply,
     events.Redriven: _redriven,
     events.Purged: upkeep.apply_purged,
+    events.Paused: controls.apply_paused,
+    events.Resumed: controls.apply_resumed,
+    events.Configured: controls.apply_configured,
     events.CodeStored: upkeep.apply_code_stored,
     events.Marked: upkeep.apply_marked,
     events.Folded: _folded,
@@ -113,6 +120,7 @@ def apply(state: State, event: events.Event) -> None:
     while state.ended:
         job = state.ended.pop()
         uniqueness.apply_ended(state, job)
+        state.ready.leave(job)
         dependencies.apply_ended(state, job, state.at)
 
 

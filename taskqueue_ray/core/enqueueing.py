@@ -100,8 +100,13 @@ def _check_depth(state: State, batch: Batch, known: list[int], limit: int) -> No
     for queue, jobs in _arriving(batch, known).items():
         totals = state.totals.get(queue)
         waiting = sum(totals.counts[state] for state in WAITING) if totals else 0
-        if waiting + jobs > limit:
-            raise QueueFull(queue, limit)
+        own = state.settings.get(queue)
+        if own is not None and own.max_depth is not None:
+            most = min(limit, own.max_depth)
+        else:
+            most = limit
+        if waiting + jobs > most:
+            raise QueueFull(queue, most)
 
 
 def _arriving(batch: Batch, known: list[int]) -> Mapping[str, int]:

@@ -7,7 +7,7 @@ the form that the journal keeps: one MessagePack array of events for each group 
 import msgspec
 
 from taskqueue_ray.core.exchange import Batch, BatchRecord, Outcome
-from taskqueue_ray.core.model import JobId, StoredCode
+from taskqueue_ray.core.model import JobId, QueueSettings, StoredCode
 
 
 class Enqueued:
@@ -129,6 +129,30 @@ class Purged(msgspec.Struct, frozen=True, array_like=True, tag="purged"):
     ids: list[JobId]
 
 
+class Paused(msgspec.Struct, frozen=True, array_like=True, tag="paused"):
+    """Jobs of a queue, type or tag were paused."""
+
+    at: float
+    kind: str
+    name: str
+
+
+class Resumed(msgspec.Struct, frozen=True, array_like=True, tag="resumed"):
+    """A pause is over."""
+
+    at: float
+    kind: str
+    name: str
+
+
+class Configured(msgspec.Struct, frozen=True, array_like=True, tag="configured"):
+    """A queue was given settings of its own."""
+
+    at: float
+    queue: str
+    settings: QueueSettings
+
+
 class CodeStored(msgspec.Struct, frozen=True, array_like=True, tag="code"):
     """A function was stored by the hash of its bytes."""
 
@@ -181,6 +205,9 @@ Plain = (
     | Expired
     | Redriven
     | Purged
+    | Paused
+    | Resumed
+    | Configured
     | CodeStored
     | Received
     | Opened

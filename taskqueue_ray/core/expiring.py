@@ -4,9 +4,9 @@ from heapq import heappop
 from itertools import islice
 
 from taskqueue_ray.core.events import Event, Expired
+from taskqueue_ray.core.lanes import in_order
 from taskqueue_ray.core.lifecycle import JobState, Verb, find_move
 from taskqueue_ray.core.model import Finished, Job, JobId
-from taskqueue_ray.core.ready import in_order
 from taskqueue_ray.core.state import State, may_expire
 
 PORTION = 5_000

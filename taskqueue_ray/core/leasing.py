@@ -87,7 +87,7 @@ def apply_leased(state: State, event: Leased) -> None:
         job.phase = phase
         job.delivery += 1
         taken.append(job)
-    state.ready.trim(taken)
+    state.ready.took(taken)
 
 
 def decide_start(state: State, command: Start, now: float) -> list[Event]:

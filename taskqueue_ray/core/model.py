@@ -199,6 +199,8 @@ SUSPECT = 2
 
 Phase = Pending | Scheduled | Blocked | Leased | Finished
 PENDING = Pending()
+ASIDE = Pending()
+"""Pending as well, but not in line; see `core.aside`."""
 
 
 class Job(msgspec.Struct, gc=False, omit_defaults=True):
@@ -262,6 +264,13 @@ class Hold(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     job: JobId
     until: float
+
+
+class QueueSettings(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a queue has of its own. `max_depth` None: as all queues; `weights` of fair keys."""
+
+    max_depth: int | None = None
+    weights: dict[str, float] = {}
 
 
 class Receipt(msgspec.Struct, frozen=True, array_like=True):

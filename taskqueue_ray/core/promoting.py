@@ -4,8 +4,8 @@ from heapq import heappop
 from itertools import islice
 
 from taskqueue_ray.core.events import Event, Promoted
+from taskqueue_ray.core.lanes import in_order
 from taskqueue_ray.core.lifecycle import PROMOTE
-from taskqueue_ray.core.ready import in_order
 from taskqueue_ray.core.state import State
 
 PORTION = 5_000

@@ -1,134 +1,161 @@
-"""Which job is next: queue -> priority -> lane -> first in, first out.
+"""Which job is next: queue -> priority -> lane -> tenant in turn -> first in, first out.
 
-The index is derived from the jobs and never stored. `pick` only reads; entries of jobs that have
-moved on stay where they are until they reach the head of their lane, where `trim` drops them, so
-no move ever searches a lane.
+The index is derived from the jobs and never stored. It holds only jobs that could be leased now;
+see `core.aside` for the others. `pick` only reads.
 """
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from heapq import heappop, heappush, merge
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from heapq import merge
 from itertools import islice
-from typing import Any, TypeVar
 
-from taskqueue_ray.core.model import PENDING, Job, Lane
-
-_Entry = tuple[int, int, Job]
-E = TypeVar("E", bound=tuple[Any, ...])
-
-
-class LaneQueue:
-    """Jobs of one queue, priority and lane, by age.
-
-    New jobs come in at the end of `fifo`, which is therefore in the order of their ordinals. Jobs
-    that come back (released, retried) are older than the end; they wait in the heap `returned`.
-    """
-
-    __slots__ = ("fifo", "returned")
-
-    def __init__(self) -> None:
-        self.fifo: deque[Job] = deque()
-        self.returned: list[_Entry] = []
-
-    def add(self, job: Job) -> None:
-        fifo = self.fifo
-        if not fifo or job.ordinal > fifo[-1].ordinal:
-            fifo.append(job)
-        else:
-            # The delivery number breaks ties between entries of a job that returned twice.
-            heappush(self.returned, (job.ordinal, job.delivery, job))
-
-    def trim(self) -> None:
-        """Drop entries at the heads whose job is no longer pending."""
-        fifo, returned = self.fifo, self.returned
-        while fifo and fifo[0].phase is not PENDING:
-            fifo.popleft()
-        while returned and returned[0][2].phase is not PENDING:
-            heappop(returned)
-
-    def oldest(self) -> Job | None:
-        """The pending job of this lane that came in first."""
-        return next(iter(self), None)
-
-    def __iter__(self) -> Iterator[Job]:
-        if not self.returned:
-            yield from (job for job in self.fifo if job.phase is PENDING)
-            return
-        back = (entry[2] for entry in in_order(self.returned))
-        last = None
-        for job in merge(back, self.fifo, key=_age):
-            if job.phase is PENDING and job is not last:
-                last = job
-                yield job
+from taskqueue_ray.core.aside import Aside, Pause
+from taskqueue_ray.core.lanes import Shares, TenantLane, age
+from taskqueue_ray.core.model import ASIDE, PENDING, PLAIN, Job, Lane, Options
 
 
 class QueueLanes:
     """The lanes of one queue, by priority, highest first."""
 
-    __slots__ = ("levels", "priorities")
+    __slots__ = ("levels", "priorities", "shares")
 
     def __init__(self) -> None:
-        self.levels: dict[int, dict[Lane, LaneQueue]] = {}
+        self.levels: dict[int, dict[Lane, TenantLane]] = {}
         self.priorities: list[int] = []
+        self.shares: Shares | None = None
 
-    def lane(self, priority: int, lane: Lane) -> LaneQueue:
+    def lane(self, priority: int, lane: Lane) -> TenantLane:
         level = self.levels.get(priority)
         if level is None:
             level = self.levels[priority] = {}
             self.priorities = sorted(self.levels, reverse=True)
         found = level.get(lane)
         if found is None:
-            found = level[lane] = LaneQueue()
+            found = level[lane] = TenantLane()
         return found
 
-    def drop_empty(self, priority: int) -> None:
-        """Forget lanes of a priority that hold nothing, so that walks stay short."""
-        level = self.levels[priority]
-        for key in [key for key, lane in level.items() if not lane.fifo and not lane.returned]:
-            del level[key]
+    def find(self, options: Options) -> TenantLane | None:
+        level = self.levels.get(options.priority)
+        return level.get(options.lane) if level else None
+
+    def drop(self, options: Options) -> None:
+        """Forget a lane that holds nothing, so that walks stay short."""
+        level = self.levels[options.priority]
+        del level[options.lane]
         if not level:
-            del self.levels[priority]
-            self.priorities.remove(priority)
+            del self.levels[options.priority]
+            self.priorities.remove(options.priority)
 
 
 class Ready:
     """All pending jobs, in the order in which they are to be leased."""
 
-    __slots__ = ("queues",)
+    __slots__ = ("aside", "queues", "weights")
 
     def __init__(self) -> None:
         self.queues: dict[str, QueueLanes] = {}
+        self.aside = Aside()
+        self.weights: dict[str, dict[str, float]] = {}
+        """The weights of fair keys, by queue."""
 
-    def lane_of(self, job: Job) -> LaneQueue:
-        """The lane that a job belongs to, made when it is the first."""
-        options = job.options
-        return self.queue(options.queue).lane(options.priority, options.lane)
-
-    def queue(self, name: str) -> QueueLanes:
-        """The lanes of a queue, made when it is new."""
-        found = self.queues.get(name)
-        if found is None:
-            found = self.queues[name] = QueueLanes()
-        return found
+    # --- jobs come and go ---------------------------------------------------------------------
 
     def add(self, job: Job) -> None:
-        """A job became pending."""
-        self.lane_of(job).add(job)
+        """A job became pending; it stands in line, or aside."""
+        if job.conditions is PLAIN and not self.aside.pauses:
+            self._line_up(job)
+        else:
+            self._let_in(self.aside.admit(job))
+
+    def occupy(self, job: Job) -> None:
+        """After a recovery: this job may have a concurrency key, before others are let in."""
+        self.aside.occupy(job)
+
+    def leave(self, job: Job) -> None:
+        """A job has ended, or will not run for a while: the next of its concurrency key may."""
+        self._let_in(self.aside.leave(job))
+
+    def took(self, jobs: Iterable[Job]) -> None:
+        """These jobs were leased: each is a turn of its tenant."""
+        jobs = list(jobs)
+        for queue in {job.options.queue for job in jobs}:
+            lanes = self.queues.get(queue)
+            if lanes is not None and lanes.shares is not None:
+                self._charge(lanes, [job for job in jobs if job.options.queue == queue])
+        self.trim(jobs)
 
     def trim(self, jobs: Iterable[Job]) -> None:
-        """These jobs left the pending state: tidy the heads of their lanes."""
-        touched = {}
+        """These jobs left the pending state: tidy the heads of their lines."""
+        plain: dict[int, tuple[str, Options]] = {}
+        touched: dict[tuple[int, str], tuple[str, Options]] = {}
         for job in jobs:
             options = job.options
-            touched[id(options)] = options
-        for options in touched.values():
-            lanes = self.queue(options.queue)
-            level = lanes.levels.get(options.priority)
-            lane = level.get(options.lane) if level else None
+            if job.conditions is PLAIN:
+                plain[id(options)] = ("", options)
+            else:
+                key = job.conditions.fair_key
+                touched[id(options), key] = (key, options)
+        for key, options in (*plain.values(), *touched.values()):
+            lanes = self.queues.get(options.queue)
+            lane = lanes.find(options) if lanes is not None else None
+            if lanes is not None and lane is not None and lane.trim(key):
+                lanes.drop(options)
+                if not lanes.levels:
+                    del self.queues[options.queue]
+
+    def _let_in(self, jobs: list[Job]) -> None:
+        for job in jobs:
+            self._line_up(job)
+
+    def _line_up(self, job: Job) -> None:
+        options = job.options
+        lanes = self.queues.get(options.queue)
+        if lanes is None:
+            lanes = self.queues[options.queue] = QueueLanes()
+        if job.conditions.fair_key and lanes.shares is None:
+            lanes.shares = Shares()
+            lanes.shares.weights = self.weights.get(options.queue, {})
+        lanes.lane(options.priority, options.lane).add(job, lanes.shares)
+
+    def _charge(self, lanes: QueueLanes, jobs: list[Job]) -> None:
+        assert lanes.shares is not None
+        for job in jobs:
+            lanes.shares.charge(job.conditions.fair_key)
+            lane = lanes.find(job.options)
             if lane is not None:
-                lane.trim()
-                if not lane.fifo and not lane.returned:
-                    lanes.drop_empty(options.priority)
+                lane.tidy(lanes.shares)
+
+    # --- pauses and weights -------------------------------------------------------------------
+
+    def pause(self, pause: Pause) -> None:
+        """Jobs of a queue, type or tag are not leased from now on."""
+        self.aside.pauses.add(pause)
+        if pause.kind == "queue":
+            return
+        waiting = [job for job in self._all() if self.aside.pause_of(job.options) == pause]
+        for job in waiting:
+            self.add(job)  # it finds its way aside
+        self.trim(waiting)
+
+    def resume(self, pause: Pause) -> None:
+        """They are again."""
+        for job in self.aside.resume(pause):
+            self.add(job)
+
+    def weigh(self, queue: str, weights: Mapping[str, float]) -> None:
+        """Set the weights of the fair keys of a queue; 1 is what the others have."""
+        self.weights[queue] = dict(weights)
+        lanes = self.queues.get(queue)
+        if lanes is not None and lanes.shares is not None:
+            lanes.shares.weights = self.weights[queue]
+
+    def _all(self) -> Iterator[Job]:
+        for lanes in self.queues.values():
+            for level in lanes.levels.values():
+                for lane in level.values():
+                    for line in lane.tenants.values():
+                        yield from line
+
+    # --- reading --------------------------------------------------------------------------------
 
     def pick(self, queues: tuple[str, ...], fits: Callable[[Lane], bool], want: int) -> list[Job]:
         """Up to `want` jobs of these queues (none named: all), highest priority first, then oldest.
@@ -138,46 +165,39 @@ class Ready:
         sources = self._sources(queues)
         picked: list[Job] = []
         for priority in sorted({p for s in sources for p in s.priorities}, reverse=True):
-            lanes = [
-                lane
+            lines = [
+                lane.jobs(source.shares)
                 for source in sources
                 for key, lane in source.levels.get(priority, {}).items()
                 if fits(key)
             ]
-            jobs = lanes[0] if len(lanes) == 1 else merge(*lanes, key=_age)
+            jobs = lines[0] if len(lines) == 1 else merge(*lines, key=age)
             picked.extend(islice(jobs, want - len(picked)))
             if len(picked) == want:
                 break
         return picked
 
     def _sources(self, queues: tuple[str, ...]) -> list[QueueLanes]:
-        if not queues:
-            return list(self.queues.values())
-        return [self.queues[name] for name in dict.fromkeys(queues) if name in self.queues]
+        names = dict.fromkeys(queues) if queues else self.queues
+        pauses = self.aside.pauses
+        return [
+            self.queues[name]
+            for name in names
+            if name in self.queues and not (pauses and Pause("queue", name) in pauses)
+        ]
 
     def oldest(self, queue: str) -> Job | None:
-        """The pending job of a queue that came in first."""
+        """The leasable job of a queue that came in first."""
         lanes = self.queues.get(queue)
         if lanes is None:
             return None
         heads = (lane.oldest() for level in lanes.levels.values() for lane in level.values())
-        return min((job for job in heads if job is not None), key=_age, default=None)
+        return min((job for job in heads if job is not None), key=age, default=None)
 
+    def stands_aside(self, job: Job) -> bool:
+        """Whether a pending job may not be leased now, whichever worker asks."""
+        return job.phase is ASIDE
 
-def _age(job: Job) -> int:
-    return job.ordinal
-
-
-def in_order(heap: list[E]) -> Iterator[E]:
-    """The entries of a heap from the smallest up, without taking them out.
-
-    A child is never smaller than its parent, so the next one is always among the children of
-    those already given: k entries cost O(k log k), whatever the size of the heap.
-    """
-    frontier = [(heap[0], 0)] if heap else []
-    while frontier:
-        entry, index = heappop(frontier)
-        yield entry
-        for child in (2 * index + 1, 2 * index + 2):
-            if child < len(heap):
-                heappush(frontier, (heap[child], child))
+    def is_leasable(self, job: Job) -> bool:
+        """Whether a job stands in line."""
+        return job.phase is PENDING

@@ -8,6 +8,7 @@ from heapq import heapify, heappop, heappush
 
 import msgspec
 
+from taskqueue_ray.core.aside import Pause, keeps_its_turn
 from taskqueue_ray.core.lifecycle import IllegalMove, JobState, Move
 from taskqueue_ray.core.model import (
     PENDING,
@@ -21,6 +22,7 @@ from taskqueue_ray.core.model import (
     JobId,
     Leased,
     Options,
+    QueueSettings,
     Receipt,
     Scheduled,
     Settled,
@@ -45,7 +47,7 @@ class State:
 
     DURABLE = (
         "jobs", "settled", "unfolded", "marked", "totals", "codes", "receipts", "keys", "unique",
-        "ordinal", "lease", "epoch", "at", "folded", "forgotten_before",
+        "pauses", "settings", "ordinal", "lease", "epoch", "at", "folded", "forgotten_before",
     )  # fmt: skip
     DERIVED = (
         "ready",
@@ -77,6 +79,10 @@ class State:
         """Ids of the encryption keys that payloads came with."""
         self.unique: dict[str, Hold] = {}
         """Who holds which unique key."""
+        self.pauses: dict[Pause, float] = {}
+        """What is paused, and since when."""
+        self.settings: dict[str, QueueSettings] = {}
+        """Settings of single queues."""
         self.ordinal = 0
         self.lease = 0
         self.epoch = 0
@@ -140,6 +146,8 @@ class State:
         """Put a job in line: at once, or from `due` on. Counters are the caller's."""
         if due > 0:
             job.phase = Scheduled(due)
+            if job.conditions is not PLAIN and not keeps_its_turn(job):
+                self.ready.leave(job)
             heappush(self.delayed, (due, job.ordinal, job.delivery, job))
         else:
             job.phase = PENDING
@@ -232,6 +240,12 @@ class State:
 
     def rebuild(self) -> None:
         """Make the derived fields anew from the durable ones, after a snapshot was loaded."""
+        for pause in self.pauses:
+            self.ready.pause(pause)
+        for queue, settings in self.settings.items():
+            self.ready.weigh(queue, settings.weights)
+        for job in self.jobs.values():
+            self.ready.occupy(job)
         for job in self.jobs.values():
             self.index(job)
 

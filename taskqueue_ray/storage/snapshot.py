@@ -18,6 +18,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from taskqueue_ray.core.aside import Pause
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import (
     PLAIN,
@@ -28,6 +29,7 @@ from taskqueue_ray.core.model import (
     JobId,
     Options,
     Phase,
+    QueueSettings,
     Receipt,
     Settled,
     StoredCode,
@@ -104,6 +106,8 @@ class Control(msgspec.Struct, frozen=True):
     folded: int
     forgotten_before: float
     unique: dict[str, Hold] = {}
+    pauses: list[tuple[str, str, float]] = []
+    settings: dict[str, QueueSettings] = {}
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -125,7 +129,7 @@ def write_snapshot(state: State) -> dict[str, bytes]:
     control = Control(
         options, state.totals, state.codes, state.receipts, sorted(state.keys), state.ordinal,
         state.lease, state.epoch, state.at, state.folded, state.forgotten_before,
-        state.unique,
+        state.unique, [(*pause, at) for pause, at in state.pauses.items()], state.settings,
     )  # fmt: skip
     return {JOBS: jobs, SETTLED: settled, CONTROL: msgspec.json.encode(control)}
 
@@ -140,7 +144,8 @@ def read_snapshot(files: Mapping[str, bytes]) -> State:
     state.ordinal, state.lease, state.epoch = control.ordinal, control.lease, control.epoch
     state.at, state.folded = control.at, control.folded
     state.forgotten_before = control.forgotten_before
-    state.unique = control.unique
+    state.unique, state.settings = control.unique, control.settings
+    state.pauses = {Pause(kind, name): at for kind, name, at in control.pauses}
     _load_settled(state, files[SETTLED])
     _load_jobs(state, files[JOBS], [state.intern(one) for one in control.options])
     state.rebuild()

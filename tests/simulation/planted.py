@@ -156,7 +156,7 @@ def attempts_not_counted() -> AbstractContextManager[Any]:
 
 def youngest_first() -> AbstractContextManager[Any]:
     """Of two jobs of one priority the later one is leased."""
-    return patch("taskqueue_ray.core.ready._age", lambda job: -job.ordinal)
+    return patch("taskqueue_ray.core.ready.age", lambda job: -job.ordinal)
 
 
 PLANTED: dict[str, Planted] = {

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from taskqueue_ray.core.exchange import OutcomeKind
+from taskqueue_ray.core.lanes import LaneQueue
 from taskqueue_ray.core.model import PENDING, Job
-from taskqueue_ray.core.ready import LaneQueue, Ready
+from taskqueue_ray.core.ready import Ready
 from tests.ledger import Ledger
 from tests.records import job_id, options, spec, worker
 
@@ -103,10 +104,10 @@ def test_emptied_lanes_and_priorities_are_forgotten() -> None:
     ledger = Ledger()
     ledger.enqueue([spec(1, 0), spec(2, 1)], options(priority=1), options(priority=2))
     ledger.lease(2)
-    lanes = ledger.state.ready.queues["q"]
-    assert lanes.levels == {}
-    assert lanes.priorities == []
+    assert ledger.state.ready.queues == {}
     ledger.enqueue([spec(3)], options(priority=1))
+    lanes = ledger.state.ready.queues["q"]
+    assert (list(lanes.levels), lanes.priorities) == ([1], [1])
     assert ledger.order() == [3]
 
 
@@ -136,7 +137,7 @@ def _lane(ready: Ready, count: int) -> LaneQueue:
     shared = options()
     for n in range(1, count + 1):
         ready.add(Job(job_id(n), shared, b"", n, 0.0))
-    lane = ready.queues["q"].levels[shared.priority][shared.lane]
+    lane = ready.queues["q"].levels[shared.priority][shared.lane].tenants[""]
     lane.fifo = CountingDeque(lane.fifo)
     return lane
 
