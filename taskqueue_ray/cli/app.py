@@ -8,7 +8,7 @@ import typer
 from typer.main import get_command
 
 from taskqueue_ray._version import VERSION
-from taskqueue_ray.cli import jobs, keys, storage
+from taskqueue_ray.cli import jobs, keys, queues, storage
 from taskqueue_ray.cli.bench.command import bench
 from taskqueue_ray.cli.demo import demo
 from taskqueue_ray.cli.failures import be_verbose, exit_code_of
@@ -46,6 +46,7 @@ for command in (demo, work, stats, status, bench):
     app.command()(command)
 app.command("test")(enqueue_tests)
 app.add_typer(jobs.app, name="jobs")
+app.add_typer(queues.app, name="queues")
 app.add_typer(storage.app, name="storage")
 app.add_typer(keys.app, name="keys")
 # The names of the original tool.

@@ -102,6 +102,22 @@ def show(
         say(clean(error["traceback"].rstrip(), lines=True), "dim")
 
 
+@app.command()
+def why(
+    id: Annotated[str, typer.Argument(metavar="ID", help="The job's id")],
+    storage: Storage = None,
+    address: Address = None,
+    json: Json = False,
+) -> None:
+    """Say why a job is not running."""
+    with reader(settings_of(storage, address)) as found:
+        answer = found.why(id)
+    if json:
+        print_json({"reason": answer.reason, "sentence": answer.sentence, **answer.facts})
+    else:
+        say(clean(answer.sentence))
+
+
 @app.command("redrive")
 @app.command("retry", hidden=True)
 def redrive(

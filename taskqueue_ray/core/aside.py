@@ -104,6 +104,11 @@ class Aside:
         following.phase = PENDING
         return self.admit(following)
 
+    def holder_of(self, job: Job) -> Job | None:
+        """Who has the concurrency key of a job."""
+        turn = self.turns.get(key_of(job))
+        return turn.holder if turn is not None else None
+
     def resume(self, pause: Pause) -> list[Job]:
         """Those who stood aside for a pause that is over; they are to be admitted anew."""
         self.pauses.discard(pause)

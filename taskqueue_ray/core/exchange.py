@@ -9,7 +9,16 @@ from typing import Literal
 import msgspec
 
 from taskqueue_ray.core.lifecycle import JobState
-from taskqueue_ray.core.model import PLAIN, Attempt, Conditions, Failure, JobId, JobSpec, Options
+from taskqueue_ray.core.model import (
+    PLAIN,
+    Attempt,
+    Conditions,
+    Failure,
+    JobId,
+    JobSpec,
+    Options,
+    QueueSettings,
+)
 
 
 class Batch:
@@ -251,6 +260,13 @@ class WorkerView(msgspec.Struct, frozen=True):
     running: list[JobId]
     seen_ago: float
     draining: bool
+
+
+class Controls(msgspec.Struct, frozen=True):
+    """What operators have set: pauses as (kind, name, since), and settings of single queues."""
+
+    pauses: list[tuple[str, str, float]]
+    settings: dict[str, QueueSettings]
 
 
 class Ping(msgspec.Struct, frozen=True):

@@ -10,7 +10,7 @@ from itertools import islice
 
 from taskqueue_ray.core.aside import Aside, Pause
 from taskqueue_ray.core.lanes import Shares, TenantLane, age
-from taskqueue_ray.core.model import ASIDE, PENDING, PLAIN, Job, Lane, Options
+from taskqueue_ray.core.model import PLAIN, Job, Lane, Options
 
 
 class QueueLanes:
@@ -193,11 +193,3 @@ class Ready:
             return None
         heads = (lane.oldest() for level in lanes.levels.values() for lane in level.values())
         return min((job for job in heads if job is not None), key=age, default=None)
-
-    def stands_aside(self, job: Job) -> bool:
-        """Whether a pending job may not be leased now, whichever worker asks."""
-        return job.phase is ASIDE
-
-    def is_leasable(self, job: Job) -> bool:
-        """Whether a job stands in line."""
-        return job.phase is PENDING

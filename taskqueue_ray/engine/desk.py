@@ -55,6 +55,11 @@ class Desk:
                 None, self._read(lambda _: engine.insights.workers(engine.clock.now()))
             ),
             "drain": _typed(str, self._read(engine.drain)),
+            "pause": _typed(commands.Pause, engine.control),
+            "resume": _typed(commands.Resume, engine.control),
+            "configure": _typed(commands.Configure, engine.control),
+            "controls": _typed(None, self._read(lambda _: engine.insights.controls())),
+            "why": _typed(JobId, self._read(engine.why)),
             "fold": _typed(None, self._read(lambda _: engine.folding.request())),
         }
         for name, kind in _COMMANDS.items():

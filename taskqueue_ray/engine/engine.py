@@ -24,6 +24,7 @@ from taskqueue_ray.core.identity import CLOCK_SKEW, created_at
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import JobId, JobSpec, StoredCode
 from taskqueue_ray.core.state import State
+from taskqueue_ray.core.why import Why
 from taskqueue_ray.engine.clock import Clock
 from taskqueue_ray.engine.commits import Commits, Writer
 from taskqueue_ray.engine.fleet import Fleet, Respond, refuse
@@ -38,6 +39,7 @@ Past = Mapping[JobId, JobState]
 LookUp = Callable[[list[JobId], Callable[[Past | TaskQueueError], None]], None]
 """Asks history how jobs ended that memory no longer knows, and calls back."""
 
+Control = commands.Pause | commands.Resume | commands.Configure
 CommandKind = type[commands.Cancel] | type[commands.Redrive] | type[commands.Purge]
 
 
@@ -136,6 +138,23 @@ class Engine:
             self.work_desk.cancel(running)
         self._offer()
         self.path.answer(respond, moved)
+
+    def control(self, command: Control, respond: Respond) -> None:
+        """Pause, resume or configure; answers with what the command says of itself."""
+        try:
+            reply = self.path.execute(command)
+        except TaskQueueError as refusal:
+            self.path.refuse(respond, refusal)
+            return
+        self._offer()
+        self.path.answer(respond, reply)
+
+    def why(self, job_id: JobId) -> Why | None:
+        """Why a job is not running, if its record is in memory."""
+        found = self.insights.why(job_id, self.clock.now())
+        if found is not None and found.reason == "turn" and self.commits.stalled:
+            return Why("no_space", "the disk is full: nothing is leased until it has room again")
+        return found
 
     def store_code(self, code_hash: str, code: StoredCode, respond: Respond) -> None:
         """Keep a function; answers None."""

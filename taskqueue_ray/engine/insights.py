@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from taskqueue_ray.core.exchange import (
+    Controls,
     Cursor,
     JobFilter,
     JobPage,
@@ -14,6 +15,7 @@ from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import Finished, Job, JobId, Leased, Scheduled
 from taskqueue_ray.core.state import State
 from taskqueue_ray.core.views import finished_view
+from taskqueue_ray.core.why import Why, explain
 from taskqueue_ray.engine.fleet import Fleet
 
 SCAN = 20_000
@@ -88,6 +90,20 @@ class Insights:
     def _unfolded(self) -> Iterator[Job]:
         for part in (*self._state.marked.values(), self._state.unfolded):
             yield from part.values()
+
+    def why(self, job_id: JobId, now: float) -> Why | None:
+        """Why a job is not running, if its record is in memory."""
+        job = self._state.jobs.get(job_id) or self._state.settled.get(job_id)
+        if not isinstance(job, Job):
+            return None
+        workers = [one.info for one in self._fleet.workers.values() if one.info is not None]
+        return explain(self._state, job, workers, now)
+
+    def controls(self) -> Controls:
+        """What operators have set."""
+        return Controls(
+            [(*pause, at) for pause, at in self._state.pauses.items()], dict(self._state.settings)
+        )
 
     def workers(self, now: float) -> list[WorkerView]:
         """The registered workers."""

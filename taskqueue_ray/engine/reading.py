@@ -98,6 +98,8 @@ class ReadingDesk:
             "stats": (str | None, insights.stats),
             "ended": (tuple[float, Cursor | None, int], lambda call: insights.ended(*call)),
             "workers": (None, lambda _: []),
+            "controls": (None, lambda _: insights.controls()),
+            "why": (JobId, lambda job_id: insights.why(job_id, reading.state.at)),
             "past": (list[JobId], self._past),
             "search": (tuple[JobFilter, int], self._search),
             "history": (tuple[float, list[str] | None], self._history),

@@ -16,6 +16,7 @@ from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import JobId
 from taskqueue_ray.core.naming import check_name
 from taskqueue_ray.core.timing import Duration, parse_duration, parse_moment
+from taskqueue_ray.core.why import Why
 from taskqueue_ray.engine.payload import Sealer
 from taskqueue_ray.sdk import current, requests
 from taskqueue_ray.sdk.batches import Batch, Parcel, Preparer
@@ -25,6 +26,7 @@ from taskqueue_ray.sdk.job import Job, JobItem, as_item
 from taskqueue_ray.sdk.opening import Opener
 from taskqueue_ray.sdk.past import read_history
 from taskqueue_ray.sdk.pipeline import WINDOW, Pipeline
+from taskqueue_ray.sdk.queues import Queues, what
 from taskqueue_ray.sdk.records import JobRecord, QueueRecord, WorkerRecord
 from taskqueue_ray.sdk.requests import Request
 from taskqueue_ray.sdk.tables import JobList, RecordList, StatsList
@@ -60,6 +62,8 @@ class TaskQueue:
     ) -> None:
         self.location = location
         self.opener = Opener(sealer)
+        self.queues = Queues(self._ask)
+        """Settings of single queues, and what is paused."""
         self.watcher = Watcher(transport)
         self._transport = transport
         self._preparer = Preparer(transport, sealer)
@@ -287,6 +291,42 @@ class TaskQueue:
     retry = redrive
     aretry = aredrive
 
+    def pause(
+        self, queue: str | None = None, *, type: str | None = None, tag: str | None = None
+    ) -> bool:
+        """Lease no jobs of a queue, a type or a tag from now on; what runs goes on.
+
+        Holds for the whole cluster, and after a restart. False when it was paused already.
+        """
+        return self._ask(requests.pause(*what(queue, type, tag)))
+
+    async def apause(
+        self, queue: str | None = None, *, type: str | None = None, tag: str | None = None
+    ) -> bool:
+        """The same for async code."""
+        return await self._aask(requests.pause(*what(queue, type, tag)))
+
+    def resume(
+        self, queue: str | None = None, *, type: str | None = None, tag: str | None = None
+    ) -> bool:
+        """Lease such jobs again; False when they were not paused."""
+        return self._ask(requests.resume(*what(queue, type, tag)))
+
+    async def aresume(
+        self, queue: str | None = None, *, type: str | None = None, tag: str | None = None
+    ) -> bool:
+        """The same for async code."""
+        return await self._aask(requests.resume(*what(queue, type, tag)))
+
+    def why(self, id: AnyId) -> Why:
+        """Why a job is not running: in a word, in a sentence, and as data. Raises `JobNotFound`."""
+        found = self._ask(requests.why(raw_id(id)))
+        return found if found is not None else _ended(self.job(id))
+
+    async def awhy(self, id: AnyId) -> Why:
+        """The same for async code."""
+        return await asyncio.to_thread(self.why, id)
+
     def delete(self, id: AnyId) -> None:
         """Drop the record of a job that has ended. Raises `Conflict` for one that has not.
 
@@ -416,6 +456,11 @@ class TaskQueue:
 def raw_id(id: AnyId) -> JobId:
     """The bytes of an id, however it is given."""
     return from_text(getattr(id, "id", id))
+
+
+def _ended(record: JobRecord) -> Why:
+    """What memory no longer knows has ended."""
+    return Why("finished", f"it has ended: {record.state}", {"state": record.state.value})
 
 
 def _raw_ids(ids: Iterable[AnyId]) -> list[JobId]:

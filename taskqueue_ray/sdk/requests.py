@@ -9,7 +9,9 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from taskqueue_ray.core.commands import Configure, Pause, Resume
 from taskqueue_ray.core.exchange import (
+    Controls,
     Cursor,
     EnqueueReply,
     JobFilter,
@@ -18,7 +20,8 @@ from taskqueue_ray.core.exchange import (
     QueueStats,
     WorkerView,
 )
-from taskqueue_ray.core.model import JobId, StoredCode
+from taskqueue_ray.core.model import JobId, QueueSettings, StoredCode
+from taskqueue_ray.core.why import Why
 
 T_co = TypeVar("T_co", covariant=True)
 _encode = msgspec.msgpack.Encoder().encode
@@ -47,6 +50,7 @@ _stats = _reader(list[QueueStats])
 _workers = _reader(list[WorkerView])
 _ids = _reader(list[JobId])
 _bytes = _reader(bytes)
+_bool = _reader(bool)
 
 
 def enqueue(batch: bytes) -> Request[EnqueueReply]:
@@ -107,6 +111,31 @@ def history(since: float, columns: Sequence[str] | None) -> Request[bytes]:
 def move(verb: str, ids: Sequence[JobId], reason: str = "") -> Request[list[JobId]]:
     """Cancel, redrive or purge. The command id makes a repeat give the first answer."""
     return Request(verb, _encode((secrets.token_hex(16), ids, reason)), _ids)
+
+
+def pause(kind: str, name: str) -> Request[bool]:
+    """Lease no jobs of a queue, type or tag; False when that is so already."""
+    return Request("pause", _encode(Pause(kind, name)), _bool)
+
+
+def resume(kind: str, name: str) -> Request[bool]:
+    """Lease them again; False when they were."""
+    return Request("resume", _encode(Resume(kind, name)), _bool)
+
+
+def configure(queue: str, settings: QueueSettings) -> Request[QueueSettings]:
+    """Give a queue settings of its own."""
+    return Request("configure", _encode(Configure(queue, settings)), _reader(QueueSettings))
+
+
+def controls() -> Request[Controls]:
+    """What operators have set."""
+    return Request("controls", _encode(None), _reader(Controls))
+
+
+def why(job_id: JobId) -> Request[Why | None]:
+    """Why a job is not running, if its record is at hand."""
+    return Request("why", _encode(job_id), _reader(Why | None))
 
 
 def store_code(code_hash: str, code: StoredCode) -> Request[None]:

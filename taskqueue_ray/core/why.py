@@ -1,0 +1,121 @@
+"""Why a job is not running: the reason as a word, in a sentence, and as data."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from taskqueue_ray.core.aside import Pause
+from taskqueue_ray.core.exchange import WorkerInfo
+from taskqueue_ray.core.identity import to_text
+from taskqueue_ray.core.leasing import fits
+from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.core.model import ASIDE, Blocked, Finished, Job, JobId, Leased, Scheduled
+from taskqueue_ray.core.state import State
+
+AHEAD = 1_000
+"""Jobs ahead of one that are counted; beyond that it is "more than"."""
+
+SHOWN = 5
+
+
+class Why(msgspec.Struct, frozen=True):
+    """Why a job is not running, or that it is.
+
+    `reason` is one of `finished`, `running`, `delay`, `retry`, `parents`, `paused`, `key`,
+    `no_workers`, `no_fitting_worker`, `no_space` and `turn`; `facts` depend on it. Times are
+    seconds since the epoch.
+    """
+
+    reason: str
+    sentence: str
+    facts: dict[str, Any] = {}
+
+
+def explain(state: State, job: Job, workers: Sequence[WorkerInfo], now: float) -> Why:
+    """The first reason that keeps the job from running, given the workers that there are."""
+    match job.phase:
+        case Finished(state=end, at=at, reason=reason):
+            words = f"it has ended: {end}" + (f" ({reason})" if reason else "")
+            return Why("finished", words, {"state": end.value, "at": at, "because": reason})
+        case Leased(worker=worker, at=at):
+            facts = {"worker": worker, "since": at, "started": job.running}
+            began = "runs on" if job.running else "is in the hands of"
+            return Why("running", f"it {began} worker {worker}, for {now - at:.0f} s", facts)
+        case Scheduled(due=due):
+            return _scheduled(job, due, now)
+        case Blocked(parents=parents):
+            return _blocked(state, job, parents)
+        case _:
+            return _pending(state, job, workers)
+
+
+def _scheduled(job: Job, due: float, now: float) -> Why:
+    wait = f"in {max(0.0, due - now):.0f} s"
+    if job.attempts:
+        facts = {"due": due, "attempt": job.attempts, "of": job.options.max_attempts}
+        words = f"attempt {job.attempts} of {job.options.max_attempts} did not complete it"
+        return Why("retry", f"{words}; it is tried again {wait}", facts)
+    return Why("delay", f"its time comes {wait}", {"due": due})
+
+
+def _blocked(state: State, job: Job, parents: set[JobId]) -> Why:
+    awaited = [parent for parent in job.parents if parent in parents]
+    shown = [
+        {"id": to_text(one), "state": found.value if (found := state.state_of(one)) else None}
+        for one in awaited[:SHOWN]
+    ]
+    dead = [one for one in awaited if state.state_of(one) is JobState.FAILED]
+    facts = {"awaited": len(awaited), "of": len(job.parents), "parents": shown, "failed": len(dead)}
+    words = f"it waits for {len(awaited)} of its {len(job.parents)} parents"
+    if dead:
+        words += f"; {len(dead)} of them failed and wait to be redriven, such as {to_text(dead[0])}"
+    return Why("parents", words, facts)
+
+
+def _pending(state: State, job: Job, workers: Sequence[WorkerInfo]) -> Why:
+    options = job.options
+    pause = Pause("queue", options.queue)
+    if pause not in state.pauses:
+        pause = state.ready.aside.pause_of(options) or pause
+    if (since := state.pauses.get(pause)) is not None:
+        facts = {"kind": pause.kind, "name": pause.name, "since": since}
+        return Why("paused", f"the {pause.kind} {pause.name!r} is paused", facts)
+    if job.phase is ASIDE and (holder := state.ready.aside.holder_of(job)) is not None:
+        key, one = job.conditions.concurrency_key, to_text(holder.id)
+        facts = {"key": key, "holder": one, "state": holder.state.value}
+        return Why("key", f"job {one} goes before it: both have the key {key!r}", facts)
+    return _unserved(job, workers) or _turn(state, job, workers)
+
+
+def _unserved(job: Job, workers: Sequence[WorkerInfo]) -> Why | None:
+    options = job.options
+    serving = [one for one in workers if not one.queues or options.queue in one.queues]
+    if not serving:
+        others = f"; {len(workers)} serve other queues" if workers else ""
+        words = f"no worker serves the queue {options.queue!r}{others}"
+        return Why("no_workers", words, {"queue": options.queue, "workers": len(workers)})
+    if any(fits(one, options.lane) for one in serving):
+        return None
+    lacks = []
+    if not any(options.executor in one.executors for one in serving):
+        lacks.append(f"the executor {options.executor!r}")
+    if options.key and not any(options.key in one.keys for one in serving):
+        lacks.append(f"the encryption key {options.key}")
+    if options.python and not any(options.python == one.python for one in serving):
+        lacks.append(f"Python {options.python}, which its code needs")
+    words = f"no worker of the queue {options.queue!r} has {' and '.join(lacks) or 'all it needs'}"
+    facts = {"executor": options.executor, "key": options.key, "python": options.python}
+    return Why("no_fitting_worker", words, facts)
+
+
+def _turn(state: State, job: Job, workers: Sequence[WorkerInfo]) -> Why:
+    queue = job.options.queue
+    line = state.ready.pick((queue,), lambda lane: lane == job.options.lane, AHEAD + 1)
+    ahead = next((place for place, one in enumerate(line) if one is job), None)
+    count = f"more than {AHEAD:,}" if ahead is None else f"{ahead:,}"
+    if job.suspect:
+        words = "two workers vanished that had it: it waits for one that has nothing else"
+        return Why("suspect", words, {"suspicion": job.suspicion, "losses": job.losses})
+    words = f"its turn has not come: {count} jobs of its queue go before it"
+    return Why("turn", words, {"ahead": ahead, "workers": len(workers)})

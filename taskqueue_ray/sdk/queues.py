@@ -1,0 +1,97 @@
+"""`q.queues`: settings of single queues, and what is paused."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from taskqueue_ray.core.errors import InvalidOption
+from taskqueue_ray.core.model import QueueSettings
+from taskqueue_ray.core.naming import check_name
+from taskqueue_ray.sdk import requests
+from taskqueue_ray.sdk.records import moment
+
+Ask = Callable[[requests.Request[Any]], Any]
+UNCHANGED: Any = object()
+
+
+class PauseRecord(NamedTuple):
+    """A pause of a queue, a type or a tag."""
+
+    kind: str
+    name: str
+    since: datetime | None
+
+
+class Queues:
+    """What operators set. All of it is stored with the queue and holds for the whole cluster."""
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+
+    def configure(
+        self,
+        queue: str,
+        *,
+        max_depth: int | None = UNCHANGED,
+        weights: Mapping[str, float] = UNCHANGED,
+    ) -> QueueSettings:
+        """Change settings of one queue; what is not named stays. Returns what holds now.
+
+        `max_depth` is how many jobs may wait in it (None: as in all queues); enqueueing more raises
+        `QueueFull`. `weights` are those of fair keys: a tenant with weight 3 has three turns for
+        one of a tenant that is not named.
+
+        >>> q.queues.configure("mail", max_depth=10_000, weights={"gold": 3})  # doctest: +SKIP
+        """
+        known = self.settings(queue)
+        depth = known.max_depth if max_depth is UNCHANGED else _depth(max_depth)
+        shares = known.weights if weights is UNCHANGED else _weights(weights)
+        settings: QueueSettings = self._ask(requests.configure(queue, QueueSettings(depth, shares)))
+        return settings
+
+    def settings(self, queue: str) -> QueueSettings:
+        """What a queue has of its own."""
+        check_name("queue", queue)
+        found: Mapping[str, QueueSettings] = self._ask(requests.controls()).settings
+        return found.get(queue, QueueSettings())
+
+    def paused(self) -> list[PauseRecord]:
+        """What is paused, the oldest first."""
+        pauses = self._ask(requests.controls()).pauses
+        return [PauseRecord(kind, name, moment(since)) for kind, name, since in pauses]
+
+    async def aconfigure(self, queue: str, **settings: Any) -> QueueSettings:
+        """`configure` for async code."""
+        return await asyncio.to_thread(lambda: self.configure(queue, **settings))
+
+    async def apaused(self) -> list[PauseRecord]:
+        """`paused` for async code."""
+        return await asyncio.to_thread(self.paused)
+
+
+def what(queue: str | None, type_name: str | None, tag: str | None) -> tuple[str, str]:
+    """The one of these that is named, with its kind."""
+    named = [
+        (kind, name)
+        for kind, name in (("queue", queue), ("type", type_name), ("tag", tag))
+        if name is not None
+    ]
+    if len(named) != 1:
+        given = ", ".join(kind for kind, _ in named) or "nothing"
+        raise InvalidOption("pause", given, "one of a queue, type=... and tag=...")
+    return named[0]
+
+
+def _depth(value: object) -> int | None:
+    if value is None or (type(value) is int and value >= 0):
+        return value
+    raise InvalidOption("max_depth", ascii(value)[:80], "a whole number from 0, or None")
+
+
+def _weights(value: object) -> dict[str, float]:
+    if isinstance(value, Mapping) and all(
+        isinstance(key, str) and type(weight) in (int, float) for key, weight in value.items()
+    ):
+        return {key: float(weight) for key, weight in value.items()}
+    raise InvalidOption("weights", ascii(value)[:80], "numbers by fair key")
