@@ -146,7 +146,7 @@ class Job(msgspec.Struct, gc=False, omit_defaults=True):
     `ordinal` is its place in the order of enqueueing. `delivery` counts leases and fences;
     `attempts` counts runs that ended by the job's own doing; `losses` counts runs whose worker
     vanished; `generation` counts redrives. `running` says that the present lease was reported as
-    started.
+    started, `suspect` that its worker vanished before that and it was not tried since.
     """
 
     id: JobId
@@ -164,6 +164,7 @@ class Job(msgspec.Struct, gc=False, omit_defaults=True):
     due: float = 0.0
     parents: tuple[JobId, ...] = ()
     history: tuple[Attempt, ...] = ()
+    suspect: bool = False
 
     @property
     def state(self) -> JobState:

@@ -122,13 +122,17 @@ class Ready:
             options = job.options
             touched[id(options)] = options
         for options in touched.values():
-            lanes = self.queue(options.queue)
+            lanes = self.queues.get(options.queue)
+            if lanes is None:
+                continue  # emptied by the options before
             level = lanes.levels.get(options.priority)
             lane = level.get(options.lane) if level else None
             if lane is not None:
                 lane.trim()
                 if not lane.fifo and not lane.returned:
                     lanes.drop_empty(options.priority)
+                    if not lanes.levels:
+                        del self.queues[options.queue]
 
     def pick(self, queues: tuple[str, ...], fits: Callable[[Lane], bool], want: int) -> list[Job]:
         """Up to `want` jobs of these queues (none named: all), highest priority first, then oldest.

@@ -42,7 +42,7 @@ class State:
         "jobs", "settled", "unfolded", "marked", "totals", "codes", "receipts", "keys",
         "ordinal", "lease", "epoch", "at", "folded", "forgotten_before",
     )  # fmt: skip
-    DERIVED = ("ready", "delayed", "held", "children", "ended", "interned")
+    DERIVED = ("ready", "delayed", "held", "children", "suspects", "ended", "interned")
 
     __slots__ = DURABLE + DERIVED
 
@@ -74,6 +74,8 @@ class State:
         self.delayed: list[tuple[float, int, int, Job]] = []
         self.held: dict[str, dict[JobId, Job]] = {}
         self.children: dict[JobId, list[JobId]] = {}
+        self.suspects: set[JobId] = set()
+        """Jobs whose `suspect` is set: they wait, or are in the hands of a worker, not begun."""
         self.ended: list[Job] = []
         """Jobs with dependants that ended in the present event; see `core.dependencies`."""
         self.interned: dict[Options, Options] = {}
@@ -142,12 +144,25 @@ class State:
         if not held:
             del self.held[phase.worker]
         job.running = False
+        self.acquit(job)
+
+    def suspect(self, job: Job) -> None:
+        """The worker of a job vanished, and it may have been the doing of this one."""
+        job.suspect = True
+        self.suspects.add(job.id)
+
+    def acquit(self, job: Job) -> None:
+        """A worker outlived what it did with a job, or the job has ended."""
+        if job.suspect:
+            job.suspect = False
+            self.suspects.discard(job.id)
 
     def finish(self, job: Job, move: Move, phase: Finished) -> None:
         """End a job. A dead letter stays whole in `jobs`; the others leave it."""
         self.move(job, move)
         job.phase = phase
         job.running = job.cancelling = False
+        self.acquit(job)
         record = job
         if phase.state is JobState.FAILED:
             # The dead letter may be redriven before history is written.
@@ -175,6 +190,8 @@ class State:
 
     def index(self, job: Job) -> None:
         """Enter one job into the derived fields, according to its phase."""
+        if job.suspect:
+            self.suspects.add(job.id)
         match job.phase:
             case Scheduled(due=due):
                 heappush(self.delayed, (due, job.ordinal, job.delivery, job))

@@ -82,6 +82,7 @@ class JobRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     due: float = 0.0
     parents: tuple[JobId, ...] = ()
     history: tuple[Attempt, ...] = ()
+    suspect: bool = False
 
 
 class Control(msgspec.Struct, frozen=True):
@@ -175,6 +176,7 @@ def _record(job: Job, options: int) -> JobRecord:
     return JobRecord(
         job.id, options, job.ordinal, job.enqueued_at, job.phase, job.delivery, job.attempts,
         job.losses, job.generation, job.running, job.cancelling, job.due, job.parents, job.history,
+        job.suspect,
     )  # fmt: skip
 
 
@@ -187,6 +189,7 @@ def _load_jobs(state: State, data: bytes, options: list[Options]) -> None:
             record.id, options[record.options], payload, record.ordinal, record.enqueued_at,
             record.phase, record.delivery, record.attempts, record.losses, record.generation,
             record.running, record.cancelling, record.due, record.parents, record.history,
+            record.suspect,
         )  # fmt: skip
 
 

@@ -6,6 +6,8 @@ It shares nothing with the product but the words. Ids are small numbers, times a
 from dataclasses import dataclass, field
 
 MAX_LOSSES = 5
+CONCURRENCY = 2
+PATIENCE = 10.0
 
 
 @dataclass
@@ -24,6 +26,8 @@ class Plain:
     losses: int = 0
     running: bool = False
     cancelling: bool = False
+    suspect: bool = False
+    leased_at: float = 0.0
     result: bytes = b""
 
 
@@ -81,19 +85,42 @@ class Model:
             if job.state == "scheduled" and job.due <= now:
                 job.state = "pending"
 
-    def lease(self, worker: str, want: int) -> list[tuple[int, int]]:
+    def lease(self, worker: str, want: int, now: float) -> list[tuple[int, int]]:
         given = []
-        for number in self.ready()[:want]:
+        for number in self._portion(worker, now)[:want]:
             job = self.jobs[number]
             job.state, job.worker, job.running = "processing", worker, False
+            job.leased_at = now
             job.delivery += 1
             given.append((number, job.delivery))
         return given
 
+    def _portion(self, worker: str, now: float) -> list[int]:
+        """What waits, up to the first suspect that the worker is to try or will be able to."""
+        had = self._in_hand(worker)
+        if any(job.suspect for job in had):
+            return []
+        ready = self.ready()
+        for number in ready:
+            job, before = self.jobs[number], self._innocent(ready[: ready.index(number)])
+            if job.suspect:
+                settled_in = all(other.running for other in had) and len(had) < CONCURRENCY
+                if not had or (settled_in and not job.losses):
+                    return before or [number]
+                if all(now - other.leased_at < PATIENCE for other in had):
+                    return before
+        return self._innocent(ready)
+
+    def _innocent(self, numbers: list[int]) -> list[int]:
+        return [number for number in numbers if not self.jobs[number].suspect]
+
+    def _in_hand(self, worker: str) -> list[Plain]:
+        return [j for j in self.jobs.values() if j.state == "processing" and j.worker == worker]
+
     def start(self, worker: str, number: int) -> None:
         job = self.jobs.get(number)
         if job and job.state == "processing" and job.worker == worker:
-            job.running = True
+            job.running, job.suspect = True, False
 
     def settle(
         self, worker: str, number: int, delivery: int, kind: str, now: float, due: float
@@ -101,6 +128,7 @@ class Model:
         job = self.jobs.get(number)
         if job is None or (job.state, job.worker, job.delivery) != ("processing", worker, delivery):
             return
+        job.suspect = False
         if kind == "completed":
             job.attempts += 1
             self._end(job, "completed", now)
@@ -122,12 +150,15 @@ class Model:
     def release(self, worker: str, number: int, now: float) -> None:
         job = self.jobs.get(number)
         if job and job.state == "processing" and job.worker == worker:
+            job.suspect = False
             self._give_back(job, now)
 
     def lose(self, worker: str, now: float) -> None:
-        had = [j for j in self.jobs.values() if j.state == "processing" and j.worker == worker]
+        had = self._in_hand(worker)
         for job in had:
-            if not job.cancelling and (job.running or len(had) == 1):
+            charged = job.running or job.suspect or len(had) == 1
+            job.suspect = not job.running
+            if not job.cancelling and charged:
                 job.losses += 1
                 if job.losses >= MAX_LOSSES:
                     self._end(job, "failed", now)
@@ -158,7 +189,7 @@ class Model:
             job.state = "pending"
 
     def _end(self, job: Plain, state: str, now: float) -> None:
-        job.state, job.cancelling, job.running = state, False, False
+        job.state, job.cancelling, job.running, job.suspect = state, False, False, False
         for child in self.jobs.values():
             if job.number in child.parents and child.state == "blocked":
                 if state != "completed":

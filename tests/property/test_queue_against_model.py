@@ -76,7 +76,7 @@ class QueueAgainstModel(RuleBasedStateMachine):
     @rule(name=WORKERS, want=st.integers(1, 4))
     def lease(self, name: str, want: int) -> None:
         grants = self.ledger.lease(want, worker(name))
-        given = self.model.lease(name, want)
+        given = self.model.lease(name, want, self.ledger.now)
         assert [(number_of(grant.id), grant.delivery) for grant in grants] == given
         self.grants += [(name, grant) for grant in grants]
 
@@ -213,13 +213,16 @@ class QueueAgainstModel(RuleBasedStateMachine):
 def _compare_live(state: State, model: Model) -> None:
     for one, job in state.jobs.items():
         plain = model.jobs[number_of(one)]
-        told = (job.delivery, job.attempts, job.losses, job.running, job.cancelling)
+        told = (
+            job.delivery, job.attempts, job.losses, job.running, job.cancelling, job.suspect,
+        )  # fmt: skip
         assert told == (
             plain.delivery,
             plain.attempts,
             plain.losses,
             plain.running and plain.state == "processing",
             plain.cancelling,
+            plain.suspect,
         )
         if job.state is JobState.SCHEDULED:
             assert getattr(job.phase, "due", None) == plain.due

@@ -103,11 +103,24 @@ def test_emptied_lanes_and_priorities_are_forgotten() -> None:
     ledger = Ledger()
     ledger.enqueue([spec(1, 0), spec(2, 1)], options(priority=1), options(priority=2))
     ledger.lease(2)
-    lanes = ledger.state.ready.queues["q"]
-    assert lanes.levels == {}
-    assert lanes.priorities == []
+    assert ledger.state.ready.queues == {}
     ledger.enqueue([spec(3)], options(priority=1))
+    lanes = ledger.state.ready.queues["q"]
+    assert (list(lanes.levels), lanes.priorities) == ([1], [1])
     assert ledger.order() == [3]
+
+
+def test_a_queue_whose_last_job_has_gone_is_forgotten() -> None:
+    """As with one queue for each customer."""
+    ledger = Ledger()
+    ledger.enqueue([spec(n, n - 1) for n in range(1, 5)], *[options(queue=q) for q in "abcd"])
+    taken = ledger.lease(1)
+    ledger.cancel(2, 3)
+    assert list(ledger.state.ready.queues) == ["d"]
+    ledger.end(taken[0], OutcomeKind.RELEASED)
+    assert ledger.order() == [1, 4]
+    ledger.lease(2)
+    assert ledger.state.ready.queues == {}
 
 
 def test_the_oldest_waiting_job_of_a_queue() -> None:
