@@ -18,7 +18,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from random import Random
 
-from taskqueue_ray.storage.filesystem import Lock, WritableFile, parent_of
+from taskqueue_ray.storage.filesystem import (
+    BytesReader,
+    Lock,
+    ReadableFile,
+    WritableFile,
+    parent_of,
+)
 
 SECTOR = 512
 
@@ -215,6 +221,9 @@ class FaultFileSystem:
         self._operate("read", name, lambda: None)
         data = self._find(name).cached
         return bytes(data[offset:] if size < 0 else data[offset : offset + size])
+
+    def open(self, name: str) -> ReadableFile:
+        return BytesReader(self.read(name))
 
     def exists(self, name: str) -> bool:
         self._operate("exists", name, lambda: None)

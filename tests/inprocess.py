@@ -65,6 +65,9 @@ class Host:
         self.clock = Clock(now)
         self.lock = threading.RLock()
         self.asked: list[str] = []
+        self.slow_fold = False
+        self.folds: list[Callable[[], None]] = []
+        """With `slow_fold`, what a test calls to have a fold done."""
         self._held: list[Future[bytes]] = []
         self.open()
 
@@ -79,9 +82,12 @@ class Host:
         self._journal = Journal.open(self.fs, fence, journal.end, b"nonce678")
 
         def do_fold(request: Any, done: Callable[[Any], None]) -> None:
-            result = fold(self.fs, request)
-            publish(self.fs, fence, result)
-            done(result)
+            def work() -> None:
+                result = fold(self.fs, request)
+                publish(self.fs, fence, result)
+                done(result)
+
+            self.folds.append(work) if self.slow_fold else work()
 
         ports = Ports(self, do_fold, self._look_up, self._broken)
         self.engine = Engine(state, ports, self.clock, self._journal.next_commit)
@@ -232,6 +238,14 @@ class Bench:
             if not outcomes:
                 break
         return runs
+
+    def vanish(self) -> None:
+        """A worker takes one job and is never heard of again."""
+        info = WorkerInfo("vanishing", (), 1, "3.11", (self.sealer.key_id,))
+        self._ask("register", info)
+        self._ask("work", WorkRequest("vanishing", 1, 0, [], [], [], 1))
+        with self.host.lock:
+            self.host.engine.lose("vanishing")
 
     def _ask(self, method: str, request: Any) -> bytes:
         return self.host.serve(method, _encode(request)).result(30.0)

@@ -9,6 +9,7 @@ from taskqueue_ray.core.bounds import DEFAULT_BOUNDS, Bounds
 from taskqueue_ray.core.dispatch import apply, decide
 from taskqueue_ray.core.events import Event, decode, encode
 from taskqueue_ray.core.exchange import Grant, Outcome, OutcomeKind, WorkerInfo
+from taskqueue_ray.core.leasing import fits
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import Blocked, Job, JobId, JobSpec, Leased, Options
 from taskqueue_ray.core.state import State
@@ -93,11 +94,10 @@ class Ledger:
         return self.state.state_of(job_id(number))
 
     def order(self, want: int = 1000, info: WorkerInfo | None = None) -> list[int]:
-        """The numbers of the jobs that would be leased, in order."""
+        """The numbers of the jobs that wait for such a worker, in order."""
         info = info or worker(executors=("process", "async"))
-        picked = decide(self.state, commands.Lease(info, want, max_bytes=1 << 30), self.now).events
-        ids = picked[0].ids if picked else []  # type: ignore[union-attr]  # it is a Leased
-        return [number_of(one) for one in ids]
+        picked = self.state.ready.pick(info.queues, lambda lane: fits(info, lane), want)
+        return [number_of(job.id) for job in picked]
 
     def replayed(self) -> State:
         return replayed(self.commits)
@@ -137,6 +137,7 @@ def meaning(state: State) -> dict[str, Any]:
         "delayed": _delayed(state),
         "held": {name: set(jobs) for name, jobs in state.held.items() if jobs},
         "children": _children(state),
+        "suspects": set(state.suspects),
         "next_due": state.next_due(),
     }
 

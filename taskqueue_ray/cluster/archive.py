@@ -14,7 +14,8 @@ from taskqueue_ray.core.envelopes import decode
 from taskqueue_ray.core.exchange import JobFilter, JobView
 from taskqueue_ray.core.model import JobId
 from taskqueue_ray.storage.filesystem import FileSystem, LocalFileSystem
-from taskqueue_ray.storage.publication import FoldRequest, FoldResult
+from taskqueue_ray.storage.manifest import Fence
+from taskqueue_ray.storage.publication import FoldRequest, FoldResult, publish, release_history
 
 
 class Archive:
@@ -23,13 +24,22 @@ class Archive:
     def __init__(self, location: str, fs: FileSystem) -> None:
         self._location = location
         self._fs = fs
-        self._pruning = asyncio.Lock()
+        self._replacing = asyncio.Lock()
 
     async def fold(self, request: FoldRequest) -> FoldResult:
         """Write the next snapshot and history."""
         if self._is_here:
             return await asyncio.to_thread(tasks.fold_here, self._fs, request)
         return decode(await self._task(tasks.fold_folder, "fold", request), FoldResult)
+
+    async def publish(self, fence: Fence, result: FoldResult) -> None:
+        """Make a fold true.
+
+        Not while rows are dropped: that works on files which this manifest would vouch for, and
+        both publish a manifest that they derive from the last one.
+        """
+        async with self._replacing:
+            await asyncio.to_thread(publish, self._fs, fence, result)
 
     async def history(self, since: float, columns: list[str] | None) -> bytes:
         """Rows from `since` on, in Arrow's stream format."""
@@ -49,9 +59,10 @@ class Archive:
             return await asyncio.to_thread(tasks.search_here, self._fs, wanted, limit)
         return decode(await self._task(tasks.search_folder, "search", wanted, limit), list[JobView])
 
-    async def prune(self, wanted: JobFilter, before: float, ids: list[JobId]) -> int:
+    async def prune(self, fence: Fence, wanted: JobFilter, before: float, ids: list[JobId]) -> int:
         """Drop rows; how many. One pruning at a time, since each replaces files."""
-        async with self._pruning:
+        async with self._replacing:
+            await asyncio.to_thread(release_history, fence)
             if self._is_here:
                 return await asyncio.to_thread(tasks.prune_here, self._fs, wanted, before, ids)
             return decode(await self._task(tasks.prune_folder, "prune", wanted, before, ids), int)

@@ -42,7 +42,7 @@ from taskqueue_ray.engine.opening import Identity, Insistence, Opened, open_stor
 from taskqueue_ray.engine.writer import JournalWriter
 from taskqueue_ray.storage.journal import JournalSettings
 from taskqueue_ray.storage.location import open_filesystem, parse_location
-from taskqueue_ray.storage.publication import FoldRequest, FoldResult, publish, release_history
+from taskqueue_ray.storage.publication import FoldRequest, FoldResult
 
 TICK = 0.1
 HEARTBEAT = 5.0
@@ -299,7 +299,7 @@ class QueueActor(Terminable):
             try:
                 result = await self._archive.fold(request)
                 assert self._opened is not None
-                await asyncio.to_thread(publish, self._filesystem, self._opened.fence, result)
+                await self._archive.publish(self._opened.fence, result)
             except TaskQueueError as error:
                 log.error("compaction failed: %s", error)
                 done(error)
@@ -340,17 +340,16 @@ class QueueActor(Terminable):
         if self._config.retention is None or self._opened is None:
             return
         try:
-            await asyncio.to_thread(release_history, self._opened.fence)
             before = self._opened.clock.now() - self._config.retention
-            if dropped := await self._archive.prune(JobFilter(), before, []):
+            if dropped := await self._archive.prune(self._opened.fence, JobFilter(), before, []):
                 log.info("dropped %d finished jobs, kept for %g s", dropped, self._config.retention)
         except Exception:
             log.exception("the history was not pruned; it is tried again after the next fold")
 
     async def _prune(self, request: bytes) -> int:
         assert self._opened is not None
-        await asyncio.to_thread(release_history, self._opened.fence)
-        return await self._archive.prune(*decode(request, tuple[JobFilter, float, list[JobId]]))
+        wanted = decode(request, tuple[JobFilter, float, list[JobId]])
+        return await self._archive.prune(self._opened.fence, *wanted)
 
     def _spawn(self, work: "asyncio._CoroutineLike[None]") -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -8,6 +8,7 @@ opened.
 from heapq import heappop, heappush
 from typing import NamedTuple
 
+from taskqueue_ray.core.lanes import Line
 from taskqueue_ray.core.model import ASIDE, PENDING, PLAIN, Job, Options, Scheduled
 
 
@@ -108,6 +109,11 @@ class Aside:
         """Who has the concurrency key of a job."""
         turn = self.turns.get(key_of(job))
         return turn.holder if turn is not None else None
+
+    def lines(self) -> list[Line]:
+        """Everyone who stands aside."""
+        behind = [[entry[3] for entry in turn.waiting] for turn in self.turns.values()]
+        return [*self.paused.values(), *behind]
 
     def resume(self, pause: Pause) -> list[Job]:
         """Those who stood aside for a pause that is over; they are to be admitted anew."""

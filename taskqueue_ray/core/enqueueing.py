@@ -87,9 +87,10 @@ def _check_conditions(conditions: Conditions) -> None:
 
 def _check_options(options: Options) -> None:
     check_name("queue", options.queue)
-    if options.priority not in PRIORITIES or options.max_attempts < 1 or not options.timeout >= 0:
+    sound = options.priority in PRIORITIES and options.max_attempts >= 1
+    if not sound or not 0 <= options.timeout < LATEST:
         raise InvalidRequest(
-            "priority must be from 0 to 100, max_attempts at least 1 and timeout from 0"
+            "priority must be from 0 to 100, max_attempts at least 1 and timeout from 0 and finite"
         )
     backoff = options.backoff
     if any(not 0 <= one < LATEST for one in (backoff.base, backoff.factor, backoff.max)):

@@ -12,6 +12,9 @@ _encoder = msgspec.msgpack.Encoder()
 
 T = TypeVar("T")
 
+UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for bytes that are no record, be it bad text or endless nesting."""
+
 
 def encode(value: Any) -> bytes:
     """A request as bytes."""

@@ -309,19 +309,37 @@ class InvalidSetting(TaskQueueError):
 
 
 class JobFailed(TaskQueueError):
-    """The job ended in `failed`. `error_type` and `message` are those of its last attempt."""
+    """The job ended in `failed`. `error_type` and `message` are those of its last attempt.
+
+    `reason` says why there is no other: `attempts` (it has had all of them), `final` (the job
+    itself said so) or `poison` (too many workers vanished while they ran it).
+    """
 
     def __init__(
-        self, job_id: str, error_type: str, message: str, attempts: int, traceback: str = ""
+        self,
+        job_id: str,
+        error_type: str,
+        message: str,
+        attempts: int,
+        traceback: str = "",
+        reason: str = "",
     ) -> None:
+        how = (
+            "was quarantined as poison, too many workers vanished while they ran it; when you "
+            "know what it does to them, redrive it. The last time"
+            if reason == "poison"
+            else f"failed after {attempts} attempt(s)"
+        )
         super().__init__(
-            f"job {job_id} failed after {attempts} attempt(s): {error_type}: {message}",
+            f"job {job_id} {how}: {error_type}: {message}",
             job_id=job_id,
             error_type=error_type,
             message=message,
             attempts=attempts,
             traceback=traceback,
+            reason=reason,
         )
+        self.reason = reason
         self.error_type = error_type
         self.message = message
         self.traceback = traceback

@@ -227,7 +227,10 @@ class JobFilter(msgspec.Struct, frozen=True):
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
-    """Where a list of jobs goes on: after this place of the live or of the ended jobs."""
+    """Where a list of jobs goes on: after this place of the live or of the ended jobs.
+
+    A key and no offset: it holds when jobs come and go. `id` is the job's, or tells its finish.
+    """
 
     part: Literal["live", "ended"]
     after: float

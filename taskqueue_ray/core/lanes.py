@@ -7,13 +7,21 @@ A job's entry stays where it is when the job moves on, until it reaches the head
 from collections import deque
 from collections.abc import Iterator
 from heapq import heapify, heappop, heappush, heapreplace, merge
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from taskqueue_ray.core.model import PENDING, Job
 
 E = TypeVar("E", bound=tuple[Any, ...])
 FORGET = 4096
 """Tenants that are remembered for having had more than their turn, before it is tidied."""
+
+
+class Line(Protocol):
+    """Jobs that stand somewhere, with those that have moved on meanwhile; as many as `len`."""
+
+    def __iter__(self) -> Iterator[Job]: ...
+
+    def __len__(self) -> int: ...
 
 
 class LaneQueue:
@@ -62,8 +70,8 @@ class LaneQueue:
                 last = job
                 yield job
 
-    def __bool__(self) -> bool:
-        return bool(self.fifo or self.returned)
+    def __len__(self) -> int:
+        return len(self.fifo) + len(self.returned)
 
 
 class Shares:

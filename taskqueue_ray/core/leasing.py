@@ -1,7 +1,6 @@
 """Lease, start, release, lose: how jobs come into the hands of workers and back."""
 
-from collections.abc import Iterable
-from itertools import takewhile
+from collections.abc import Collection
 
 from taskqueue_ray.core.bounds import Bounds
 from taskqueue_ray.core.commands import Lease, Lose, Release, Start
@@ -25,33 +24,25 @@ from taskqueue_ray.core.state import State, may_expire
 _GRANT_BYTES = 64
 """What a grant weighs on the wire besides its payload."""
 
+PATIENCE = 10.0
+"""Seconds for which a worker empties its hands for a suspect; it passes one over after that."""
+
 
 def decide_lease(state: State, command: Lease, now: float) -> list[Event]:
     """Choose up to `want` jobs that the worker can run."""
-    worker = command.worker
-    jobs = state.ready.pick(worker.queues, lambda lane: fits(worker, lane), command.want)
+    worker, want = command.worker, command.want
+    if state.suspects and want > 0:
+        # Were all suspects passed over, there would still be as many as it wants.
+        want += len(state.suspects)
+    jobs = state.ready.pick(worker.queues, lambda lane: fits(worker, lane), want)
     if state.overdue(now):
         jobs = [job for job in jobs if not 0 < job.conditions.expires <= now or not may_expire(job)]
     if state.suspects:
-        jobs = _set_apart(jobs, state.held.get(worker.id, {}).values())
+        jobs = _apart(state, worker, jobs, now)[: command.want]
     if not jobs:
         return []
     ids = [job.id for job in _portion(jobs, command.max_bytes)]
     return [Leased(now, worker.id, state.lease + 1, ids)]
-
-
-def _set_apart(jobs: list[Job], held: Iterable[Job]) -> list[Job]:
-    """A suspect goes to a worker alone, so that it is plain who is to blame if that one vanishes.
-
-    Alone among those that have not begun: nothing else would ever come to a worker that is busy
-    for hours. What stands behind it waits, or it would never have its turn.
-    """
-    unstarted = [job for job in held if not job.running]
-    if any(job.suspect for job in unstarted):
-        return []
-    if jobs and jobs[0].suspect:
-        return [] if unstarted else jobs[:1]
-    return list(takewhile(lambda job: not job.suspect, jobs))
 
 
 def _portion(jobs: list[Job], max_bytes: int) -> list[Job]:
@@ -62,6 +53,40 @@ def _portion(jobs: list[Job], max_bytes: int) -> list[Job]:
         if size > max_bytes and count:
             return jobs[:count]
     return jobs
+
+
+def _apart(state: State, worker: WorkerInfo, jobs: list[Job], now: float) -> list[Job]:
+    """The first of these jobs that may go into the worker's hands together: a suspect goes alone.
+
+    A worker with a suspect in its hands gets nothing else until that has begun or ended, so the
+    jobs behind a suspect wait, but no longer than the worker takes to become fit to try it.
+    """
+    hands = state.held.get(worker.id, {}).values()
+    if any(job.suspect for job in hands):
+        return []
+    patient = all(now - _leased_at(job) < PATIENCE for job in hands)
+    portion: list[Job] = []
+    for job in jobs:
+        if not job.suspect:
+            portion.append(job)
+        elif _can_try(job, hands, worker.concurrency):
+            return portion or [job]
+        elif patient:
+            break
+    return portion
+
+
+def _can_try(suspect: Job, hands: Collection[Job], concurrency: int) -> bool:
+    """Whether the worker can begin a suspect at once, so that its vanishing would tell something.
+
+    What runs beside it would be charged too, so one that was charged before runs beside nothing.
+    """
+    if not hands:
+        return True
+    if suspect.losses or not all(job.running for job in hands):
+        return False
+    slots = sum(job.options.executor == "process" for job in hands)
+    return suspect.options.executor != "process" or slots < concurrency
 
 
 def fits(worker: WorkerInfo, lane: Lane) -> bool:
@@ -102,8 +127,7 @@ def apply_started(state: State, event: Started) -> None:
     for job_id in event.ids:
         job = state.jobs[job_id]
         job.running = True
-        if job.suspicion:
-            state.acquit(job)
+        state.acquit(job)
 
 
 def decide_release(state: State, command: Release, now: float) -> list[Event]:
@@ -133,16 +157,16 @@ def return_job(state: State, job: Job, at: float) -> None:
 def decide_lose(state: State, command: Lose, now: float, bounds: Bounds) -> list[Event]:
     """Tell jobs that were merely held from those that were running when the worker vanished.
 
-    A worker that held one job alone was running it, whether or not it could still report so; and a
-    suspect that was given to it is to blame.
+    A worker that held one job alone was running it, whether or not it could still report so. So
+    was one that held a suspect, which it got apart from others for this.
     """
     jobs = list(state.held.get(command.worker, {}).values())
     if not jobs:
         return []
     event = Lost(now, command.worker, [], [], [], [])
     for job in jobs:
-        to_blame = job.running or job.suspect or len(jobs) == 1
-        _sort(job, event, bounds.max_losses, running=to_blame)
+        running = job.running or job.suspect or len(jobs) == 1
+        _sort(job, event, bounds.max_losses, running=running)
     return [event]
 
 
@@ -160,22 +184,32 @@ def _sort(job: Job, event: Lost, max_losses: int, *, running: bool) -> None:
 def apply_lost(state: State, event: Lost) -> None:
     """Free what the worker held; charge a loss to what it was running.
 
-    Each of them may have ended the worker before that was known, so each is a suspect.
+    A job that was not reported as running may be what killed the worker, so quickly that nobody
+    heard of it: it is a suspect from now on.
     """
-    for job_id in event.held + event.running:
-        state.suspect(state.jobs[job_id])
-    for job_id in event.held + event.cancelled:
+    for job_id in event.cancelled:
         return_job(state, state.jobs[job_id], event.at)
+    for job_id in event.held:
+        job = state.jobs[job_id]
+        return_job(state, job, event.at)
+        state.suspect(job)
     for job_id in event.running:
         job = state.jobs[job_id]
+        reported = job.running
         _charge(state, job, event)
         return_job(state, job, event.at)
+        if not reported:
+            state.suspect(job)
     for job_id in event.poisoned:
         job = state.jobs[job_id]
         _charge(state, job, event)
         lease = job.phase.lease if isinstance(job.phase, LeasedPhase) else 0
         state.drop_lease(job)
         state.finish(job, FAIL, Finished(JobState.FAILED, event.at, lease, reason=POISON))
+
+
+def _leased_at(job: Job) -> float:
+    return job.phase.at if isinstance(job.phase, LeasedPhase) else 0.0
 
 
 def _charge(state: State, job: Job, event: Lost) -> None:

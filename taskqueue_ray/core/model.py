@@ -194,9 +194,6 @@ class Finished(msgspec.Struct, frozen=True, tag="finished", gc=False):
 POISON = "poison"
 """The reason of a dead letter whose workers vanished too often while they had it."""
 
-SUSPECT = 2
-"""Vanished workers in a row after which a job that they held may be the reason."""
-
 Phase = Pending | Scheduled | Blocked | Leased | Finished
 PENDING = Pending()
 ASIDE = Pending()
@@ -209,7 +206,7 @@ class Job(msgspec.Struct, gc=False, omit_defaults=True):
     `ordinal` is its place in the order of enqueueing. `delivery` counts leases and fences;
     `attempts` counts runs that ended by the job's own doing; `losses` counts runs whose worker
     vanished; `generation` counts redrives. `running` says that the present lease was reported as
-    started; `suspicion` counts the workers in a row that vanished with it before it had begun.
+    started, `suspect` that its worker vanished before that and it was not tried since.
     """
 
     id: JobId
@@ -228,12 +225,7 @@ class Job(msgspec.Struct, gc=False, omit_defaults=True):
     parents: tuple[JobId, ...] = ()
     history: tuple[Attempt, ...] = ()
     conditions: Conditions = PLAIN
-    suspicion: int = 0
-
-    @property
-    def suspect(self) -> bool:
-        """Whether it may be what its workers vanished of; once may be chance."""
-        return self.suspicion >= SUSPECT
+    suspect: bool = False
 
     @property
     def state(self) -> JobState:

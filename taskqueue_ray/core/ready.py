@@ -9,7 +9,7 @@ from heapq import merge
 from itertools import islice
 
 from taskqueue_ray.core.aside import Aside, Pause
-from taskqueue_ray.core.lanes import Shares, TenantLane, age
+from taskqueue_ray.core.lanes import Line, Shares, TenantLane, age
 from taskqueue_ray.core.model import PLAIN, Job, Lane, Options
 
 
@@ -185,6 +185,14 @@ class Ready:
             for name in names
             if name in self.queues and not (pauses and Pause("queue", name) in pauses)
         ]
+
+    def lines(self, queue: str | None = None) -> list[Line]:
+        """All lines of a queue, or of all, and who stands aside. A job may be in several."""
+        some = self.queues.values() if queue is None else [self.queues.get(queue)]
+        levels = [level for one in some if one is not None for level in one.levels.values()]
+        lanes = [lane for level in levels for lane in level.values()]
+        lines: list[Line] = [line for lane in lanes for line in lane.tenants.values()]
+        return lines + self.aside.lines()
 
     def oldest(self, queue: str) -> Job | None:
         """The leasable job of a queue that came in first."""

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from taskqueue_ray.core.commands import Settle
+from taskqueue_ray.core.errors import InvalidRequest
 from taskqueue_ray.core.events import Event, Failed, Retried, Settled
 from taskqueue_ray.core.exchange import Outcome, OutcomeKind
 from taskqueue_ray.core.lifecycle import (
@@ -40,7 +41,10 @@ class Verdict(NamedTuple):
 
 
 def decide(state: State, command: Settle, now: float) -> Verdict:
-    """Sort outcomes by what they lead to. A repeat changes nothing; a stale one is named."""
+    """Sort outcomes by what they lead to. A repeat changes nothing; a stale one is named.
+
+    Raises `InvalidRequest` when one has a time that no history could keep.
+    """
     event = Settled(now, command.worker, [], [], [], [], [], [])
     completed, held, done = event.completed, state.held.get(command.worker, {}), _DONE
     stale: list[JobId] = []
@@ -60,6 +64,8 @@ def decide(state: State, command: Settle, now: float) -> Verdict:
             if not twice and not _is_repeat(state, outcome):
                 stale.append(job_id)
             continue
+        if not abs(outcome.started_at) + abs(outcome.seconds) < LATEST:
+            raise InvalidRequest("an outcome has a time that is not a number or too far away")
         seen.add(job_id)
         if outcome.kind is done:
             completed.append(outcome)
@@ -140,7 +146,7 @@ def _complete(state: State, job: Job, outcome: Outcome, at: float) -> None:
     )
     job.attempts += 1
     job.running = job.cancelling = False
-    if job.suspicion:
+    if job.suspect:
         state.acquit(job)
     state.settled[job.id] = job
     state.unfolded[job.id + job.generation.to_bytes(4, "big") if job.generation else job.id] = job

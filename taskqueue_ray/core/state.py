@@ -13,7 +13,6 @@ from taskqueue_ray.core.lifecycle import IllegalMove, JobState, Move
 from taskqueue_ray.core.model import (
     PENDING,
     PLAIN,
-    SUSPECT,
     Blocked,
     Conditions,
     Finished,
@@ -50,16 +49,9 @@ class State:
         "pauses", "settings", "ordinal", "lease", "epoch", "at", "folded", "forgotten_before",
     )  # fmt: skip
     DERIVED = (
-        "ready",
-        "delayed",
-        "expiring",
-        "suspects",
-        "held",
-        "children",
-        "ended",
-        "interned",
+        "ready", "delayed", "expiring", "held", "children", "suspects", "ended", "interned",
         "alike",
-    )
+    )  # fmt: skip
 
     __slots__ = DURABLE + DERIVED
 
@@ -96,10 +88,10 @@ class State:
         self.ready = Ready()
         self.delayed: list[tuple[float, int, int, Job]] = []
         self.expiring: list[tuple[float, int, Job]] = []
-        self.suspects = 0
-        """How many jobs are suspects; mostly none."""
         self.held: dict[str, dict[JobId, Job]] = {}
         self.children: dict[JobId, list[JobId]] = {}
+        self.suspects: set[JobId] = set()
+        """Jobs whose `suspect` is set: they wait, or are in the hands of a worker, not begun."""
         self.ended: list[Job] = []
         """Jobs that ended in the present event, of those whose end means something to others."""
         self.interned: dict[Options, Options] = {}
@@ -200,17 +192,19 @@ class State:
         if not held:
             del self.held[phase.worker]
         job.running = False
+        self.acquit(job)
         self.watch_expiry(job)
 
     def suspect(self, job: Job) -> None:
-        """A worker vanished with this job in its hands."""
-        job.suspicion += 1
-        self.suspects += job.suspicion == SUSPECT
+        """The worker of a job vanished, and it may have been the doing of this one."""
+        job.suspect = True
+        self.suspects.add(job.id)
 
     def acquit(self, job: Job) -> None:
-        """It has been started, or has ended, and its worker lives."""
-        self.suspects -= job.suspect
-        job.suspicion = 0
+        """A worker outlived what it did with a job, or the job has ended."""
+        if job.suspect:
+            job.suspect = False
+            self.suspects.discard(job.id)
 
     def finish(self, job: Job, move: Move, phase: Finished) -> None:
         """End a job. A dead letter stays whole in `jobs`; the others leave it."""
@@ -252,7 +246,8 @@ class State:
     def index(self, job: Job) -> None:
         """Enter one job into the derived fields, according to its phase."""
         self.watch_expiry(job)
-        self.suspects += job.suspect
+        if job.suspect:
+            self.suspects.add(job.id)
         match job.phase:
             case Scheduled(due=due):
                 heappush(self.delayed, (due, job.ordinal, job.delivery, job))

@@ -1,9 +1,11 @@
 """Redrive, purge, stored code, receipts and folding: what operators and the compaction do."""
 
 from itertools import islice, takewhile
+from math import inf, nextafter
 
 from taskqueue_ray.core.bounds import Bounds
 from taskqueue_ray.core.commands import Fold, Purge, Redrive, StoreCode
+from taskqueue_ray.core.errors import InvalidRequest
 from taskqueue_ray.core.events import (
     CodeStored,
     Event,
@@ -15,7 +17,7 @@ from taskqueue_ray.core.events import (
     Redriven,
 )
 from taskqueue_ray.core.lifecycle import REDRIVE, JobState, Verb, can, find_move
-from taskqueue_ray.core.model import POISON, SUSPECT, Finished, Job, JobId, Receipt, Settled
+from taskqueue_ray.core.model import LATEST, Job, JobId, Receipt, Settled
 from taskqueue_ray.core.state import State, finish_key
 
 
@@ -41,9 +43,6 @@ def apply_redriven(state: State, event: Redriven) -> None:
         job = state.jobs[job_id]
         job.generation += 1
         job.attempts = job.losses = 0
-        if isinstance(job.phase, Finished) and job.phase.reason == POISON:
-            job.suspicion = SUSPECT - 1
-            state.suspect(job)  # it is not let in among others again
         state.move(job, REDRIVE)
         state.wait(job, 0.0)
 
@@ -71,6 +70,8 @@ def apply_purged(state: State, event: Purged) -> None:
 
 def decide_store_code(state: State, command: StoreCode) -> list[Event]:
     """Keep code once."""
+    if not 0 <= command.code.at < LATEST:
+        raise InvalidRequest("code must come with the time at which it was made")
     return [] if command.hash in state.codes else [CodeStored(command.hash, command.code)]
 
 
@@ -88,7 +89,7 @@ def decide_fold(state: State, command: Fold, now: float, bounds: Bounds) -> list
     if excess > 0:
         # `settled` is in the order of ending, so the oldest that are over the count come first.
         ends = (_ended_at(record) for record in state.settled.values())
-        before = max(before, next(islice(ends, excess, None)))
+        before = max(before, next(islice(ends, excess, None), nextafter(state.at, inf)))
     return [Folded(command.through, before, now - bounds.remember_seconds)]
 
 

@@ -23,8 +23,8 @@ class Why(msgspec.Struct, frozen=True):
     """Why a job is not running, or that it is.
 
     `reason` is one of `finished`, `running`, `delay`, `retry`, `parents`, `paused`, `key`,
-    `no_workers`, `no_fitting_worker`, `no_space` and `turn`; `facts` depend on it. Times are
-    seconds since the epoch.
+    `no_workers`, `no_fitting_worker`, `no_space`, `suspect` and `turn`; `facts` depend on it. Times
+    are seconds since the epoch.
     """
 
     reason: str
@@ -115,7 +115,7 @@ def _turn(state: State, job: Job, workers: Sequence[WorkerInfo]) -> Why:
     ahead = next((place for place, one in enumerate(line) if one is job), None)
     count = f"more than {AHEAD:,}" if ahead is None else f"{ahead:,}"
     if job.suspect:
-        words = "two workers vanished that had it: it waits for one that has nothing else"
-        return Why("suspect", words, {"suspicion": job.suspicion, "losses": job.losses})
+        words = "a worker vanished that had it: it waits for one that has nothing else to begin"
+        return Why("suspect", words, {"losses": job.losses})
     words = f"its turn has not come: {count} jobs of its queue go before it"
     return Why("turn", words, {"ahead": ahead, "workers": len(workers)})

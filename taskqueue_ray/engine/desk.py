@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from taskqueue_ray.core import commands
-from taskqueue_ray.core.envelopes import seal_reply
+from taskqueue_ray.core.envelopes import UNREADABLE, seal_reply
 from taskqueue_ray.core.errors import InvalidRequest, TaskQueueError
 from taskqueue_ray.core.exchange import Cursor, JobFilter, WatchRequest, WorkerInfo, WorkRequest
 from taskqueue_ray.core.model import JobId, StoredCode
@@ -77,7 +77,7 @@ class Desk:
             return
         try:
             serve(request, reply)
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             reply(InvalidRequest(f"the request to {method!r} cannot be read: {error}"))
         except TaskQueueError as error:
             reply(error)

@@ -13,6 +13,7 @@ import msgspec
 from taskqueue_ray.core import commands, events
 from taskqueue_ray.core.bounds import DEFAULT_BOUNDS, Bounds
 from taskqueue_ray.core.dispatch import apply
+from taskqueue_ray.core.envelopes import UNREADABLE
 from taskqueue_ray.core.errors import (
     InvalidRequest,
     QueueClosed,
@@ -104,7 +105,7 @@ class Engine:
         """
         try:
             batch = events.decode_batch(raw)
-        except msgspec.MsgspecError as error:
+        except UNREADABLE as error:
             self.path.refuse(respond, InvalidRequest(f"the batch cannot be read: {error}"))
             return
         if self.commits.low_space and not all(self.state.known(spec.id) for spec in batch.jobs):
@@ -198,6 +199,7 @@ class Engine:
         late = self.work_desk.tick(now)
         self.watching.tick(now)
         self.folding.tick(now)
+        self.insights.tidy(now)
         self._offer()
         self.commits.flush(all=True)
         return late

@@ -15,8 +15,17 @@ from taskqueue_ray.core.model import JobId
 CLIENT_TERM = 120.0
 """Seconds after which a client that no longer polls is forgotten."""
 
+LONGEST_HOLD = 60.0
+MOST_WANTED = 10_000
+"""What a caller may ask for at most: seconds for which its call is held, and jobs at once."""
+
 Respond = Callable[[Any], None]
 """Takes one reply, or a `TaskQueueError`, and is called once."""
+
+
+def hold(wait: float) -> float:
+    """The seconds for which a call that asks for `wait` may be held; none for what is no time."""
+    return min(wait, LONGEST_HOLD) if wait > 0 else 0.0
 
 
 @dataclass(slots=True)

@@ -1,6 +1,8 @@
 """Read-only views of the queue for people and programs. Nothing here waits for a commit."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from operator import attrgetter
+from typing import Literal
 
 from taskqueue_ray.core.exchange import (
     Controls,
@@ -13,16 +15,22 @@ from taskqueue_ray.core.exchange import (
 )
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import Finished, Job, JobId, Leased, Scheduled
-from taskqueue_ray.core.state import State
+from taskqueue_ray.core.state import State, finish_key
 from taskqueue_ray.core.views import finished_view
 from taskqueue_ray.core.why import Why, explain
 from taskqueue_ray.engine.fleet import Fleet
+from taskqueue_ray.engine.places import Places
 
 SCAN = 20_000
-"""How many jobs one page may look at, so that a list never holds up the queue for long."""
+"""How many jobs one page looks at, at most, so that a list never holds up the queue for long."""
 
 PAGE = 1_000
 PAGE_BYTES = 4 << 20
+KEPT = 60.0
+"""Seconds without a list after which the places of jobs are forgotten."""
+
+Look = tuple[Literal["live", "ended"], float, bytes, Job | None]
+"""One step of a list: part, place and key, and the job unless it has gone."""
 
 
 class Insights:
@@ -31,6 +39,10 @@ class Insights:
     def __init__(self, state: State, fleet: Fleet) -> None:
         self._state = state
         self._fleet = fleet
+        self._live_places = Places(attrgetter("ordinal"), attrgetter("id"), ties=False)
+        self._ended_places = Places(_ended_at, finish_key, ties=True)
+        self._listed = False
+        self._listed_at = 0.0
 
     def stats(self, queue: str | None = None) -> list[QueueStats]:
         """Counts of one queue or of all."""
@@ -46,50 +58,112 @@ class Insights:
         """Jobs in memory that match: first those that have not ended and dead letters, by age;
         then those that ended and are not in the history yet, in the order of ending.
 
-        A page may hold fewer than `limit` jobs, or none, and still have a cursor: then it ended
-        at the number of jobs that one call may look at.
+        A cursor is a key, so it holds when jobs come and go, its own among them. A page looks at
+        `SCAN` jobs at most: it may hold fewer than `limit` jobs, or none, and still have a cursor
+        from which the list goes on. The list is at its end when there is no cursor.
         """
+        return self._page(self._walk(wanted, cursor), lambda job: _matches(job, wanted), limit)
+
+    def ended(self, since: float, cursor: Cursor | None, limit: int) -> JobPage:
+        """Finishes since a time that the history does not have yet, dead letters included.
+
+        Pages and cursors are as in `jobs`.
+        """
+        walk = self._walk_ended(cursor.after if cursor else since, cursor.id if cursor else b"")
+        return self._page(walk, lambda job: _ended_at(job) >= since, limit)
+
+    def tidy(self, now: float) -> None:
+        """Forget the places of jobs when nobody has listed any for a while."""
+        if self._listed:
+            self._listed, self._listed_at = False, now
+        elif now - self._listed_at > KEPT:
+            self._live_places.clear()
+            self._ended_places.clear()
+
+    def _page(self, walk: Iterator[Look], fits: Callable[[Job], bool], limit: int) -> JobPage:
         limit = min(limit, PAGE)
         views: list[JobView] = []
         size = 0
-        for looked, (place, job) in enumerate(self._walk(wanted, cursor)):
-            if _matches(job, wanted):
+        for looked, (part, place, key, job) in enumerate(walk, 1):
+            if job is not None and fits(job):
                 views.append(view := self._view(job))
                 size += len(view.payload) + len(view.result)
-            if len(views) == limit or looked == SCAN or size > PAGE_BYTES:
-                return JobPage(views, place)
+            if len(views) >= limit or looked >= SCAN or size > PAGE_BYTES:
+                return JobPage(views, Cursor(part, place, JobId(key)))
         return JobPage(views, None)
 
-    def _walk(self, wanted: JobFilter, cursor: Cursor | None) -> Iterator[tuple[Cursor, Job]]:
+    def _walk(self, wanted: JobFilter, cursor: Cursor | None) -> Iterator[Look]:
         state = wanted.state
-        if cursor is None or cursor.part == "live":
-            after = cursor.after if cursor else 0
-            if state is None or not state.final or state is JobState.FAILED:
-                # `jobs` keeps the order of enqueueing, which is the order of ordinals.
-                for job in self._state.jobs.values():
-                    if job.ordinal > after:
-                        yield Cursor("live", job.ordinal, job.id), job
-            cursor = None
+        begins = cursor is None or cursor.part == "live"
+        if begins and (state is None or not state.final or state is JobState.FAILED):
+            yield from self._walk_live(wanted, cursor.after if cursor else 0.0)
         if state is None or (state.final and state is not JobState.FAILED):
-            yield from self._walk_ended(cursor, dead_letters=False)
+            place, key = (0.0, b"") if begins or cursor is None else (cursor.after, cursor.id)
+            for part, at, finish, job in self._walk_ended(place, key):
+                # A dead letter is among the live. Passing over it is a look all the same.
+                dead = job is not None and job.phase.state is JobState.FAILED
+                yield part, at, finish, None if dead else job
 
-    def _walk_ended(
-        self, cursor: Cursor | None, *, dead_letters: bool
-    ) -> Iterator[tuple[Cursor, Job]]:
-        passed = cursor is None
-        for job in self._unfolded():
-            at = _ended_at(job)
-            if not passed:
-                assert cursor is not None
-                passed = at > cursor.after or (at == cursor.after and job.id == cursor.id)
-                if not passed or at == cursor.after:
-                    continue
-            if dead_letters or job.phase.state is not JobState.FAILED:
-                yield Cursor("ended", at, job.id), job
+    def _walk_live(self, wanted: JobFilter, after: float) -> Iterator[Look]:
+        jobs = self._state.jobs
+        indexed = self._indexed(wanted)
+        if indexed is not None:
+            for job in sorted(indexed, key=attrgetter("ordinal")):
+                if job.ordinal > after:
+                    yield "live", job.ordinal, job.id, job
+        elif not after:
+            # `jobs` keeps the order of enqueueing, which is the order of ordinals.
+            for job in jobs.values():
+                yield "live", job.ordinal, job.id, job
+        else:
+            self._listed = True
+            self._live_places.update(reversed(jobs.values()), len(jobs))
+            for place, key in self._live_places.after(after, b"\xff" * 16):
+                yield "live", place, key, jobs.get(JobId(key))
 
-    def _unfolded(self) -> Iterator[Job]:
-        for part in (*self._state.marked.values(), self._state.unfolded):
-            yield from part.values()
+    def _walk_ended(self, place: float, key: bytes) -> Iterator[Look]:
+        self._listed = True
+        parts = (*self._state.marked.values(), self._state.unfolded)
+        newest_first = (job for part in reversed(parts) for job in reversed(part.values()))
+        self._ended_places.update(newest_first, sum(map(len, parts)))
+        for at, finish in self._ended_places.after(place, key):
+            yield "ended", at, finish, next((p[finish] for p in parts if finish in p), None)
+
+    def _indexed(self, wanted: JobFilter) -> list[Job] | None:
+        """Jobs among which are all in the wanted state, out of its index.
+
+        None when there is no index, or more in it than a page may look at.
+        """
+        if not self._may_be_live(wanted):
+            return []
+        match wanted.state:
+            case JobState.PROCESSING:
+                parts = [list(held.values()) for held in self._state.held.values()]
+                return _once(parts, sum(map(len, parts)))
+            case JobState.PENDING:
+                lines = self._state.ready.lines(wanted.queue)
+                return _once(lines, sum(map(len, lines)))
+            case JobState.SCHEDULED:
+                delayed = self._state.delayed
+                return _once([(entry[3] for entry in delayed)], len(delayed))
+            case JobState.BLOCKED:
+                return self._blocked()
+        return None
+
+    def _blocked(self) -> list[Job] | None:
+        waiting = self._state.children.values()
+        if len(waiting) > SCAN:
+            return None
+        jobs = self._state.jobs
+        found = (jobs[one] for some in waiting for one in some if one in jobs)
+        return _once([found], sum(map(len, waiting)))
+
+    def _may_be_live(self, wanted: JobFilter) -> bool:
+        totals = self._state.totals
+        some = totals.values() if wanted.queue is None else [totals.get(wanted.queue)]
+        if wanted.state is None:
+            return any(one is not None for one in some)
+        return any(one is not None and one.counts[wanted.state] for one in some)
 
     def why(self, job_id: JobId, now: float) -> Why | None:
         """Why a job is not running, if its record is in memory."""
@@ -118,19 +192,6 @@ class Insights:
             for worker, session in self._fleet.workers.items()
             if session.info is not None
         ]
-
-    def ended(self, since: float, cursor: Cursor | None, limit: int) -> JobPage:
-        """Finishes since a time that the history does not have yet, dead letters included."""
-        limit = min(limit, PAGE)
-        views: list[JobView] = []
-        size = 0
-        for place, job in self._walk_ended(cursor, dead_letters=True):
-            if _ended_at(job) >= since:
-                views.append(view := self._view(job))
-                size += len(view.payload) + len(view.result)
-            if len(views) == limit or size > PAGE_BYTES:
-                return JobPage(views, place)
-        return JobPage(views, None)
 
     def _queue_stats(self, name: str) -> QueueStats:
         totals = self._state.totals.get(name)
@@ -174,6 +235,11 @@ class Insights:
 
 def _ended_at(job: Job) -> float:
     return job.phase.at if isinstance(job.phase, Finished) else 0.0
+
+
+def _once(parts: Iterable[Iterable[Job]], size: int) -> list[Job] | None:
+    # An index may hold a job twice: as it was, and as it is.
+    return list({job.id: job for part in parts for job in part}.values()) if size <= SCAN else None
 
 
 def _matches(job: Job, wanted: JobFilter) -> bool:

@@ -1,5 +1,6 @@
 """A storage without an owner, read as it is: nothing is taken, written or cut."""
 
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -92,6 +93,8 @@ class ReadingDesk:
     def __init__(self, reading: Reading) -> None:
         insights = Insights(reading.state, Fleet())
         self._fs = reading.fs
+        # Programs ask from any thread, and the views keep places of jobs.
+        self._one_at_a_time = threading.Lock()
         self._methods: dict[str, tuple[Any, Callable[[Any], Any]]] = {
             "job": (JobId, insights.job),
             "jobs": (tuple[JobFilter, Cursor | None, int], lambda call: insights.jobs(*call)),
@@ -110,7 +113,8 @@ class ReadingDesk:
         if method not in self._methods:
             raise InvalidRequest(f"the storage is opened for reading only: it cannot {method}")
         kind, read = self._methods[method]
-        return msgspec.msgpack.encode(read(msgspec.msgpack.decode(request, type=kind)))
+        with self._one_at_a_time:
+            return msgspec.msgpack.encode(read(msgspec.msgpack.decode(request, type=kind)))
 
     def _past(self, ids: list[JobId]) -> Any:
         # Loaded on first use: most questions need no Parquet.

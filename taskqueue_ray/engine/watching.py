@@ -8,7 +8,7 @@ from taskqueue_ray.core.exchange import Ended, WatchReply, WatchRequest
 from taskqueue_ray.core.model import Finished, Job, JobId
 from taskqueue_ray.core.state import State
 from taskqueue_ray.engine.commits import Commits
-from taskqueue_ray.engine.fleet import CLIENT_TERM, ClientSession, Fleet, Poll, Respond
+from taskqueue_ray.engine.fleet import CLIENT_TERM, ClientSession, Fleet, Poll, Respond, hold
 
 REPLY_BYTES = 4 << 20
 """Results that one reply carries, about."""
@@ -47,10 +47,11 @@ class Watching:
         client.latest = request.sequence
         self._end_poll(client)
         self._add_all(request, client)
-        if client.ended or request.wait <= 0:
+        wait = hold(request.wait)
+        if client.ended or not wait:
             self._flush(client, request.sequence, respond)
         else:
-            client.poll = Poll(request.sequence, now + request.wait, respond)
+            client.poll = Poll(request.sequence, now + wait, respond)
 
     def adopt(self, name: str, ids: list[JobId]) -> None:
         """Watch for a client that has a session, as if it had asked; but not for refused jobs."""
@@ -89,7 +90,7 @@ class Watching:
             client = None
         if client is None:
             client = self._fleet.clients[request.client] = ClientSession(0.0)
-        client.deadline = now + request.wait + CLIENT_TERM
+        client.deadline = now + hold(request.wait) + CLIENT_TERM
         return client
 
     def _add_all(self, request: WatchRequest, client: ClientSession) -> None:

@@ -12,7 +12,7 @@ from taskqueue_ray.core.errors import UnknownSession
 from taskqueue_ray.core.exchange import Grant, WorkerInfo, WorkReply, WorkRequest
 from taskqueue_ray.core.leasing import held_ids
 from taskqueue_ray.core.model import JobId, Leased, Options
-from taskqueue_ray.engine.fleet import Poll, Respond, WorkerSession
+from taskqueue_ray.engine.fleet import MOST_WANTED, Poll, Respond, WorkerSession, hold
 from taskqueue_ray.engine.writepath import WritePath
 
 RETELL = 2.0
@@ -71,7 +71,7 @@ class Work:
         session.latest = request.sequence
         self._renew(session, request, now)
         session.stale += stale
-        session.want = request.want
+        session.want = min(request.want, MOST_WANTED)
         self._serve(session, request, now, respond)
         self.offer(now)
 
@@ -139,7 +139,7 @@ class Work:
         for sequence in [s for s in session.replies if s <= request.acked]:
             del session.replies[sequence]
         session.seen = now
-        session.deadline = now + request.wait + self._term
+        session.deadline = now + hold(request.wait) + self._term
         if request.running:
             self._path.note_started(request.worker, request.running)
         self._path.fleet.progress.update(request.progress)
@@ -158,7 +158,7 @@ class Work:
         reply = self._reply(session, request.sequence, now)
         silent = not (reply.grants or reply.cancel or reply.lost or reply.stale or reply.drain)
         if silent and request.wait > 0:
-            session.poll = Poll(request.sequence, now + request.wait, respond)
+            session.poll = Poll(request.sequence, now + hold(request.wait), respond)
             return
         self._keep(session, reply)
         self._path.answer(respond, reply)

@@ -26,6 +26,7 @@ from taskqueue_ray.sdk.job import Job, JobItem, as_item
 from taskqueue_ray.sdk.opening import Opener
 from taskqueue_ray.sdk.past import read_history
 from taskqueue_ray.sdk.pipeline import WINDOW, Pipeline
+from taskqueue_ray.sdk.purging import await_fold, purge
 from taskqueue_ray.sdk.queues import Queues, what
 from taskqueue_ray.sdk.records import JobRecord, QueueRecord, WorkerRecord
 from taskqueue_ray.sdk.requests import Request
@@ -207,6 +208,9 @@ class TaskQueue:
         First those that wait or run and dead letters, by age; then those that ended lately. With
         a final `state` those in the history follow, the newest first. `since` is a time of
         enqueueing, or how long ago.
+
+        `type`, `tag`, `category` and `since` have no index: jobs are looked through for them, at
+        most 20,000 in one request, so that the queue serves others in between.
         """
         wanted = _filter(state, queue, type, tag, category, since)
         views: list[JobView] = []
@@ -333,11 +337,11 @@ class TaskQueue:
         Its id stays taken for as long as memory reaches back (a day): it is not to run again.
         """
         job_id = raw_id(id)
-        if self._ask(requests.move("purge", [job_id])):
-            return
-        if not self._ask(requests.prune(JobFilter(), 0.0, [job_id])):
+        while not self._drop(job_id):
             record = self.job(id)
-            raise Conflict(record.id, record.state.value, "delete")
+            if record.state not in _IN_HISTORY:
+                raise Conflict(record.id, record.state.value, "delete")
+            await_fold(self._ask, job_id)
 
     async def adelete(self, id: AnyId) -> None:
         """The same for async code."""
@@ -348,26 +352,16 @@ class TaskQueue:
     ) -> int:
         """Drop the records of jobs that ended in `state` some time ago; how many that were.
 
+        None that matched at the call is left, in memory or in the history. This waits for a fold
+        that is moving some of them, and raises `Unavailable` when that does not end.
+
         >>> q.purge(state="completed", older_than="30d")  # doctest: +SKIP
         """
         wanted = _filter(state, queue, None, None, None, None)
         if wanted.state is None or not wanted.state.final:
             raise InvalidOption("state", ascii(state), "a final state: a purge drops ended jobs")
         before = time.time() - parse_duration(older_than, "older_than")
-        dropped, cursor = 0, None
-        while True:
-            page = self._ask(requests.jobs(wanted, cursor, PAGE))
-            ids = [view.id for view in page.jobs if view.finished_at <= before]
-            gone = len(self._ask(requests.move("purge", ids))) if ids else 0
-            dropped += gone
-            # The place where a page ended goes with its job: begin again while that helps.
-            cursor = None if gone else page.cursor
-            if cursor is None and not gone:
-                break
-        # The rows that history keeps of dead letters are its account of the errors: they stay.
-        if wanted.state is not JobState.FAILED:
-            dropped += self._ask(requests.prune(wanted, before))
-        return dropped
+        return purge(self._ask, wanted, before)
 
     async def apurge(self, **wanted: Any) -> int:
         """The same for async code."""
@@ -439,6 +433,10 @@ class TaskQueue:
     async def _aask(self, request: Request[T]) -> T:
         self._check_open()
         return request.read(await self._transport.acall(request.method, request.body))
+
+    def _drop(self, job_id: JobId) -> bool:
+        in_memory = self._ask(requests.move("purge", [job_id]))
+        return bool(in_memory) or self._ask(requests.prune(JobFilter(), 0.0, [job_id])) > 0
 
     def _check_open(self) -> None:
         if self._closed:

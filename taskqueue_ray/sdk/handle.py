@@ -207,11 +207,13 @@ class JobHandle(Generic[R_co]):
 
     def _failed(self, ended: Ended) -> JobFailed:
         if ended.failure is None:
-            return JobFailed(self.id, ended.reason or "unknown", "", ended.attempts)
+            unknown = ended.reason or "unknown"
+            return JobFailed(self.id, unknown, "", ended.attempts, reason=ended.reason)
         problem = self._client.opener.problem(self.raw_id, ended.type, ended.failure)
         return JobFailed(
-            self.id, problem.error_type, problem.message, ended.attempts, problem.traceback
-        )
+            self.id, problem.error_type, problem.message, ended.attempts, problem.traceback,
+            ended.reason,
+        )  # fmt: skip
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, JobHandle) and other.raw_id == self.raw_id

@@ -103,6 +103,11 @@ def prune(wanted: JobFilter, before: float, ids: Sequence[JobId] = ()) -> Reques
     return Request("prune", _encode((wanted, before, ids)), _reader(int))
 
 
+def fold() -> Request[None]:
+    """Begin to move what ended into the history, unless that is on its way."""
+    return Request("fold", _encode(None), lambda _: None)
+
+
 def history(since: float, columns: Sequence[str] | None) -> Request[bytes]:
     """The history as a stream of Arrow."""
     return Request("history", _encode((since, columns)), _bytes)

@@ -1,4 +1,4 @@
-"""The file system as a seam: ten primitives, and the two disks that are not for tests.
+"""The file system as a seam: eleven primitives, and the two disks that are not for tests.
 
 Everything durable is built from these primitives by `atomic`, `manifest`, `journal` and
 `recovery`, so a fake with a misbehaving disk (`tests/faultfs.py`) exercises the very same code.
@@ -49,6 +49,19 @@ class WritableFile(Protocol):
         """Release the file. Makes nothing durable. May be called twice."""
 
 
+class ReadableFile(Protocol):
+    """A file that is read in parts. It stays what it was when another file takes its name."""
+
+    size: int
+    """Its bytes when it was opened."""
+
+    def read(self, offset: int, size: int) -> bytes:
+        """At most `size` bytes from `offset`."""
+
+    def close(self) -> None:
+        """Release the file. May be called twice."""
+
+
 class Lock(Protocol):
     """An exclusive lock that is held until it is released or the process dies."""
 
@@ -69,6 +82,9 @@ class FileSystem(Protocol):
 
     def read(self, name: str, offset: int = 0, size: int = -1) -> bytes:
         """The bytes of a file from `offset`, at most `size` of them (-1: to the end)."""
+
+    def open(self, name: str) -> ReadableFile:
+        """Open a file to read parts of it. For what is never appended to any more."""
 
     def exists(self, name: str) -> bool:
         """Whether the name is there now."""
@@ -136,6 +152,9 @@ class LocalFileSystem:
                 parts.append(part)
                 left = left - len(part) if size >= 0 else -1
             return b"".join(parts)
+
+    def open(self, name: str) -> ReadableFile:
+        return _LocalReader(os.open(self.root / name, os.O_RDONLY | os.O_CLOEXEC))
 
     def exists(self, name: str) -> bool:
         try:
@@ -220,6 +239,24 @@ class _LocalFile:
             self._fd = -1
 
 
+class _LocalReader:
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self.size = os.fstat(fd).st_size
+
+    def read(self, offset: int, size: int) -> bytes:
+        parts = []
+        while size and (part := os.pread(self._fd, size, offset)):
+            parts.append(part)
+            offset, size = offset + len(part), size - len(part)
+        return b"".join(parts)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
 class _LocalLock:
     def __init__(self, fd: int) -> None:
         self._fd = fd
@@ -270,6 +307,9 @@ class MemoryFileSystem:
         with self._mutex:
             data = self._find(name)
             return bytes(data[offset:] if size < 0 else data[offset : offset + size])
+
+    def open(self, name: str) -> ReadableFile:
+        return BytesReader(self.read(name))
 
     def exists(self, name: str) -> bool:
         return name in self._files or name in self._directories
@@ -324,6 +364,20 @@ class MemoryFileSystem:
             return self._files[name]
         except KeyError:
             raise FileNotFoundError(errno.ENOENT, "no such file", name) from None
+
+
+class BytesReader:
+    """A `ReadableFile` over bytes in memory."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.size = len(data)
+
+    def read(self, offset: int, size: int) -> bytes:
+        return self._data[offset : offset + size]
+
+    def close(self) -> None:
+        pass
 
 
 class _MemoryFile:

@@ -8,9 +8,15 @@
 Payloads, results and error details stay sealed. `record` is MessagePack of the `JobView` less its
 payload and result. A job that was redriven has one row for each generation; `latest` keeps the
 last.
+
+Rows are in the order of their ids, in groups of `GROUP_ROWS`, and each group has its lowest and
+highest id in the statistics: a look-up reads the groups that may have its ids, and no others.
 """
 
-from collections.abc import Iterable, Sequence
+import io
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,9 +30,9 @@ from taskqueue_ray.core.exchange import JobFilter, JobView
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import JobId
 from taskqueue_ray.storage.atomic import write_atomic
-from taskqueue_ray.storage.filesystem import FileSystem
+from taskqueue_ray.storage.filesystem import FileSystem, ReadableFile
 from taskqueue_ray.storage.publication import HISTORY
-from taskqueue_ray.storage.snapshot import microseconds, to_parquet
+from taskqueue_ray.storage.snapshot import microseconds
 
 SCHEMA = pa.schema(
     [
@@ -54,6 +60,11 @@ SCHEMA = pa.schema(
     ]
 )
 
+GROUP_ROWS = 10_000
+"""Rows of a row group: few enough to read for one job, enough for the columns to compress."""
+
+_SEALED = ("payload", "result", "record")
+_VIEW = ["id", "generation", *_SEALED]
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(JobView)
 
@@ -95,9 +106,23 @@ def history_files(views: Iterable[JobView], first: int, last: int) -> dict[str, 
     for view in views:
         days.setdefault(_day(view.finished_at), []).append(view)
     return {
-        f"{HISTORY}/date={day}/{first:012d}-{last:012d}.parquet": to_parquet(to_table(rows))
+        f"{HISTORY}/date={day}/{first:012d}-{last:012d}.parquet": _to_file(to_table(rows))
         for day, rows in days.items()
     }
+
+
+def _to_file(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(
+        table.sort_by([("id", "ascending"), ("generation", "ascending")]),
+        sink,
+        row_group_size=GROUP_ROWS,
+        compression="zstd",
+        write_page_checksum=True,
+        # Bounds of sealed bytes say nothing, and would make up most of the footer.
+        write_statistics=[name for name in SCHEMA.names if name not in _SEALED],
+    )
+    return sink.getvalue()
 
 
 def read_history(fs: FileSystem, since: float = 0.0, columns: list[str] | None = None) -> pa.Table:
@@ -123,14 +148,35 @@ def latest(table: pa.Table) -> pa.Table:
 
 def find(fs: FileSystem, ids: Sequence[JobId]) -> list[JobView]:
     """The latest rows of these jobs, as far as history has them."""
-    wanted = pa.array([job_id.hex() for job_id in ids], pa.string())
-    tables = []
-    for name in list_files(fs):
-        file = _open(fs, name)
-        for group in _groups_that_may_hold(file, wanted):
-            table = file.read_row_group(group, use_threads=False)
-            tables.append(table.filter(pc.is_in(table["id"], wanted)))
+    wanted = sorted({job_id.hex() for job_id in ids})
+    tables = [table for name in list_files(fs) for table in _rows_of(fs, name, wanted)]
     return to_views(latest(pa.concat_tables(tables))) if tables else []
+
+
+def row_groups_for(metadata: pq.FileMetaData, wanted: Sequence[str]) -> list[int]:
+    """The row groups that may hold any of these ids, which are sorted."""
+    column = SCHEMA.get_field_index("id")
+    groups = []
+    for group in range(metadata.num_row_groups):
+        bounds = metadata.row_group(group).column(column).statistics
+        if bounds is None or not bounds.has_min_max:
+            groups.append(group)
+            continue
+        first = bisect_left(wanted, bounds.min)
+        if first < len(wanted) and wanted[first] <= bounds.max:
+            groups.append(group)
+    return groups
+
+
+def _rows_of(fs: FileSystem, name: str, wanted: Sequence[str]) -> Iterator[pa.Table]:
+    ids = pa.array(wanted, pa.string())
+    with _open_parts(fs, name) as file:
+        for group in row_groups_for(file.metadata, wanted):
+            # The ids alone first: most look-ups are for jobs that history does not have.
+            column = file.read_row_group(group, ["id"], use_threads=False)["id"]
+            hits = pc.is_in(column, ids)
+            if pc.any(hits).as_py():
+                yield file.read_row_group(group, _VIEW, use_threads=False).filter(hits)
 
 
 def search(fs: FileSystem, wanted: JobFilter, limit: int) -> list[JobView]:
@@ -160,7 +206,7 @@ def prune(fs: FileSystem, wanted: JobFilter, before: float, ids: Sequence[JobId]
         if count == table.num_rows:
             fs.remove(name)
         elif count:
-            write_atomic(fs, name, to_parquet(table.filter(pc.invert(doomed))))
+            write_atomic(fs, name, _to_file(table.filter(pc.invert(doomed))))
         dropped += count
     return dropped
 
@@ -217,7 +263,7 @@ def from_bytes(data: bytes) -> pa.Table:
 def count_rows(fs: FileSystem, name: str) -> int:
     """The rows of one file, every page of it checked. `StorageCorrupt` when it is damaged."""
     try:
-        return len(to_views(_read(fs, name, ["record", "payload", "result"])))
+        return len(to_views(_read(fs, name, list(_SEALED))))
     except (pa.ArrowException, OSError, msgspec.MsgspecError) as error:
         raise StorageCorrupt(name, 0, str(error).partition("\n")[0]) from error
 
@@ -238,9 +284,50 @@ def _read(fs: FileSystem, name: str, columns: list[str] | None) -> pa.Table:
 
 
 def _open(fs: FileSystem, name: str) -> pq.ParquetFile:
+    return _parquet(pa.BufferReader(fs.read(name)))
+
+
+@contextmanager
+def _open_parts(fs: FileSystem, name: str) -> Iterator[pq.ParquetFile]:
+    """The same, of which only what is asked for is read."""
+    file = fs.open(name)
+    try:
+        yield _parquet(pa.PythonFile(_Seekable(file), mode="r"))
+    finally:
+        file.close()
+
+
+def _parquet(source: pa.NativeFile) -> pq.ParquetFile:
     # Without threads of Arrow's own: a program that ends right after a read would abort in them.
-    source = pa.BufferReader(fs.read(name))
     return pq.ParquetFile(source, page_checksum_verification=True, pre_buffer=False)
+
+
+class _Seekable(io.RawIOBase):
+    """A file of the seam as Arrow asks for one."""
+
+    def __init__(self, file: ReadableFile) -> None:
+        self._file = file
+        self._at = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._file.size}[whence]
+        self._at = base + offset
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        left = self._file.size - self._at
+        data = self._file.read(self._at, left if size < 0 else min(size, left))
+        self._at += len(data)
+        return data
 
 
 def _day(seconds: float) -> str:
@@ -249,17 +336,6 @@ def _day(seconds: float) -> str:
 
 def _day_of(name: str) -> str:
     return name.split("/")[1].removeprefix("date=")
-
-
-def _groups_that_may_hold(file: pq.ParquetFile, wanted: pa.Array) -> list[int]:
-    column = SCHEMA.get_field_index("id")
-    low, high = pc.min(wanted).as_py(), pc.max(wanted).as_py()
-    groups = []
-    for group in range(file.num_row_groups):
-        bounds = file.metadata.row_group(group).column(column).statistics
-        if bounds is None or not bounds.has_min_max or (bounds.min <= high and bounds.max >= low):
-            groups.append(group)
-    return groups
 
 
 def _error_type(view: JobView) -> str | None:

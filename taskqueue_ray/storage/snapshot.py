@@ -88,7 +88,7 @@ class JobRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     parents: tuple[JobId, ...] = ()
     history: tuple[Attempt, ...] = ()
     conditions: Conditions | None = None
-    suspicion: int = 0
+    suspect: bool = False
 
 
 class Control(msgspec.Struct, frozen=True):
@@ -189,7 +189,7 @@ def _record(job: Job, options: int) -> JobRecord:
         job.id, options, job.ordinal, job.enqueued_at, job.phase, job.delivery, job.attempts,
         job.losses, job.generation, job.running, job.cancelling, job.due, job.parents, job.history,
         None if job.conditions is PLAIN else job.conditions,
-        job.suspicion,
+        job.suspect,
     )  # fmt: skip
 
 
@@ -202,7 +202,7 @@ def _load_jobs(state: State, data: bytes, options: list[Options]) -> None:
             record.id, options[record.options], payload, record.ordinal, record.enqueued_at,
             record.phase, record.delivery, record.attempts, record.losses, record.generation,
             record.running, record.cancelling, record.due, record.parents, record.history,
-            state.conditions(record.conditions), record.suspicion,
+            state.conditions(record.conditions), record.suspect,
         )  # fmt: skip
 
 

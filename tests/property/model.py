@@ -5,9 +5,10 @@ It shares nothing with the product but the words. Ids are small numbers, times a
 
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from itertools import takewhile
 
 MAX_LOSSES = 5
+CONCURRENCY = 2
+PATIENCE = 10.0
 
 
 @dataclass
@@ -26,8 +27,8 @@ class Plain:
     losses: int = 0
     running: bool = False
     cancelling: bool = False
-    suspicion: int = 0
-    poisoned: bool = False
+    suspect: bool = False
+    leased_at: float = 0.0
     redriven: bool = False
     expires: float = 0.0
     policy: str = "cancel"
@@ -147,31 +148,43 @@ class Model:
         given = []
         for job in map(self.jobs.__getitem__, self.leasable(worker, want, now)):
             job.state, job.worker, job.running = "processing", worker, False
+            job.leased_at = now
             job.delivery += 1
             given.append((job.number, job.delivery))
         return given
 
     def leasable(self, worker: str, want: int, now: float) -> list[int]:
         """What this worker would be given."""
-        picked = [self.jobs[n] for n in self.ready()[:want]]
-        picked = [j for j in picked if not (j.may_expire() and j.expires <= now)]
-        return [job.number for job in self._set_apart(picked, worker)]
+        suspects = sum(job.suspect for job in self.jobs.values())
+        line = [self.jobs[number] for number in self.ready()[: want + suspects]]
+        line = [job for job in line if not (job.may_expire() and job.expires <= now)]
+        return self._portion([job.number for job in line], worker, now)[:want]
 
-    def _set_apart(self, picked: list[Plain], worker: str) -> list[Plain]:
-        """A job that two workers vanished with is given alone."""
-        held = [j for j in self.jobs.values() if j.state == "processing" and j.worker == worker]
-        unstarted = [job for job in held if not job.running]
-        if any(job.suspicion >= 2 for job in unstarted):
+    def _portion(self, ready: list[int], worker: str, now: float) -> list[int]:
+        """What waits, up to the first suspect that the worker is to try or will be able to."""
+        had = self._in_hand(worker)
+        if any(job.suspect for job in had):
             return []
-        if picked and picked[0].suspicion >= 2:
-            return [] if unstarted else picked[:1]
-        return list(takewhile(lambda job: job.suspicion < 2, picked))
+        for number in ready:
+            job, before = self.jobs[number], self._innocent(ready[: ready.index(number)])
+            if job.suspect:
+                settled_in = all(other.running for other in had) and len(had) < CONCURRENCY
+                if not had or (settled_in and not job.losses):
+                    return before or [number]
+                if all(now - other.leased_at < PATIENCE for other in had):
+                    return before
+        return self._innocent(ready)
+
+    def _innocent(self, numbers: list[int]) -> list[int]:
+        return [number for number in numbers if not self.jobs[number].suspect]
+
+    def _in_hand(self, worker: str) -> list[Plain]:
+        return [j for j in self.jobs.values() if j.state == "processing" and j.worker == worker]
 
     def start(self, worker: str, number: int) -> None:
         job = self.jobs.get(number)
         if job and job.state == "processing" and job.worker == worker:
-            job.running = True
-            job.suspicion = 0
+            job.running, job.suspect = True, False
 
     def settle(
         self, worker: str, number: int, delivery: int, kind: str, now: float, due: float
@@ -179,8 +192,7 @@ class Model:
         job = self.jobs.get(number)
         if job is None or (job.state, job.worker, job.delivery) != ("processing", worker, delivery):
             return
-        if job.cancelling or kind != "released":
-            job.suspicion = 0
+        job.suspect = False
         if kind == "completed":
             job.attempts += 1
             self._end(job, "completed", now)
@@ -202,18 +214,19 @@ class Model:
     def release(self, worker: str, number: int, now: float) -> None:
         job = self.jobs.get(number)
         if job and job.state == "processing" and job.worker == worker:
+            job.suspect = False
             self._give_back(job, now)
 
     def lose(self, worker: str, now: float) -> None:
-        had = [j for j in self.jobs.values() if j.state == "processing" and j.worker == worker]
+        had = self._in_hand(worker)
         for job in had:
-            if not job.cancelling and (job.running or job.suspicion >= 2 or len(had) == 1):
+            charged = job.running or job.suspect or len(had) == 1
+            job.suspect = not job.running
+            if not job.cancelling and charged:
                 job.losses += 1
                 if job.losses >= MAX_LOSSES:
-                    job.poisoned = True
                     self._end(job, "failed", now)
                     continue
-            job.suspicion += not job.cancelling
             self._give_back(job, now)
 
     def cancel(self, number: int, now: float) -> None:
@@ -234,8 +247,6 @@ class Model:
                 return
             self._hold(number, job, now)
         job.state, job.attempts, job.losses, job.redriven = "pending", 0, 0, True
-        job.suspicion = 2 if job.poisoned else 0
-        job.poisoned = False
 
     def purge(self, numbers: list[int]) -> None:
         self.purged.update(numbers)
@@ -251,7 +262,7 @@ class Model:
             self.holder = None
 
     def _end(self, job: Plain, state: str, now: float) -> None:
-        job.state, job.cancelling, job.running, job.suspicion = state, False, False, 0
+        job.state, job.cancelling, job.running, job.suspect = state, False, False, False
         self._let_go(job)
         for child in self.jobs.values():
             if job.number not in child.awaited or child.state != "blocked":

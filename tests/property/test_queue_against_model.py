@@ -214,8 +214,7 @@ class QueueAgainstModel(RuleBasedStateMachine):
             assert found is not None
             assert found.value == job.state, number
         assert set(state.jobs) <= {job_id(n) for n in self.model.jobs}
-        would = self.model.leasable("any", 1000, self.ledger.now)
-        assert self.ledger.order(info=worker("any")) == would
+        assert self.ledger.order(info=worker("any")) == self.model.ready()
         _compare_live(state, self.model)
 
     @invariant()
@@ -242,13 +241,16 @@ class QueueAgainstModel(RuleBasedStateMachine):
 def _compare_live(state: State, model: Model) -> None:
     for one, job in state.jobs.items():
         plain = model.jobs[number_of(one)]
-        told = (job.delivery, job.attempts, job.losses, job.running, job.cancelling)
+        told = (
+            job.delivery, job.attempts, job.losses, job.running, job.cancelling, job.suspect,
+        )  # fmt: skip
         assert told == (
             plain.delivery,
             plain.attempts,
             plain.losses,
             plain.running and plain.state == "processing",
             plain.cancelling,
+            plain.suspect,
         )
         if job.state is JobState.SCHEDULED:
             assert getattr(job.phase, "due", None) == plain.due

@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 import msgspec
 
-from taskqueue_ray.core import settling
+from taskqueue_ray.core import leasing, settling
 from taskqueue_ray.core.commands import Enqueue, Settle
 from taskqueue_ray.core.model import Leased
 from taskqueue_ray.core.state import State
@@ -159,6 +159,16 @@ def youngest_first() -> AbstractContextManager[Any]:
     return patch("taskqueue_ray.core.ready.age", lambda job: -job.ordinal)
 
 
+def suspects_with_others() -> AbstractContextManager[Any]:
+    """Jobs that may have killed their worker are leased like all others."""
+    return patch.object(leasing, "_apart", lambda state, worker, jobs, now: jobs)
+
+
+def nobody_is_suspected() -> AbstractContextManager[Any]:
+    """What a worker merely held when it vanished counts for nothing, again and again."""
+    return patch.object(State, "suspect", lambda self, job: None)
+
+
 PLANTED: dict[str, Planted] = {
     "reply before commit": Planted(reply_before_commit, frozenset({"I1", "I2", "I5", "I14"})),
     "a repeat is answered before the commit": Planted(
@@ -185,5 +195,7 @@ PLANTED: dict[str, Planted] = {
     "recovered state lacks a fact": Planted(
         finished_ids_forgotten_at_restart, frozenset({"I12"}), frozenset()
     ),
+    "suspects are leased with others": Planted(suspects_with_others, frozenset({"I10"})),
+    "nobody is suspected": Planted(nobody_is_suspected, frozenset({"I10"})),
     "youngest first": Planted(youngest_first, frozenset({"I8"})),
 }

@@ -11,6 +11,7 @@ class Script(msgspec.Struct, frozen=True, omit_defaults=True):
     """`fails` is how many attempts fail; the other troubles come once, at the first attempt.
 
     A job that `kills` takes its worker with it, over and over: no attempt of it is ever counted.
+    One that does so `at_once` leaves no time to report that it runs.
     """
 
     seconds: float
@@ -19,6 +20,7 @@ class Script(msgspec.Struct, frozen=True, omit_defaults=True):
     snoozes: bool = False
     exits: bool = False
     kills: bool = False
+    at_once: bool = False
 
 
 def make_script(chance: Random) -> Script:
@@ -36,7 +38,8 @@ def make_script(chance: Random) -> Script:
         case 5:
             return Script(seconds, exits=True)
         case 6:
-            return Script(seconds, kills=True) if chance.random() < 0.3 else Script(seconds)
+            luck = chance.random()
+            return Script(seconds, kills=luck < 0.6, at_once=luck < 0.3)
         case _:
             return Script(seconds)
 

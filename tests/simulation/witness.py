@@ -7,6 +7,7 @@ I10 attempts and losses are bounded, I11 the counts add up, I12 recovery gives t
 I13 what is whole is not called damaged, I14 everything drains.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +51,7 @@ class Witness:
         self.leases: dict[tuple[JobId, int], tuple[str, int]] = {}
         self.highest: dict[JobId, int] = {}
         self.completed: dict[JobId, int] = {}
+        self.kills: dict[JobId, set[int]] = {}
         self.shadow = Shadow(self)
 
     def fail(self, invariant: str, what: str) -> None:
@@ -132,6 +134,18 @@ class Witness:
         due = self.specs[grant.id][0].due
         if self._world.agenda.now < due:
             self.fail("I9", f"{grant.id.hex()} runs {due - self._world.agenda.now:.3f} s early")
+
+    def killed(self, grant: Grant) -> None:
+        """The job killed its worker in the moment in which it began.
+
+        Each time is a loss of it, but for the first after it came, or came back in good order.
+        """
+        kills = self.kills.setdefault(grant.id, set())
+        kills.add(grant.delivery)
+        redriven, returned = self.shadow.redriven[grant.id], self.shadow.returned[grant.id]
+        most = (self._world.bounds.max_losses + 1) * (1 + redriven) + returned
+        if len(kills) > most and not self.shadow.astray:
+            self.fail("I10", f"{grant.id.hex()} has killed {len(kills)} workers")
 
     def finished(self, grant: Grant, worker: str) -> None:
         """The whole effect of a run: what it was for has been done."""
@@ -217,6 +231,10 @@ class Shadow:
         self.epoch = 0
         self.state = State()
         self.purged = 0
+        self.doubted: set[JobId] = set()
+        """Jobs that were lost before they began, and are not tried since."""
+        self.returned: Counter[JobId] = Counter()
+        self.redriven: Counter[JobId] = Counter()
         self.astray = False
 
     def _lost(self, what: str) -> None:
@@ -278,7 +296,9 @@ class Shadow:
         self.payloads.append(payload)
         for event in decode(payload):
             self._check(event)
+            self._doubt(event)
             apply(self.state, event)
+            self._close_cases()
         counted = sum(sum(t.counts.values()) for t in self.state.totals.values())
         if counted + self.purged != self.state.ordinal:
             self._witness.fail("I11", f"{counted} jobs counted, {self.state.ordinal} enqueued")
@@ -290,6 +310,7 @@ class Shadow:
             if any(jobs[i].state is not JobState.PENDING for i in event.ids):
                 self._witness.fail("I5", "a job was leased that was not pending")
             self._check_order(event)
+            self._check_apart(event)
         elif isinstance(event, events.Settled):
             for outcome in event.completed:
                 phase, job = jobs[outcome.id].phase, jobs[outcome.id]
@@ -301,6 +322,27 @@ class Shadow:
         elif isinstance(event, events.Promoted) and event.until > self._witness._world.agenda.now:
             self._witness.fail("I9", "a promotion came early")
 
+    def _doubt(self, event: Any) -> None:
+        """Jobs lost before they began are suspects; those that a worker outlived are so no more."""
+        if isinstance(event, events.Lost):
+            if not self.doubted.isdisjoint(event.held):
+                self._witness.fail("I10", "a job was lost again before it began, and not charged")
+            jobs, lost = self.state.jobs, (*event.held, *event.running)
+            self.doubted.update(one for one in lost if not jobs[one].running)
+        elif isinstance(event, events.Started):
+            self.doubted.difference_update(event.ids)
+        elif isinstance(event, events.Redriven):
+            self.redriven.update(event.ids)
+        elif isinstance(event, events.Settled | events.Released):
+            returned = event.ids if isinstance(event, events.Released) else event.released
+            self.returned.update(returned)
+            self.doubted.difference_update(returned)
+
+    def _close_cases(self) -> None:
+        """What does not wait to be run, or runs, is no suspect."""
+        waits = (JobState.PENDING, JobState.PROCESSING)
+        self.doubted = {one for one in self.doubted if self.state.state_of(one) in waits}
+
     def _check_order(self, event: events.Leased) -> None:
         """No job that the worker could have had goes before those that it was given."""
         queues = self._witness._world.queues_of(event.worker)
@@ -310,8 +352,19 @@ class Shadow:
             if job.state is JobState.PENDING and (not queues or job.options.queue in queues)
         ]
         pending.sort(key=lambda job: (-job.options.priority, job.ordinal))
-        if [job.id for job in pending[: len(event.ids)]] != event.ids:
+        # Only suspects may be passed over, and only by what is none.
+        line = [job.id for job in pending]
+        trusted = [one for one in line if one not in self.doubted]
+        first = self.doubted.issuperset(line[: line.index(event.ids[0]) + 1])
+        if trusted[: len(event.ids)] != event.ids and not first:
             self._witness.fail("I8", "a job was passed over")
+
+    def _check_apart(self, event: events.Leased) -> None:
+        """A suspect is alone in its lease, and not followed before it has begun."""
+        hands = self.state.held.get(event.worker, {})
+        alone = len(event.ids) == 1 or self.doubted.isdisjoint(event.ids)
+        if not alone or not self.doubted.isdisjoint(hands):
+            self._witness.fail("I10", "a suspect was leased with other jobs")
 
 
 def _as_grant(view: JobView) -> Grant:

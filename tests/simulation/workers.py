@@ -71,7 +71,7 @@ class Worker:
 
     def _feed(self) -> None:
         for job_id, grant in list(self.held.items()):
-            if len(self.running) >= self.info.concurrency or self.leaving:
+            if len(self.running) >= self.info.concurrency or self.leaving or not self.alive:
                 break
             if job_id not in self.running:
                 self._start(grant)
@@ -81,6 +81,9 @@ class Worker:
         self.running[grant.id] = grant
         self.world.witness.started(grant, self.info.id)
         self.news = True
+        if script.at_once:
+            self.world.witness.killed(grant)
+            self.die()
         self._later(script.seconds * self.chance.random(), lambda: self._finish(grant, script))
 
     def _finish(self, grant: Grant, script: Script) -> None:
@@ -114,6 +117,8 @@ class Worker:
 
     def _exchange(self) -> None:
         """Send one if none is out, or if there is news and no more than a held one is."""
+        if not self.alive:
+            return
         if self.leaving and not (self.held or self.outcomes or self.calls):
             self.alive = False
         if self.calls and not (self.news and len(self.calls) < 2):

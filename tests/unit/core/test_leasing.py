@@ -5,8 +5,7 @@ from taskqueue_ray.core.bounds import Bounds
 from taskqueue_ray.core.exchange import OutcomeKind
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import Failure, Finished, Leased
-from taskqueue_ray.storage.snapshot import read_snapshot, write_snapshot
-from tests.ledger import Ledger, count_up, facts, number_of
+from tests.ledger import Ledger, count_up, facts
 from tests.records import job_id, options, spec, worker
 
 
@@ -132,72 +131,3 @@ def test_losing_a_worker_that_holds_nothing() -> None:
     ledger = Ledger()
     ledger.lose()
     assert ledger.commits == []
-
-
-def _lost_together(numbers: range) -> Ledger:
-    ledger = Ledger()
-    ledger.enqueue([spec(n) for n in numbers])
-    for _ in range(2):
-        assert len(ledger.lease(len(numbers))) == len(numbers)
-        ledger.lose()
-    return ledger
-
-
-def test_what_vanished_workers_held_twice_is_handed_out_one_at_a_time() -> None:
-    ledger = _lost_together(range(1, 4))
-    ledger.enqueue([spec(9)])
-    assert ledger.order() == [1]
-    first = ledger.lease(5)
-    assert len(first) == 1
-    assert ledger.order() == []  # not before it is known to run
-    ledger.start(*first)
-    assert ledger.order() == [2]
-    second = ledger.lease(5)
-    ledger.end(second[0])
-    ledger.end(ledger.lease(5)[0])
-    assert ledger.order() == [9]
-    assert ledger.state.suspects == 0
-
-
-def test_a_suspect_does_not_come_to_jobs_that_have_not_begun() -> None:
-    ledger = _lost_together(range(1, 3))
-    ledger.enqueue([spec(9)], options(queue="other"))
-    other = worker("v", queues=("other",))
-    held = ledger.lease(1, other)
-    both = worker("v")
-    assert ledger.order(info=both) == []
-    ledger.start(*held, by="v")
-    assert ledger.order(info=both) == [1]
-
-
-def test_a_job_that_ends_its_worker_at_once_becomes_a_dead_letter_and_the_others_run() -> None:
-    ledger = Ledger(Bounds(max_losses=3))
-    ledger.enqueue([spec(n) for n in range(1, 6)])
-    deaths = 0
-    done: set[int] = set()
-    while len(done) < 4:
-        grants = ledger.lease(5)
-        if job_id(3) in {grant.id for grant in grants}:
-            deaths += 1
-            assert deaths <= 5, "the poison goes round"
-            ledger.lose()
-            continue
-        for grant in grants:
-            ledger.end(grant)
-            done.add(number_of(grant.id))
-    assert ledger.state_of(3) is JobState.FAILED
-    assert getattr(ledger.job(3).phase, "reason", "") == "poison"
-    assert ledger.job(3).losses == 3
-    assert {ledger.job(n).losses for n in done} == {0}
-    assert ledger.redrive(3) == [job_id(3)]
-    ledger.enqueue([spec(9)])
-    assert ledger.order() == [3]
-
-
-def test_suspicion_survives_a_replay_and_a_snapshot() -> None:
-    ledger = _lost_together(range(1, 4))
-    again = ledger.replayed()
-    assert facts(again) == facts(ledger.state)
-    assert again.suspects == 3
-    restored = read_snapshot(write_snapshot(again))
-    assert restored.suspects == 3

@@ -111,6 +111,19 @@ def test_emptied_lanes_and_priorities_are_forgotten() -> None:
     assert ledger.order() == [3]
 
 
+def test_a_queue_whose_last_job_has_gone_is_forgotten() -> None:
+    """As with one queue for each customer."""
+    ledger = Ledger()
+    ledger.enqueue([spec(n, n - 1) for n in range(1, 5)], *[options(queue=q) for q in "abcd"])
+    taken = ledger.lease(1)
+    ledger.cancel(2, 3)
+    assert list(ledger.state.ready.queues) == ["d"]
+    ledger.end(taken[0], OutcomeKind.RELEASED)
+    assert ledger.order() == [1, 4]
+    ledger.lease(2)
+    assert ledger.state.ready.queues == {}
+
+
 def test_the_oldest_waiting_job_of_a_queue() -> None:
     ledger = Ledger()
     assert ledger.state.ready.oldest("q") is None

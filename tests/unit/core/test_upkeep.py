@@ -185,6 +185,17 @@ def test_a_count_bounds_what_is_remembered() -> None:
     assert ledger.state.forgotten_before == ledger.now - 1
 
 
+def test_nothing_need_be_remembered() -> None:
+    ledger = Ledger(Bounds(remembered=0))
+    _complete(ledger, 1, 2)
+    _mark(ledger, 7)
+    ledger.do(commands.Fold(7))
+    assert ledger.state.settled == {}
+    _mark(ledger, 8)
+    ledger.do(commands.Fold(8))
+    assert ledger.state.folded == 8
+
+
 def test_code_is_kept_once() -> None:
     ledger = Ledger()
     first = StoredCode("f", "3.11", b"sealed", ledger.now)

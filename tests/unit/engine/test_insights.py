@@ -1,10 +1,15 @@
 """Lists, statistics and single jobs."""
 
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
 import pytest
 
-from taskqueue_ray.core.commands import Redrive
+from taskqueue_ray.core.commands import Purge, Redrive
 from taskqueue_ray.core.exchange import Cursor, JobFilter, JobView, OutcomeKind
 from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.core.model import Job, JobId
 from taskqueue_ray.engine import insights
 from tests.ledger import number_of
 from tests.records import START, job_id, options, outcome, spec
@@ -98,10 +103,155 @@ def test_a_job_that_was_redriven_is_listed_once() -> None:
 def test_a_page_looks_at_a_bounded_number_of_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(insights, "SCAN", 3)
     trial = _trial()
-    page = trial.engine.insights.jobs(JobFilter(queue="none"), None, 100)
-    assert page.jobs == []
+    looks = Looks(monkeypatch)
+    page = trial.engine.insights.jobs(JobFilter(tag="none"), None, 100)
+    assert (page.jobs, looks.count) == ([], 3)
     assert page.cursor is not None
     assert len(_all(trial, JobFilter(tag="t0"), limit=100)) == 4
+
+
+class Looks:
+    """Counts the jobs that lists look at."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        real = insights._matches
+
+        def matches(job: Job, wanted: JobFilter) -> bool:
+            self.count += 1
+            return real(job, wanted)
+
+        monkeypatch.setattr(insights, "_matches", matches)
+
+
+def test_a_page_in_the_middle_does_not_walk_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    trial = Trial()
+    trial.enqueued(*[spec(n) for n in range(1, 501)])
+    middle = trial.state.jobs[job_id(400)]
+    cursor = Cursor("live", middle.ordinal, middle.id)
+    trial.engine.insights.jobs(EVERYTHING, cursor, 10)
+    monkeypatch.setattr(trial.state, "jobs", Untouched(trial.state.jobs))
+    page = trial.engine.insights.jobs(EVERYTHING, cursor, 10)
+    assert [number_of(view.id) for view in page.jobs] == list(range(401, 411))
+
+
+class Untouched(dict[JobId, Job]):
+    """Jobs of which the newest may be looked at, and single ones."""
+
+    def values(self) -> Any:
+        return Newest(super().values())
+
+    def __iter__(self) -> Iterator[JobId]:
+        raise AssertionError("the jobs were walked")
+
+
+class Newest:
+    def __init__(self, jobs: Any) -> None:
+        self._jobs = jobs
+
+    def __iter__(self) -> Iterator[Job]:
+        raise AssertionError("the jobs were walked")
+
+    def __reversed__(self) -> Iterator[Job]:
+        yield from islice(reversed(self._jobs), 2)
+        raise AssertionError("the jobs were walked from their end")
+
+
+@pytest.mark.parametrize(
+    ("state", "numbers"),
+    [
+        (JobState.PENDING, [5, 6]),
+        (JobState.PROCESSING, [1, 2]),
+        (JobState.SCHEDULED, [3, 4]),
+        (JobState.BLOCKED, [7, 8]),
+    ],
+)
+def test_jobs_of_one_state_come_from_its_index(
+    state: JobState, numbers: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = Trial()
+    hand = Hand(trial)
+    trial.enqueued(spec(1), spec(2))
+    hand.exchange(want=2)
+    # The later one is due first: lists are in the order of enqueueing all the same.
+    trial.enqueued(spec(3, due=trial.clock.at + 9), spec(4, due=trial.clock.at + 5))
+    trial.enqueued(spec(5), spec(6), spec(7, parents=[5, 6]), spec(8, parents=[6]))
+    looks = Looks(monkeypatch)
+    assert [number_of(view.id) for view in _all(trial, JobFilter(state=state), limit=2)] == numbers
+    assert looks.count == 2
+    assert _all(trial, JobFilter(state=state, queue="other")) == []
+
+
+def test_a_job_that_came_back_is_listed_once() -> None:
+    trial = Trial()
+    hand = Hand(trial)
+    trial.enqueued(spec(1), spec(2))
+    for _ in range(3):
+        grants = hand.exchange(want=2).grants
+        hand.exchange(*[outcome(grant, OutcomeKind.RELEASED) for grant in grants])
+    assert [number_of(view.id) for view in _all(trial, JobFilter(state=JobState.PENDING))] == [1, 2]
+
+
+def test_more_of_a_state_than_a_page_may_look_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(insights, "SCAN", 3)
+    trial = Trial()
+    trial.enqueued(*[spec(n, due=trial.clock.at + n) for n in range(1, 9)])
+    wanted = JobFilter(state=JobState.SCHEDULED)
+    assert trial.engine.insights._indexed(wanted) is None
+    views = _all(trial, wanted)
+    assert [number_of(view.id) for view in views] == list(range(1, 9))
+
+
+@pytest.mark.parametrize("state", [None, JobState.COMPLETED])
+def test_a_list_goes_on_when_the_job_it_stopped_at_has_gone(state: JobState | None) -> None:
+    """All ended at the same time: there is nothing but the job to tell the place."""
+    trial = Trial()
+    hand = Hand(trial)
+    trial.enqueued(*[spec(n) for n in range(1, 10)])
+    hand.exchange(*[outcome(grant) for grant in hand.exchange(want=9).grants])
+    seen: list[int] = []
+    cursor: Cursor | None = None
+    while True:
+        page = trial.engine.insights.jobs(JobFilter(state=state), cursor, 2)
+        seen += [number_of(view.id) for view in page.jobs]
+        cursor = page.cursor
+        if cursor is None:
+            break
+        trial.command(Purge, f"purge {len(seen)}", *[view.id for view in page.jobs])
+        trial.writer.settle()
+        # What came meanwhile must not move the others.
+        trial.enqueued(spec(100 + len(seen)))
+    assert sorted(one for one in seen if one < 100) == list(range(1, 10))
+
+
+def test_a_list_of_live_jobs_goes_on_while_they_end_and_others_come() -> None:
+    trial = Trial()
+    hand = Hand(trial)
+    trial.enqueued(*[spec(n) for n in range(1, 201)])
+    seen: list[int] = []
+    cursor: Cursor | None = None
+    new = 1_000
+    while cursor is None or seen[-1] < 200:
+        page = trial.engine.insights.jobs(JobFilter(state=JobState.PENDING), cursor, 20)
+        seen += [number_of(view.id) for view in page.jobs]
+        cursor = page.cursor
+        assert cursor is not None
+        # The older ones end, of which the list has had some and some are still to come.
+        hand.exchange(*[outcome(grant) for grant in hand.exchange(want=4).grants])
+        trial.enqueued(spec(new := new + 1))
+    assert seen[: seen.index(200) + 1] == list(range(1, 201))
+
+
+def test_places_are_forgotten_when_nobody_lists() -> None:
+    trial = _trial()
+    _all(trial)
+    view = trial.engine.insights
+    assert len(view._live_places) == 6
+    assert len(view._ended_places) > 0
+    trial.pass_time(1)
+    trial.pass_time(insights.KEPT + 1)
+    assert len(view._live_places) == len(view._ended_places) == 0
+    assert len(_all(trial)) == 9
 
 
 def test_statistics_add_up() -> None:

@@ -46,13 +46,15 @@ def _full() -> tuple[Ledger, int]:
     ledger.end(ledger.lease(1, _everything())[0])
     ledger.record([Marked(len(ledger.commits) + 1)])
     ledger.end(ledger.lease(1, _everything())[0])
+    ledger.lease(2, _everything("lost"))
+    ledger.lose("lost")
     return ledger, folded
 
 
-def _everything() -> Any:
+def _everything(name: str = "w") -> Any:
     from tests.records import worker
 
-    return worker(executors=("process", "async"), keys=("k1",))
+    return worker(name, executors=("process", "async"), keys=("k1",))
 
 
 def _number(grant: Any) -> int:
@@ -66,7 +68,7 @@ def test_the_example_has_something_in_every_field() -> None:
     states = {job.state for job in state.jobs.values()}
     assert states >= {*LIVE, JobState.FAILED}
     assert {type(one) for one in state.settled.values()} == {Job, type(_settled(state))}
-    for name in ("running", "cancelling", "history", "parents", "due"):
+    for name in ("running", "cancelling", "history", "parents", "due", "suspect"):
         assert any(getattr(job, name) for job in state.jobs.values()), name
 
 
@@ -133,7 +135,8 @@ def test_what_is_derived_is_rebuilt() -> None:
     again = read_snapshot(write_snapshot(state))
     told = meaning(state)
     assert meaning(again) == told
-    assert all(told[name] for name in ("ready", "delayed", "held", "children", "next_due"))
+    full = ("ready", "delayed", "held", "children", "suspects", "next_due")
+    assert all(told[name] for name in full)
     # And it goes on in the same way.
     for one in (state, again):
         apply(one, decode(ledger.commits[0])[0])

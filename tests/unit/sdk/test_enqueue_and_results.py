@@ -79,11 +79,21 @@ def test_a_failed_job_tells_why(bench: Bench) -> None:
         handle.result(timeout=30)
     assert (failed.value.error_type, failed.value.message) == ("ValueError", "no luck")
     assert failed.value.traceback
+    assert failed.value.reason == "attempts"
     record = bench.q.job(handle)
     assert record.state is tq.JobState.FAILED
     assert record.error is not None
     assert record.error.message == "no luck"
     assert bench.q.failed_jobs().ids == [handle.id]
+
+
+def test_a_quarantined_job_says_so(bench: Bench) -> None:
+    handle = send.enqueue("a")
+    for _ in range(5):
+        bench.vanish()
+    with pytest.raises(tq.JobFailed, match=r"quarantined as poison.*worker vanished") as failed:
+        handle.result(timeout=30)
+    assert (failed.value.reason, failed.value.error_type) == ("poison", "WorkerLost")
 
 
 def test_retries_and_redrive(bench: Bench) -> None:

@@ -1,11 +1,14 @@
 """Jobs that have left memory: they are listed, and can be dropped."""
 
+from itertools import count
+
 import pytest
 
 import taskqueue_ray as tq
 from taskqueue_ray.engine.verifying import verify
+from taskqueue_ray.sdk import purging
 from tests.inprocess import Bench
-from tests.unit.sdk.jobs_for_tests import send
+from tests.unit.sdk.jobs_for_tests import break_down, send
 
 
 def test_completed_jobs_are_listed_when_history_has_them(bench: Bench) -> None:
@@ -65,3 +68,89 @@ def test_a_purge_does_not_stop_at_the_end_of_a_page(bench: Bench) -> None:
     while bench.work():
         pass
     assert bench.q.purge(state="completed") == 1_200
+
+
+@pytest.fixture
+def in_a_fold(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """A fold that goes on until somebody pauses for it."""
+    bench.host.slow_fold = True
+
+    def pause(_: float) -> None:
+        with bench.host.lock:
+            bench.host.folds.pop(0)()
+
+    monkeypatch.setattr(purging, "sleep", pause)
+    return bench
+
+
+def test_a_purge_is_complete_when_a_fold_is_on_its_way(in_a_fold: Bench) -> None:
+    bench = in_a_fold
+    earlier = [bench.q.enqueue(send, "a@b.c") for _ in range(3)]
+    bench.work()
+    bench.fold()
+    later = [bench.q.enqueue(send, "a@b.c") for _ in range(2)]
+    bench.work()
+    assert len(bench.host.folds) == 1
+    assert bench.q.purge(state="completed") == 5
+    assert list(bench.q.jobs(state="completed")) == []
+    assert len(bench.q.history()) == 0
+    for handle in [*earlier, *later]:
+        with pytest.raises(tq.JobNotFound):
+            bench.q.job(handle.id)
+    bench.host.slow_fold = False
+    bench.restart()
+    bench.fold()
+    assert len(bench.q.history()) == 0
+
+
+def test_a_purge_asks_for_the_fold_that_the_mark_of_another_left_undone(in_a_fold: Bench) -> None:
+    bench = in_a_fold
+    _ = bench.q.enqueue(send, "a@b.c")
+    bench.work()
+    bench.fold()
+    bench.host.folds.clear()
+    bench.restart()
+    assert bench.q.purge(state="completed") == 1
+    assert len(bench.q.history()) == 0
+
+
+def test_a_purge_waits_for_no_fold_of_jobs_that_it_does_not_drop(in_a_fold: Bench) -> None:
+    bench = in_a_fold
+    kept = bench.q.enqueue(send, "a@b.c")
+    dead = bench.q.enqueue(break_down, "why")
+    bench.work()
+    bench.fold()
+    assert bench.q.purge(state="completed", older_than="1h") == 0
+    assert bench.q.purge(state="failed") == 1
+    assert len(bench.host.folds) == 1
+    assert bench.q.job(kept.id).state == "completed"
+    with pytest.raises(tq.JobNotFound):
+        bench.q.job(dead.id)
+
+
+def test_a_purge_does_not_wait_for_ever(in_a_fold: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = in_a_fold
+    _ = bench.q.enqueue(send, "a@b.c")
+    bench.work()
+    bench.fold()
+    moments = count(0.0, 7.0)
+    monkeypatch.setattr(purging, "sleep", lambda _: None)
+    monkeypatch.setattr(purging, "monotonic", lambda: next(moments))
+    asked = bench.host.asked.count("fold")
+    with pytest.raises(tq.Unavailable, match="does not end"):
+        bench.q.purge(state="completed")
+    # Not at every look, since each that fails is work for nothing.
+    assert 5 < bench.host.asked.count("fold") - asked < 12
+
+
+def test_a_job_in_a_fold_can_be_deleted(in_a_fold: Bench) -> None:
+    bench = in_a_fold
+    gone = bench.q.enqueue(send, "a@b.c")
+    waits = bench.q.enqueue(send.options(delay="1h"), "a@b.c")
+    bench.work()
+    bench.fold()
+    bench.q.delete(gone)
+    with pytest.raises(tq.JobNotFound):
+        bench.q.job(gone.id)
+    with pytest.raises(tq.Conflict):
+        bench.q.delete(waits)

@@ -44,6 +44,17 @@ def test_append_read_and_truncate(fs: FileSystem) -> None:
     assert fs.read("name") == b"he"
 
 
+def test_an_open_file_stays_what_it_was_when_another_takes_its_name(fs: FileSystem) -> None:
+    write_atomic(fs, "name", b"first")
+    file = fs.open("name")
+    write_atomic(fs, "name", b"another")
+    assert (file.size, file.read(0, 100), file.read(1, 2)) == (5, b"first", b"ir")
+    file.close()
+    file.close()
+    with pytest.raises(FileNotFoundError):
+        fs.open("none")
+
+
 def test_names_are_taken_once(fs: FileSystem) -> None:
     fs.create("a").close()
     with pytest.raises(FileExistsError):
