@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,6 +47,7 @@ from taskqueue_ray.storage.location import Location
 from taskqueue_ray.storage.owner import FoundOwner
 
 CALLS_AT_A_TIME = 10_000
+DEFAULTS = Settings()
 START_PATIENCE = 60.0
 
 END_PATIENCE = 15.0
@@ -194,6 +196,7 @@ def _attach(settings: Settings, location: Location, started: bool, joined: bool)
         return _create(name, config) if started or not ping.embedded else find_actor(name)
 
     ping = _first_ping(_create(name, config))
+    _warn_of_other_settings(settings, ping)
     handle = QueueHandle(name, reconnect)
     try:
         _wait_open(handle)
@@ -206,6 +209,24 @@ def _attach(settings: Settings, location: Location, started: bool, joined: bool)
         log.warning("attached to a queue that lives in another program, and ends with it")
         vigil = Vigil(ray.get_runtime_context().gcs_address, handle)
     return Connection(handle, str(location), ping, started, joined, settings.key_file, vigil)
+
+
+def _warn_of_other_settings(wanted: Settings, ping: Ping) -> None:
+    """A queue goes by the settings of whoever started it: say so to one who asks for others."""
+    others = other_settings(wanted, ping.settings)
+    if others:
+        log.warning(
+            "the queue runs already, with the settings of whoever started it: %s", "; ".join(others)
+        )
+
+
+def other_settings(wanted: Settings, in_force: Mapping[str, int | float | str | None]) -> list[str]:
+    """What was asked for, and is not what holds. A default was not asked for."""
+    return [
+        f"{name} is {value}, not {getattr(wanted, name)}"
+        for name, value in in_force.items()
+        if getattr(wanted, name, value) not in (value, getattr(DEFAULTS, name, None))
+    ]
 
 
 def _queue_config(settings: Settings, location: Location, *, embedded: bool) -> QueueConfig:

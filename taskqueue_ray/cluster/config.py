@@ -32,6 +32,17 @@ class QueueConfig(msgspec.Struct, frozen=True):
     key_file: str | None = None
 
 
+def in_force(config: QueueConfig) -> dict[str, int | float | str | None]:
+    """The settings that a running queue goes by, whatever its clients have, by their names."""
+    return {
+        **msgspec.structs.asdict(config.bounds),
+        **{name: getattr(config, name) for name in _OF_THE_QUEUE},
+    }
+
+
+_OF_THE_QUEUE = ("segment_bytes", "ballast_bytes", "retention", "log_level", "log_format")
+
+
 class WorkerConfig(msgspec.Struct, frozen=True):
     """For a worker actor. Sizes in bytes, times in seconds; None means without limit.
 

@@ -102,7 +102,7 @@ class QueueActor(Terminable):
         return seal_reply(
             Ping(
                 PROTOCOL, VERSION, epoch, location, self._desk is None, os.getpid(),
-                rim.node_id(), self._config.embedded,
+                rim.node_id(), self._config.embedded, configs.in_force(self._config),
             )
         )  # fmt: skip
 
@@ -205,9 +205,14 @@ class QueueActor(Terminable):
             raise Unavailable(
                 "no encryption key on the queue's node: set TASKQUEUE_ENCRYPTION_KEYS there"
             )
-        return open_storage(
-            self._filesystem, config.location, identity, keyring, insist, settings=settings
-        )
+        # A disk that is not mounted looks like a place for a new queue.
+        known = rim.is_restarted() and rim.was_served(config.location)
+        opened = open_storage(
+            self._filesystem, config.location, identity, keyring, insist,
+            settings=settings, known=known,
+        )  # fmt: skip
+        rim.remember_serving(config.location)
+        return opened
 
     def _serve(self, opened: Opened) -> None:
         loop = asyncio.get_running_loop()
@@ -286,7 +291,8 @@ class QueueActor(Terminable):
 
     async def _watch_until_gone(self, worker: str, actor: str) -> None:
         why = await rim.until_worker_is_gone(actor, worker)
-        log.warning("worker %s is gone: %s", worker, why)
+        level = logging.INFO if why == rim.LEFT else logging.WARNING
+        log.log(level, "worker %s is gone: %s", worker, why)
         if self._engine is not None:
             self._engine.lose(worker)
 

@@ -5,6 +5,7 @@ import os
 
 import ray
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError
+from ray.experimental.internal_kv import _internal_kv_get, _internal_kv_put
 
 from taskqueue_ray.cluster.config import NAMESPACE
 from taskqueue_ray.core.settings import Settings
@@ -12,6 +13,9 @@ from taskqueue_ray.engine.configuration import configure
 
 NODE_LABEL = "ray.io/node-id"
 _UNREACHABLE_TRIES = 5
+
+LEFT = "it has left"
+"""Why a worker is gone that drained."""
 
 
 def node_id() -> str:
@@ -22,6 +26,20 @@ def node_id() -> str:
 def is_restarted() -> bool:
     """Whether Ray has started this actor anew."""
     return bool(ray.get_runtime_context().was_current_actor_reconstructed)
+
+
+def remember_serving(location: str) -> None:
+    """Note, for as long as this cluster lives, that a queue was served from there."""
+    _internal_kv_put(_served(location), b"1", overwrite=True)
+
+
+def was_served(location: str) -> bool:
+    """Whether an actor of this cluster has served a queue from there before."""
+    return _internal_kv_get(_served(location)) is not None
+
+
+def _served(location: str) -> bytes:
+    return f"taskqueue:served:{location}".encode()
 
 
 def settings(key_file: str | None) -> Settings:
@@ -39,7 +57,7 @@ async def until_worker_is_gone(actor: str, worker: str) -> str:
                 return "it was restarted"
             unreachable = 0
             await handle.watch.remote()
-            return "it has left"
+            return LEFT
         except ValueError:
             return "no actor of its name is left"
         except ActorDiedError:

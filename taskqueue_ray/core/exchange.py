@@ -273,7 +273,7 @@ class Controls(msgspec.Struct, frozen=True):
 
 
 class Ping(msgspec.Struct, frozen=True):
-    """What a queue actor says of itself."""
+    """What a queue actor says of itself. `settings` are those that are in force, by name."""
 
     protocol: int
     version: str
@@ -283,3 +283,4 @@ class Ping(msgspec.Struct, frozen=True):
     pid: int
     node: str = ""
     embedded: bool = False
+    settings: dict[str, int | float | str | None] = {}

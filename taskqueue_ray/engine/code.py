@@ -18,6 +18,7 @@ from taskqueue_ray.core.errors import SealBroken, Unserialisable
 from taskqueue_ray.core.model import StoredCode
 from taskqueue_ray.engine.payload import Kind, Sealer
 from taskqueue_ray.engine.registry import JobType
+from taskqueue_ray.engine.structs import reduce_struct, travels_by_value
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 """The minor version whose bytecode the pickles hold; only the same one can load them."""
@@ -68,11 +69,13 @@ def _pickle(job_type: JobType) -> tuple[str, bytes]:
 
 
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it ships no annotations
-    """Leaves out what msgspec has noted on a dataclass, which it finds out again when it must."""
+    """Knows structs, and leaves out what msgspec has noted on a dataclass: it finds that again."""
 
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, type) and _NOTED in obj.__dict__:
             delattr(obj, _NOTED)
+        if travels_by_value(obj):
+            return reduce_struct(obj)
         return super().reducer_override(obj)
 
 

@@ -16,7 +16,7 @@ from taskqueue_ray.engine.keyring import Keyring
 from taskqueue_ray.storage.atomic import remove_leftovers
 from taskqueue_ray.storage.filesystem import FileSystem, Lock
 from taskqueue_ray.storage.journal import Journal, JournalSettings
-from taskqueue_ray.storage.manifest import Fence, take_over
+from taskqueue_ray.storage.manifest import Fence, read_manifest, take_over
 from taskqueue_ray.storage.owner import (
     Claim,
     OwnerRecord,
@@ -105,14 +105,15 @@ def open_storage(
     insist: Insistence = Insistence.NONE,
     *,
     settings: JournalSettings | None = None,
+    known: bool = False,
     world: World = REAL_WORLD,
 ) -> Opened:
-    """Become the owner and recover the state.
+    """Become the owner and recover the state. A queue that is `known` to be there is not made anew.
 
     Raises `OwnedElsewhere`; `Unavailable` while a predecessor of the same cluster still holds the
     lock; `StorageUnusable`, `StorageCorrupt`, `KeyMissing`; or an `OSError`, which may pass.
     """
-    _prepare(fs, location)
+    _prepare(fs, location, known)
     lock = acquire_lock(fs)
     try:
         reason = claim(
@@ -146,8 +147,12 @@ def open_storage(
     return Opened(fs, state, journal, fence, clock, reason, replayed.torn, record, lock, keyring)
 
 
-def _prepare(fs: FileSystem, location: str) -> None:
+def _prepare(fs: FileSystem, location: str, known: bool) -> None:
     try:
+        if known and read_manifest(fs) is None:
+            raise StorageUnusable(
+                location, "the queue that was there is gone; is its disk not mounted?"
+            )
         fs.make_directory("")
     except (PermissionError, NotADirectoryError, FileExistsError) as error:
         raise StorageUnusable(location, str(error)) from error

@@ -25,10 +25,10 @@ def _entropy(size: int) -> bytes:
     return next(_salts).to_bytes(size, "big")
 
 
-def reopen(fs: FaultFileSystem) -> Opened:
+def reopen(fs: FaultFileSystem, *, known: bool = False) -> Opened:
     """Open as the product does, at a standing clock."""
     world = World(lambda: START, lambda: START, _entropy)
-    return open_storage(fs, "here", IDENTITY, KEYRING, settings=SETTINGS, world=world)
+    return open_storage(fs, "here", IDENTITY, KEYRING, settings=SETTINGS, known=known, world=world)
 
 
 class Stored(Trial):

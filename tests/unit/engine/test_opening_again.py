@@ -2,7 +2,7 @@
 
 import pytest
 
-from taskqueue_ray.core.errors import TaskQueueError
+from taskqueue_ray.core.errors import StorageUnusable, TaskQueueError
 from taskqueue_ray.core.lifecycle import JobState
 from tests.faultfs import Fault, FaultFileSystem, PowerCut
 from tests.records import job_id
@@ -54,3 +54,13 @@ def test_a_power_cut_at_each_operation() -> None:
             opened = reopen(fs)
             ended = {opened.state.state_of(job_id(n)) for n in range(1, 7)}
             assert ended == {JobState.COMPLETED}, at
+
+
+def test_a_queue_that_is_known_to_be_there_is_not_made_anew() -> None:
+    """As when the disk is not mounted on which the actor of a running cluster had it."""
+    empty = FaultFileSystem()
+    with pytest.raises(StorageUnusable, match="mounted"):
+        reopen(empty, known=True)
+    assert empty.contents() == {}
+    opened = reopen(_used(), known=True)
+    assert opened.state.state_of(job_id(1)) is JobState.COMPLETED

@@ -1,9 +1,11 @@
 import asyncio
+import subprocess
 import sys
 import threading
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from taskqueue_ray.core.errors import InvalidRequest, SealBroken, UnknownJobType, Unserialisable
@@ -115,6 +117,52 @@ def test_only_allowed_modules_are_imported(tmp_path: Path, monkeypatch: pytest.M
         Registry().resolve("tq_evil_app.job", ["tq_allowed_app"])
     assert sys.modules["tq_seen"].names == ["tq_allowed_app"]
     assert "tq_evil_app" not in sys.modules
+
+
+class Line(msgspec.Struct, frozen=True, rename="camel"):
+    unit_price: float
+    how_many: int = 1
+    notes: list[str] = []
+
+    def total(self) -> float:
+        return self.unit_price * self.how_many
+
+
+class Discounted(Line, frozen=True, kw_only=True):
+    """Cheaper."""
+
+    off: float
+
+    def total(self) -> float:
+        return Line.total(self) - self.off
+
+    @classmethod
+    def free(cls) -> "Discounted":
+        return Discounted(unit_price=0.0, off=0.0)
+
+
+def test_structs_travel_by_value_whole(tmp_path: Path) -> None:
+    """As they do with a function of `__main__`: in a process that cannot import them."""
+    for one in (Line, Discounted):
+        one.__module__ = "__main__"
+    try:
+        data = code._dumps((Line, Discounted))
+    finally:
+        for one in (Line, Discounted):
+            one.__module__ = __name__
+    program = f"""
+import pickle
+line, discounted = pickle.loads({data!r})
+import msgspec
+made = discounted(unit_price=5.0, how_many=3, off=1.0)
+assert (line(2.0).total(), line(2.0).notes, made.total()) == (2.0, [], 14.0)
+assert issubclass(discounted, line) and discounted.__doc__ == "Cheaper."
+assert discounted.free() == discounted(unit_price=0.0, off=0.0)
+assert msgspec.json.encode(line(1.5)) == b'{{"unitPrice":1.5,"howMany":1,"notes":[]}}'
+assert msgspec.json.decode(b'{{"unitPrice":1.5}}', type=line) == line(1.5)
+assert made.__class__.__qualname__ == "Discounted"
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60, cwd=tmp_path)
 
 
 def test_a_local_function_travels_by_value() -> None:
