@@ -18,19 +18,27 @@ def _no_actor(place: Place) -> bool:
     return False
 
 
-def test_the_folder_goes_away_and_comes_back(place: Place) -> None:
-    """The actor starts while its folder is away: calls wait, and go on when it is there again."""
+@pytest.mark.parametrize("instead", ["a file", "an empty folder", "nothing"])
+def test_the_folder_goes_away_and_comes_back(place: Place, instead: str) -> None:
+    """The actor starts while its folder is away: calls wait, and go on when it is there again.
+
+    An empty folder is what a disk leaves that is not mounted: no new queue must be made there.
+    """
     q = place.connect()
     kept = q.enqueue(trial_jobs.add, 1)
     away = place.base / "away"
     pid = place.ping().pid
     place.folder.rename(away)
-    place.folder.write_text("a file is in the way")  # else a new queue would be made there
+    if instead == "a file":
+        place.folder.write_text("it is in the way")
+    elif instead == "an empty folder":
+        place.folder.mkdir()
     processes.kill(pid)
     eventually(place.is_recovering, "it says that it is recovering")
     with pytest.raises(tq.Recovering):
         place.call("stats")
-    place.folder.unlink()
+    if instead == "a file":
+        place.folder.unlink()
     away.rename(place.folder)
     assert kept.status() is tq.JobState.PENDING
     with q.workers():
