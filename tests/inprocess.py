@@ -33,6 +33,7 @@ from taskqueue_ray.engine.keyring import Key, Keyring
 from taskqueue_ray.engine.payload import Kind, Sealer, seal_error
 from taskqueue_ray.engine.registry import JobType, registry
 from taskqueue_ray.engine.writer import Result, commit
+from taskqueue_ray.executor.inputs import answered, filled
 from taskqueue_ray.sdk.client import TaskQueue
 from taskqueue_ray.storage.compaction import fold
 from taskqueue_ray.storage.filesystem import MemoryFileSystem
@@ -255,6 +256,8 @@ class Bench:
         context = activate(Context(self.channel, grant.id, options, grant.attempt))
         try:
             plain = self.sealer.open(Kind.PAYLOAD, grant.id, options.type, grant.payload)
+            if grant.inputs:
+                plain = answered(filled(plain, grant.inputs, self.sealer), self.channel.call)
             job = self._job_type(options)
             done = asyncio.run(job.run_async(plain)) if job.is_async else job.run(plain)
             result = self.sealer.seal(Kind.RESULT, grant.id, options.type, done)

@@ -15,6 +15,7 @@ from taskqueue_ray.core.model import (
     Blocked,
     Conditions,
     Conflicts,
+    Input,
     Job,
     JobId,
     JobSpec,
@@ -73,6 +74,7 @@ def check(batch: Batch, bounds: Bounds) -> None:
     for spec in batch.jobs:
         if spec.conditions is not None:
             _check_conditions(spec.conditions)
+            _check_inputs(spec.conditions.inputs, spec.parents)
 
 
 def _check_conditions(conditions: Conditions) -> None:
@@ -83,6 +85,13 @@ def _check_conditions(conditions: Conditions) -> None:
     keys = (conditions.fair_key, conditions.concurrency_key, unique.key if unique else "")
     if any(len(key) > MAX_TITLE for key in keys) or (unique is not None and not unique.key):
         raise InvalidRequest(f"a key of a job is empty or longer than {MAX_TITLE} characters")
+
+
+def _check_inputs(inputs: tuple[Input, ...], parents: tuple[JobId, ...]) -> None:
+    if inputs and not {job_id for one in inputs for job_id in one.ids}.issubset(parents):
+        raise InvalidRequest("an argument is to come from a job that is no parent")
+    if any(not one.ids or len(one.name) > MAX_TITLE for one in inputs):
+        raise InvalidRequest("an argument is to come from no job, or its name is too long")
 
 
 def _check_options(options: Options) -> None:

@@ -14,6 +14,7 @@ from taskqueue_ray.core.model import (
     Attempt,
     Conditions,
     Failure,
+    Input,
     JobId,
     JobSpec,
     Options,
@@ -78,6 +79,7 @@ class Grant(msgspec.Struct, frozen=True, array_like=True, gc=False):
     options: int
     payload: bytes
     enqueued_at: float = 0.0
+    inputs: tuple[Input, ...] = ()
 
 
 class Progress(msgspec.Struct, frozen=True, array_like=True):

@@ -82,13 +82,22 @@ class Conflicts(NamedTuple):
 NO_CONFLICTS = Conflicts({}, [], [])
 
 
+class Input(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What these jobs return becomes the argument `name`: of one, or of `many` as a list."""
+
+    name: str
+    ids: tuple[JobId, ...]
+    many: bool = False
+
+
 class Conditions(msgspec.Struct, frozen=True, omit_defaults=True):
     """What some jobs ask for and most do not.
 
     A job that was not started by `expires` (0: never) ends as expired. Jobs of one `fair_key` take
     turns with those of others; of one `concurrency_key` one runs at a time, and if they are
     `ordered`, none overtakes one that waits for a retry. `on_parent_failure` says what becomes of
-    it when a parent ends without completing. `results` asks for those of its parents.
+    it when a parent ends without completing. `inputs` are arguments that are results of
+    parents.
     """
 
     expires: float = 0.0
@@ -97,8 +106,7 @@ class Conditions(msgspec.Struct, frozen=True, omit_defaults=True):
     concurrency_key: str = ""
     ordered: bool = False
     on_parent_failure: OnParentFailure = "cancel"
-    results: bool = False
-    workflow: str = ""
+    inputs: tuple[Input, ...] = ()
 
 
 PLAIN = Conditions()

@@ -3,7 +3,7 @@
 A decorator's options come first, then those of `.options(...)`; the later wins.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -16,6 +16,7 @@ from taskqueue_ray.core.model import (
     Claim,
     Conditions,
     ExecutorKind,
+    Input,
     JobId,
     OnParentFailure,
     Options,
@@ -104,11 +105,14 @@ class JobOptions(msgspec.Struct, frozen=True):
             and self.conditions(0.0) is None
         )
 
-    def conditions(self, now: float, claim: Claim | None = None) -> Conditions | None:
+    def conditions(
+        self, now: float, claim: Claim | None = None, inputs: Sequence[Input] = ()
+    ) -> Conditions | None:
         """What the job asks for beyond the plain; None: nothing."""
         found = Conditions(
             expires=0.0 if self.expires is None else now + self.expires,
             unique=claim,
+            inputs=tuple(inputs),
             fair_key=self.fair_key,
             concurrency_key=self.concurrency_key,
             ordered=self.ordered,

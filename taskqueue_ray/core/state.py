@@ -128,7 +128,7 @@ class State:
         """One object for equal conditions, unless they are a job's own."""
         if given is None or given == PLAIN:
             return PLAIN
-        if given.unique is not None or given.expires:
+        if given.unique is not None or given.expires or given.inputs:
             return given
         if len(self.alike) >= INTERNED_OPTIONS:
             self.alike.clear()

@@ -1,6 +1,6 @@
 """Views of jobs that both memory and history give."""
 
-from taskqueue_ray.core.exchange import JobView
+from taskqueue_ray.core.exchange import Ended, JobView
 from taskqueue_ray.core.model import Finished, Job
 
 
@@ -15,4 +15,15 @@ def finished_view(job: Job) -> JobView:
         started_at=phase.started_at, finished_at=phase.at, seconds=phase.seconds,
         result=phase.result, reason=phase.reason, parents=job.parents, history=job.history,
         conditions=job.conditions,
+    )  # fmt: skip
+
+
+def ended_view(job: Job) -> Ended:
+    """How a job ended, from its whole record."""
+    phase = job.phase
+    assert isinstance(phase, Finished)
+    failure = job.history[-1].failure if job.history else None
+    return Ended(
+        job.id, phase.state, True, phase.result, phase.reason, job.attempts, failure,
+        job.options.type,
     )  # fmt: skip

@@ -60,8 +60,16 @@ class Binder:
         """Whether there is a parameter of that name."""
         return name in self._annotations
 
-    def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
-        """The arguments as MessagePack. Raises `InvalidArguments`, which names the argument."""
+    def bind(
+        self,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        take: Callable[[str, Any], bool] | None = None,
+    ) -> bytes:
+        """The arguments as MessagePack. Raises `InvalidArguments`, which names the argument.
+
+        Those that `take` accepts are left out: they come when the job runs.
+        """
         values: dict[str, Any] = dict(zip(self._positional, args, strict=False))
         if len(args) > len(self._positional):
             self._take_rest(values, args)
@@ -70,6 +78,8 @@ class Binder:
         for name in self._required:
             if name not in values:
                 raise self._refuse(f"{name!r} is missing")
+        if take is not None:
+            values = {name: value for name, value in values.items() if not take(name, value)}
         exact = self._exact
         for name, value in values.items():
             if type(value) not in exact[name]:

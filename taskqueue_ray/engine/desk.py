@@ -59,6 +59,7 @@ class Desk:
             "resume": _typed(commands.Resume, engine.control),
             "configure": _typed(commands.Configure, engine.control),
             "controls": _typed(None, self._read(lambda _: engine.insights.controls())),
+            "results": _typed(list[JobId], self._results),
             "why": _typed(JobId, self._read(engine.why)),
             "fold": _typed(None, self._read(lambda _: engine.folding.request())),
         }
@@ -93,6 +94,10 @@ class Desk:
     def _job(self, job_id: JobId, respond: Respond) -> None:
         # Unlike lists and statistics this may be what somebody acts on: it waits for the commit.
         self._engine.path.answer(respond, self._engine.insights.job(job_id))
+
+    def _results(self, ids: list[JobId], respond: Respond) -> None:
+        # Somebody's argument: it waits for the commit, as a job does.
+        self._engine.path.answer(respond, self._engine.insights.results(ids))
 
     def _read(self, read: Callable[[Any], Any]) -> Callable[[Any, Respond], None]:
         return lambda call, respond: respond(read(call))

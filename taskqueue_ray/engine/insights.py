@@ -7,6 +7,7 @@ from typing import Literal
 from taskqueue_ray.core.exchange import (
     Controls,
     Cursor,
+    Ended,
     JobFilter,
     JobPage,
     JobView,
@@ -16,7 +17,7 @@ from taskqueue_ray.core.exchange import (
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import Finished, Job, JobId, Leased, Scheduled
 from taskqueue_ray.core.state import State, finish_key
-from taskqueue_ray.core.views import finished_view
+from taskqueue_ray.core.views import ended_view, finished_view
 from taskqueue_ray.core.why import Why, explain
 from taskqueue_ray.engine.fleet import Fleet
 from taskqueue_ray.engine.places import Places
@@ -164,6 +165,11 @@ class Insights:
         if wanted.state is None:
             return any(one is not None for one in some)
         return any(one is not None and one.counts[wanted.state] for one in some)
+
+    def results(self, ids: list[JobId]) -> list[Ended]:
+        """How these jobs ended, as far as memory has their records."""
+        found = (self._state.settled.get(one) or self._state.jobs.get(one) for one in ids)
+        return [ended_view(job) for job in found if isinstance(job, Job) and job.state.final]
 
     def why(self, job_id: JobId, now: float) -> Why | None:
         """Why a job is not running, if its record is in memory."""

@@ -167,6 +167,11 @@ def open_value(envelope: bytes) -> Any:
     return decode_value(bytes(_envelope.decode(envelope)[0]))
 
 
+def value_in(envelope: bytes) -> msgspec.Raw:
+    """The return value in a result envelope, as it is stored."""
+    return _envelope.decode(envelope)[0]
+
+
 def open_payload_after(envelope: bytes) -> Any:
     """The payload as `handle` left it, or None for a function's job."""
     return decode_value(bytes(_envelope.decode(envelope)[1]))

@@ -5,8 +5,9 @@ from itertools import accumulate
 
 from taskqueue_ray.core.errors import UnknownSession
 from taskqueue_ray.core.exchange import Ended, WatchReply, WatchRequest
-from taskqueue_ray.core.model import Finished, Job, JobId
+from taskqueue_ray.core.model import Job, JobId
 from taskqueue_ray.core.state import State
+from taskqueue_ray.core.views import ended_view
 from taskqueue_ray.engine.commits import Commits
 from taskqueue_ray.engine.fleet import CLIENT_TERM, ClientSession, Fleet, Poll, Respond, hold
 
@@ -132,14 +133,3 @@ class Watching:
                 if not watchers:
                     del self._watchers[job_id]
         del self._fleet.clients[name]
-
-
-def ended_view(job: Job) -> Ended:
-    """How a job ended, from its whole record."""
-    phase = job.phase
-    assert isinstance(phase, Finished)
-    failure = job.history[-1].failure if job.history else None
-    return Ended(
-        job.id, phase.state, True, phase.result, phase.reason, job.attempts, failure,
-        job.options.type,
-    )  # fmt: skip

@@ -196,7 +196,7 @@ class Work:
                 grants.append(
                     Grant(
                         job_id, job.delivery, event.lease, job.attempts + 1, place,
-                        job.payload, job.enqueued_at,
+                        job.payload, job.enqueued_at, job.conditions.inputs,
                     )
                 )  # fmt: skip
         session.want -= len(grants)

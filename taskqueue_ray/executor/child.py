@@ -16,6 +16,7 @@ from taskqueue_ray.executor.cell import Cell
 from taskqueue_ray.executor.channel import WorkerChannel
 from taskqueue_ray.executor.endings import Endings
 from taskqueue_ray.executor.handlers import CODE, Handlers, question
+from taskqueue_ray.executor.inputs import answered, filled
 from taskqueue_ray.executor.messages import Assign
 from taskqueue_ray.executor.runs import Run
 from taskqueue_ray.executor.sealed import need
@@ -111,6 +112,8 @@ class SyncExecutor:
             sealer = self._sealer or need(None, options.key)
             handler = self._handlers.known(options) or self._find(options)
             plain = sealer.open(Kind.PAYLOAD, grant.id, options.type, grant.payload)
+            if grant.inputs:
+                plain = answered(filled(plain, grant.inputs, sealer), self._channel.call)
         except BaseException as error:
             return self._endings.unopened(run, error)
         token = activate(

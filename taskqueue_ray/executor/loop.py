@@ -18,6 +18,7 @@ from taskqueue_ray.executor.cell import Cell
 from taskqueue_ray.executor.channel import WorkerChannel
 from taskqueue_ray.executor.endings import Endings
 from taskqueue_ray.executor.handlers import CODE, Handlers, question
+from taskqueue_ray.executor.inputs import aanswered, filled
 from taskqueue_ray.executor.messages import Assign
 from taskqueue_ray.executor.runs import Run
 from taskqueue_ray.executor.sealed import need
@@ -194,6 +195,9 @@ class AsyncExecutor:
             sealer = self._sealer or need(None, options.key)
             handler = self._handlers.known(options) or await self._find(options)
             plain = sealer.open(Kind.PAYLOAD, grant.id, options.type, grant.payload)
+            if grant.inputs:
+                questions = filled(plain, grant.inputs, sealer)
+                plain = await aanswered(questions, self._channel.acall)
         except asyncio.CancelledError as error:
             return self._stopped(run, error, expired=False)
         except BaseException as error:

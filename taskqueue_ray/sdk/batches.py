@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from taskqueue_ray.core.errors import InvalidArguments
 from taskqueue_ray.core.exchange import BatchRecord, EnqueueReply
-from taskqueue_ray.core.model import Claim, JobId, JobSpec, Options
+from taskqueue_ray.core.model import Claim, Input, JobId, JobSpec, Options
 from taskqueue_ray.core.options import JobOptions
 from taskqueue_ray.engine import code
 from taskqueue_ray.engine.claiming import claim_of
@@ -15,6 +16,7 @@ from taskqueue_ray.engine.payload import Kind, Sealer
 from taskqueue_ray.engine.registry import JobType
 from taskqueue_ray.sdk import requests
 from taskqueue_ray.sdk.ids import source
+from taskqueue_ray.sdk.inputs import any_handles, bind_around, parents_of
 from taskqueue_ray.sdk.job import JobItem
 from taskqueue_ray.sdk.transport import Transport
 
@@ -69,7 +71,14 @@ class Batch:
     def add(self, item: JobItem[Any]) -> JobId:
         """Bind and seal one job; its id. Raises what is wrong with it, and then adds nothing."""
         job_type, options = item.job_type, item.options
-        plain = job_type.binder.bind(item.args, item.kwargs)
+        inputs: list[Input] = []
+        try:
+            plain = job_type.binder.bind(item.args, item.kwargs)
+        except InvalidArguments:
+            # Looked for only now: most arguments are no handles.
+            if not any_handles(item.args, item.kwargs):
+                raise
+            plain, inputs = bind_around(job_type, item.args, item.kwargs)
         job_id = options.id or source.draw()
         payload = self._sealer.seal(Kind.PAYLOAD, job_id, job_type.name, plain)
         last = self._last
@@ -78,12 +87,12 @@ class Batch:
         else:
             index, simple = self._index(job_type, options), options.is_plain
             self._last = (job_type, options, index, simple)
-        if simple:
+        if simple and not inputs:
             spec = JobSpec(job_id, index, payload)
         else:
             rule = options.unique
             claim = claim_of(rule, job_type, plain, self._sealer) if rule is not None else None
-            spec = _conditioned(job_id, index, payload, options, claim)
+            spec = _conditioned(job_id, index, payload, options, claim, inputs)
         self._specs.append(spec)
         self._size += len(payload) + _PER_JOB
         return job_id
@@ -108,12 +117,17 @@ class Batch:
 
 
 def _conditioned(
-    job_id: JobId, index: int, payload: bytes, options: JobOptions, claim: Claim | None
+    job_id: JobId,
+    index: int,
+    payload: bytes,
+    options: JobOptions,
+    claim: Claim | None,
+    inputs: list[Input],
 ) -> JobSpec:
     now = time.time()
-    return JobSpec(
-        job_id, index, payload, options.due(now), options.depends_on, options.conditions(now, claim)
-    )
+    parents = tuple(dict.fromkeys((*options.depends_on, *parents_of(inputs))))
+    conditions = options.conditions(now, claim, inputs)
+    return JobSpec(job_id, index, payload, options.due(now), parents, conditions)
 
 
 class Preparer:

@@ -108,6 +108,7 @@ class Counter:
             "configure": Configure("q", QueueSettings(7, {"gold": 2.0})),
             "controls": None,
             "why": job_id(2),
+            "results": [job_id(4), job_id(5), job_id(9)],
         }
         return {name: msgspec.msgpack.decode(encode(one)) for name, one in made.items()}
 
