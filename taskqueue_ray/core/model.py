@@ -26,6 +26,8 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True):
     `timeout` is in seconds, 0 when the job names none: then its worker's default holds. `key`
     names the encryption key that the payload is sealed with, `code` the hash of stored code (a
     function of a notebook or of `__main__`), and `python` the minor version that can load it.
+    `retry_on` and `give_up_on` name types of exceptions: only the one is tried again, or all but
+    the other.
     """
 
     queue: str
@@ -41,6 +43,8 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True):
     key: str = ""
     code: str | None = None
     python: str | None = None
+    retry_on: tuple[str, ...] = ()
+    give_up_on: tuple[str, ...] = ()
 
     @property
     def lane(self) -> "Lane":

@@ -56,6 +56,8 @@ class JobOptions(msgspec.Struct, frozen=True):
     concurrency_key: str = ""
     ordered: bool = False
     executor: ExecutorKind | None = None
+    retry_on: tuple[str, ...] = ()
+    give_up_on: tuple[str, ...] = ()
 
     def but(self, given: Mapping[str, object]) -> "JobOptions":
         """These options with the checked changes of `given`. Raises `InvalidOption`.
@@ -92,6 +94,8 @@ class JobOptions(msgspec.Struct, frozen=True):
             key=key,
             code=code,
             python=python,
+            retry_on=self.retry_on,
+            give_up_on=self.give_up_on,
         )
 
     @property
@@ -180,6 +184,32 @@ def _on_parent_failure(value: object) -> str:
     return value
 
 
+def _exceptions(option: str, value: object) -> tuple[str, ...]:
+    """Names of exception types, which may be given as such."""
+    given = value if isinstance(value, list | tuple) else (value,)
+    if not all(_is_exception(one) for one in given):
+        raise InvalidOption(option, _shown(value), "exception types, or their dotted names")
+    return tuple(
+        dict.fromkeys(one if isinstance(one, str) else exception_name(one) for one in given)
+    )
+
+
+def _is_exception(value: object) -> bool:
+    if isinstance(value, str):
+        return bool(value) and value.replace(".", "_").isidentifier()
+    return isinstance(value, type) and issubclass(value, BaseException)
+
+
+def exception_name(kind: type[BaseException]) -> str:
+    """The name of an exception's type, with its module unless it is built in.
+
+    >>> exception_name(ValueError)
+    'ValueError'
+    """
+    module = "" if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}."
+    return module + kind.__qualname__
+
+
 def _flag(option: str, value: object) -> bool:
     if not isinstance(value, bool):
         raise InvalidOption(option, _shown(value), "True or False")
@@ -221,6 +251,8 @@ _CHECKS: dict[str, Callable[[Any], object]] = {
     "concurrency_key": lambda value: _key("concurrency_key", value),
     "ordered": lambda value: _flag("ordered", value),
     "executor": _executor,
+    "retry_on": lambda value: _exceptions("retry_on", value),
+    "give_up_on": lambda value: _exceptions("give_up_on", value),
 }
 _MAY_BE_NONE = frozenset(("id", "name", "category", "delay", "at", "expires", "executor"))
 NAMES = tuple(_CHECKS)

@@ -6,7 +6,8 @@ from types import TracebackType
 
 from taskqueue_ray.core.errors import KeyMissing, QueueClosed, SealBroken, Unavailable
 from taskqueue_ray.core.exchange import Outcome, OutcomeKind
-from taskqueue_ray.core.model import Failure
+from taskqueue_ray.core.model import Failure, Options
+from taskqueue_ray.core.options import exception_name
 from taskqueue_ray.engine.context import Cancel, Fail, Retry, Snooze
 from taskqueue_ray.engine.payload import Sealer, seal_error
 from taskqueue_ray.executor.runs import Run
@@ -27,7 +28,7 @@ class Endings:
         """The run did not come to the job's own code."""
         if isinstance(error, KeyMissing | Unavailable | QueueClosed):
             # Not the job's fault: it goes back and is charged nothing.
-            return job.outcome(OutcomeKind.RELEASED, Failure("key", qualified(type(error))))
+            return job.outcome(OutcomeKind.RELEASED, Failure("key", exception_name(type(error))))
         return job.outcome(
             OutcomeKind.ERRORED, self._failure(job, error), final=isinstance(error, SealBroken)
         )
@@ -44,7 +45,7 @@ class Endings:
                 due = 0.0 if wait is None else time.time() + wait
                 return job.outcome(OutcomeKind.ERRORED, self._failure(job, error), due=due)
             case _:
-                final = isinstance(error, Fail)
+                final = isinstance(error, Fail) or gives_up(job.options, error)
                 return job.outcome(OutcomeKind.ERRORED, self._failure(job, error), final=final)
 
     def cancelled(self, job: Run) -> Outcome:
@@ -59,7 +60,7 @@ class Endings:
 
     def _failure(self, job: Run, error: BaseException) -> Failure:
         detail = self._sealed(job, _message(error), _traceback(error))
-        return Failure("error", qualified(type(error)), detail)
+        return Failure("error", exception_name(type(error)), detail)
 
     def _sealed(self, job: Run, message: str, trace: str) -> bytes:
         if self._sealer is None:
@@ -67,14 +68,16 @@ class Endings:
         return seal_error(self._sealer, job.grant.id, job.options.type, message, trace)
 
 
-def qualified(kind: type[BaseException]) -> str:
-    """The name of an exception's type, with its module unless it is built in.
-
-    >>> qualified(ValueError)
-    'ValueError'
-    """
-    module = "" if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}."
-    return module + kind.__qualname__
+def gives_up(options: Options, error: BaseException) -> bool:
+    """Whether an exception of this type is not to be tried again."""
+    if not options.retry_on and not options.give_up_on:
+        return False
+    names = {
+        exception_name(kind) for kind in type(error).__mro__ if issubclass(kind, BaseException)
+    }
+    if not names.isdisjoint(options.give_up_on):
+        return True
+    return bool(options.retry_on) and names.isdisjoint(options.retry_on)
 
 
 def _message(error: BaseException) -> str:
@@ -83,7 +86,7 @@ def _message(error: BaseException) -> str:
     try:
         return str(error)
     except Exception:  # the text of an exception is the job's code too
-        return f"{qualified(type(error))} (its message cannot be shown)"
+        return f"{exception_name(type(error))} (its message cannot be shown)"
 
 
 def _traceback(error: BaseException) -> str:

@@ -20,6 +20,7 @@ from taskqueue_ray.core.why import Why
 from taskqueue_ray.engine.payload import Sealer
 from taskqueue_ray.sdk import current, requests
 from taskqueue_ray.sdk.batches import Batch, Parcel, Preparer
+from taskqueue_ray.sdk.bulk import ErrorFilter, Selection, move_all
 from taskqueue_ray.sdk.handle import JobHandle
 from taskqueue_ray.sdk.history import History
 from taskqueue_ray.sdk.job import Job, JobItem, as_item
@@ -292,8 +293,66 @@ class TaskQueue:
         """The same for async code."""
         return _texts(await self._aask(requests.move("redrive", _raw_ids(ids))))
 
+    def redrive_all(
+        self,
+        *,
+        queue: str | None = None,
+        type: str | None = None,
+        tag: str | None = None,
+        category: str | None = None,
+        since: Duration | datetime | None = None,
+        error: str | None = None,
+        text: str | None = None,
+        dry_run: bool = False,
+    ) -> list[str]:
+        """Send all dead letters again that fit all that is given; their ids.
+
+        `error` is the type of the last error, with or without its module; `text` is in its message,
+        which is read here, since the queue cannot. With `dry_run` nothing moves.
+
+        >>> q.redrive_all(queue="mail", error="TimeoutError", dry_run=True)  # doctest: +SKIP
+        """
+        wanted = _filter(JobState.FAILED, queue, type, tag, category, since)
+        chosen = Selection(wanted, ErrorFilter(error, text))
+        return _texts(move_all(self._ask, self.opener, "redrive", chosen, "", dry_run=dry_run))
+
+    async def aredrive_all(self, **wanted: Any) -> list[str]:
+        """The same for async code."""
+        return await asyncio.to_thread(lambda: self.redrive_all(**wanted))
+
+    def cancel_all(
+        self,
+        *,
+        state: JobState | str | None = None,
+        queue: str | None = None,
+        type: str | None = None,
+        tag: str | None = None,
+        category: str | None = None,
+        since: Duration | datetime | None = None,
+        reason: str = "",
+        dry_run: bool = False,
+    ) -> list[str]:
+        """Cancel all jobs that wait or run and fit all that is given; their ids.
+
+        Running ones are asked to stop. Without any filter that is every job. With `dry_run`
+        nothing moves.
+        """
+        wanted = _filter(state, queue, type, tag, category, since)
+        if wanted.state is not None and wanted.state.final:
+            raise InvalidOption("state", ascii(state), "a state of jobs that have not ended")
+        found = move_all(
+            self._ask, self.opener, "cancel", Selection(wanted), reason, dry_run=dry_run
+        )
+        return _texts(found)
+
+    async def acancel_all(self, **wanted: Any) -> list[str]:
+        """The same for async code."""
+        return await asyncio.to_thread(lambda: self.cancel_all(**wanted))
+
     retry = redrive
     aretry = aredrive
+    retry_all = redrive_all
+    aretry_all = aredrive_all
 
     def pause(
         self, queue: str | None = None, *, type: str | None = None, tag: str | None = None

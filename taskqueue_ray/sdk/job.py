@@ -45,6 +45,8 @@ class OptionArguments(TypedDict, total=False):
     concurrency_key: object
     ordered: bool
     executor: str | None
+    retry_on: object
+    give_up_on: object
 
 
 class JobItem(Generic[R_co]):
@@ -173,9 +175,10 @@ def job(
     """Make a function a job. It can still be called as before.
 
     Options: `id, name, queue, priority` (0 to 100, a higher one runs sooner), `max_attempts,
-    backoff, timeout, delay, at, tags, category, depends_on, executor` ("process" or "async", which
-    `async def` gets by itself). Durations are seconds, a `timedelta`, or text such as "5m". `type`
-    is the registered name, by default the dotted path. Raises `InvalidOption`.
+    backoff, retry_on, give_up_on, timeout, delay, at, expires, unique, tags, category, depends_on,
+    on_parent_failure, fair_key, concurrency_key, ordered, executor` ("process" or "async", which
+    `async def` gets by itself); see the guides. Durations are seconds, a `timedelta`, or text such
+    as "5m". `type` is the registered name, by default the dotted path. Raises `InvalidOption`.
 
     >>> @job(queue="mail", priority=10, timeout="30s")
     ... def send_email(to: str, subject: str = "") -> str:

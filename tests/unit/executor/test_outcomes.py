@@ -2,16 +2,18 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from taskqueue_ray.core.errors import QueueFull, Unavailable
 from taskqueue_ray.core.exchange import Outcome, OutcomeKind
-from taskqueue_ray.core.model import StoredCode
+from taskqueue_ray.core.model import Options, StoredCode
 from taskqueue_ray.engine.code import capture
 from taskqueue_ray.engine.keyring import Key, Keyring
 from taskqueue_ray.engine.payload import Sealer
 from taskqueue_ray.engine.registry import JobType
+from taskqueue_ray.executor.endings import gives_up
 from tests.unit.executor.lab import Lab, encode, lab
 
 
@@ -74,6 +76,13 @@ async def test_control_flow(it: Lab) -> None:
     cancelled = await it.run("cancel_itself")
     assert cancelled.kind is OutcomeKind.CANCELLED
     assert it.words(cancelled, "cancel_itself").message == "changed my mind"
+
+
+@lab()
+async def test_an_exception_that_is_not_to_be_tried_again_is_final(it: Lab) -> None:
+    assert (await it.run("boom", "no", give_up_on=("ValueError",))).final
+    assert not (await it.run("boom", "no", retry_on=("ValueError",))).final
+    assert not (await it.run("retry_by_policy", retry_on=("ValueError",))).final
 
 
 @lab()
@@ -212,3 +221,22 @@ async def test_siblings_draw_different_numbers(it: Lab, tmp_path: Path) -> None:
     drawn = [it.opened(await it.outcome(job), "draw") for job in jobs]
     for column in zip(*drawn, strict=True):
         assert len(set(column)) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "final"),
+    [
+        ({}, False),
+        ({"give_up_on": ("ValueError",)}, True),
+        ({"give_up_on": ("Exception",)}, True),
+        ({"give_up_on": ("KeyError",)}, False),
+        ({"retry_on": ("ValueError",)}, False),
+        ({"retry_on": ("ConnectionError",)}, True),
+        ({"retry_on": ("Exception",), "give_up_on": ("ValueError",)}, True),
+    ],
+)
+def test_the_type_of_an_exception_decides_on_another_attempt(
+    options: dict[str, Any], final: bool
+) -> None:
+    made = Options(queue="q", type="t", **options)
+    assert gives_up(made, ValueError("no")) is final

@@ -118,3 +118,17 @@ def test_parents_may_be_ids_or_handles() -> None:
 
     assert JobOptions().but({"depends_on": [JOB_ID.hex(), Handle()]}).depends_on == (JOB_ID,)
     assert JobOptions().but({"depends_on": Handle()}).depends_on == (JOB_ID,)
+
+
+class Broken(Exception):
+    """Of a module."""
+
+
+def test_exceptions_are_given_as_types_or_names() -> None:
+    here = f"{__name__}.Broken"
+    options = JobOptions().but({"retry_on": [ConnectionError, Broken], "give_up_on": "app.Bad"})
+    assert options.retry_on == ("ConnectionError", here)
+    assert options.give_up_on == ("app.Bad",)
+    for wrong in (5, [int], ["a b"], [""], ValueError("x")):
+        with pytest.raises(InvalidOption, match="retry_on"):
+            JobOptions().but({"retry_on": wrong})

@@ -1,0 +1,64 @@
+"""Moves of all jobs that fit a filter: `redrive_all` and `cancel_all`."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from taskqueue_ray.core.exchange import Cursor, JobFilter, JobView
+from taskqueue_ray.core.model import JobId
+from taskqueue_ray.sdk import requests
+from taskqueue_ray.sdk.opening import Opener
+
+PAGE = 500
+Ask = Callable[[requests.Request[Any]], Any]
+
+
+class ErrorFilter(NamedTuple):
+    """Which last errors are meant: of this type, with this text in its message. None: any."""
+
+    type: str | None = None
+    text: str | None = None
+
+    def matches(self, view: JobView, opener: Opener) -> bool:
+        """Whether a job's last error is meant. The text is read here: the queue has no key."""
+        if self.type is None and self.text is None:
+            return True
+        if not view.history:
+            return False
+        failure = view.history[-1].failure
+        if self.type is not None and not f".{failure.error_type}".endswith(f".{self.type}"):
+            return False
+        problem = opener.problem(view.id, view.options.type, failure) if self.text else None
+        return problem is None or str(self.text) in problem.message
+
+
+class Selection(NamedTuple):
+    """The jobs that a bulk move is for."""
+
+    wanted: JobFilter
+    error: ErrorFilter = ErrorFilter()
+
+    def pages(self, ask: Ask, opener: Opener) -> Iterator[list[JobId]]:
+        """Their ids, page by page. Jobs that come meanwhile may be among them."""
+        cursor: Cursor | None = None
+        while True:
+            page = ask(requests.jobs(self.wanted, cursor, PAGE))
+            fitting = [view for view in page.jobs if self._means(view, opener)]
+            if fitting:
+                yield [view.id for view in fitting]
+            cursor = page.cursor
+            if cursor is None or cursor.part == "ended":
+                return
+
+    def _means(self, view: JobView, opener: Opener) -> bool:
+        is_meant = view.state is self.wanted.state or not view.state.final
+        return is_meant and self.error.matches(view, opener)
+
+
+def move_all(
+    ask: Ask, opener: Opener, verb: str, chosen: Selection, reason: str, *, dry_run: bool
+) -> list[JobId]:
+    """Move them; the ids of those that moved, or would be moved if nothing hinders it."""
+    moved: list[JobId] = []
+    for ids in chosen.pages(ask, opener):
+        moved += ids if dry_run else ask(requests.move(verb, ids, reason))
+    return moved

@@ -1,0 +1,60 @@
+"""Moves of all jobs that fit a filter."""
+
+import asyncio
+
+import pytest
+
+import taskqueue_ray as tq
+from taskqueue_ray.core.errors import InvalidOption
+from tests.inprocess import Bench
+from tests.unit.sdk.jobs_for_tests import break_down, send
+
+
+def _dead(bench: Bench) -> list[str]:
+    """Three dead letters, the last in another queue."""
+    jobs = [break_down.enqueue(why) for why in ("disk full", "no net")]
+    jobs.append(break_down.options(queue="other", tags=["late"]).enqueue("no net"))
+    bench.work()
+    return [job.id for job in jobs]
+
+
+def test_dead_letters_are_redriven_by_filter(bench: Bench) -> None:
+    disk, net, other = _dead(bench)
+    assert bench.q.redrive_all(queue="other", dry_run=True) == [other]
+    assert bench.q.redrive_all(text="net", dry_run=True) == [net, other]
+    assert bench.q.redrive_all(error="ValueError", text="disk", dry_run=True) == [disk]
+    assert bench.q.redrive_all(error="KeyError") == []
+    assert bench.q.redrive_all(type="nothing.such") == []
+    assert len(bench.q.failed_jobs()) == 3
+    assert bench.q.redrive_all(tag="late") == [other]
+    assert set(bench.q.retry_all()) == {disk, net}
+    assert len(bench.q.failed_jobs()) == 0
+
+
+def test_what_waits_or_runs_is_cancelled_by_filter(bench: Bench) -> None:
+    dead = _dead(bench)
+    waiting = send.enqueue("a")
+    later = send.options(delay="1h").enqueue("b")
+    other = send.options(queue="other").enqueue("c")
+    assert set(bench.q.cancel_all(dry_run=True)) == {waiting.id, later.id, other.id}
+    assert bench.q.cancel_all(state="scheduled") == [later.id]
+    assert bench.q.cancel_all(queue="mail", reason="no longer wanted") == [waiting.id]
+    with pytest.raises(tq.JobCancelled, match="no longer wanted"):
+        waiting.result(timeout=30)
+    assert other.status() is tq.JobState.PENDING
+    assert {job.id for job in bench.q.failed_jobs()} == set(dead)
+    with pytest.raises(InvalidOption, match="state"):
+        bench.q.cancel_all(state="completed")
+
+
+def test_more_than_a_page(bench: Bench) -> None:
+    handles = bench.q.enqueue_many(send.item(str(n)) for n in range(1203))
+    assert len(bench.q.cancel_all(queue="mail")) == 1203
+    assert {handle.status() for handle in handles[::100]} == {tq.JobState.CANCELLED}
+
+
+def test_the_twins_do_the_same(bench: Bench) -> None:
+    dead = _dead(bench)
+    _ = send.enqueue("a")
+    assert len(asyncio.run(bench.q.acancel_all())) == 1
+    assert set(asyncio.run(bench.q.aredrive_all())) == set(dead)
