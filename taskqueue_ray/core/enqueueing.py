@@ -71,10 +71,11 @@ def check(batch: Batch, bounds: Bounds) -> None:
         raise InvalidRequest("a job of the batch has a malformed id or refers to no options")
     if any(not 0 <= spec.due < LATEST for spec in batch.jobs):
         raise InvalidRequest("a job of the batch has a time that is negative or not a number")
-    for spec in batch.jobs:
-        if spec.conditions is not None:
-            _check_conditions(spec.conditions)
-            _check_inputs(spec.conditions.inputs, spec.parents)
+    for index in batch.special:
+        spec = batch.jobs[index]
+        assert spec.conditions is not None
+        _check_conditions(spec.conditions)
+        _check_inputs(spec.conditions.inputs, spec.parents)
 
 
 def _check_conditions(conditions: Conditions) -> None:
@@ -202,21 +203,33 @@ def apply(state: State, event: Enqueued) -> list[Job]:
     at, batch = event.at, event.batch
     options = [state.intern(one) for one in batch.options]
     state.keys.update(one.key for one in options)
-    special = []
+    special: list[Job] = []
+    paused, before = state.ready.any_pauses, None
     for spec in _accepted(event):
         state.ordinal = ordinal = state.ordinal + 1
-        job = Job(spec.id, options[spec.options], spec.payload, ordinal, at)
-        state.jobs[spec.id] = job
-        if spec.conditions is not None:
-            job.conditions = state.conditions(spec.conditions)
-            state.watch_expiry(job)
-            special.append(job)
-        if spec.due or spec.parents:
-            _hold_back(state, job, spec)
+        own = options[spec.options]
+        job = state.jobs[spec.id] = Job(spec.id, own, spec.payload, ordinal, at)
+        if own is not before:
+            before, line, counts = own, None, state.total(own.queue).counts
+        if spec.due or spec.parents or spec.conditions is not None or paused:
+            _take_in(state, job, spec, special)
         else:
-            state.ready.add(job)
-        state.total(job.options.queue).counts[job.phase.state] += 1
+            # What most jobs come to: alike, they stand in one line.
+            line = line or state.ready.line_of(job)
+            line.add(job)
+        counts[job.phase.state] += 1
     return special
+
+
+def _take_in(state: State, job: Job, spec: JobSpec, special: list[Job]) -> None:
+    if spec.conditions is not None:
+        job.conditions = state.conditions(spec.conditions)
+        state.watch_expiry(job)
+        special.append(job)
+    if spec.due or spec.parents:
+        _hold_back(state, job, spec)
+    else:
+        state.ready.add(job)
 
 
 def _accepted(event: Enqueued) -> Iterable[JobSpec]:

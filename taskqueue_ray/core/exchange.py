@@ -23,14 +23,18 @@ from taskqueue_ray.core.model import (
 
 
 class Batch:
-    """Jobs as a client sent them. `raw` are the client's own bytes, which the journal keeps."""
+    """Jobs as a client sent them. `raw` are the client's own bytes, which the journal keeps.
 
-    __slots__ = ("jobs", "options", "raw")
+    `special` are the indexes of those with conditions; mostly there are none.
+    """
+
+    __slots__ = ("jobs", "options", "raw", "special")
 
     def __init__(self, raw: bytes, options: list[Options], jobs: list[JobSpec]) -> None:
         self.raw = raw
         self.options = options
         self.jobs = jobs
+        self.special = [i for i, spec in enumerate(jobs) if spec.conditions is not None]
 
 
 class BatchRecord(msgspec.Struct, frozen=True, array_like=True):

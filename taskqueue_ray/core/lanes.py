@@ -117,15 +117,15 @@ class TenantLane:
         self.turns: list[tuple[float, int, str]] = []
         """A heap of (pass, ordinal, tenant). An entry's pass may be behind the tenant's."""
 
-    def add(self, job: Job, shares: Shares | None) -> None:
-        """A job of this lane became ready."""
+    def line_of(self, job: Job, shares: Shares | None) -> LaneQueue:
+        """The line of a job's tenant, made when it is the first."""
         key = job.conditions.fair_key
         line = self.tenants.get(key)
         if line is None:
             line = self.tenants[key] = LaneQueue()
             begin = 0.0 if shares is None else shares.pass_of(key)
             heappush(self.turns, (begin, job.ordinal, key))
-        line.add(job)
+        return line
 
     def trim(self, key: str) -> bool:
         """Tidy the head of a tenant's line; whether the lane holds nothing now."""

@@ -9,7 +9,7 @@ from heapq import merge
 from itertools import islice
 
 from taskqueue_ray.core.aside import Aside, Pause
-from taskqueue_ray.core.lanes import Line, Shares, TenantLane, age
+from taskqueue_ray.core.lanes import LaneQueue, Line, Shares, TenantLane, age
 from taskqueue_ray.core.model import PLAIN, Job, Lane, Options
 
 
@@ -49,11 +49,13 @@ class QueueLanes:
 class Ready:
     """All pending jobs, in the order in which they are to be leased."""
 
-    __slots__ = ("aside", "queues", "weights")
+    __slots__ = ("aside", "fair", "queues", "weights")
 
     def __init__(self) -> None:
         self.queues: dict[str, QueueLanes] = {}
         self.aside = Aside()
+        self.fair = False
+        """Whether any job has come with a fair key."""
         self.weights: dict[str, dict[str, float]] = {}
         """The weights of fair keys, by queue."""
 
@@ -62,9 +64,26 @@ class Ready:
     def add(self, job: Job) -> None:
         """A job became pending; it stands in line, or aside."""
         if job.conditions is PLAIN and not self.aside.pauses:
-            self._line_up(job)
+            self.line_of(job).add(job)
         else:
             self._let_in(self.aside.admit(job))
+
+    @property
+    def any_pauses(self) -> bool:
+        """Whether something is paused, so that each job has to be asked about."""
+        return bool(self.aside.pauses)
+
+    def line_of(self, job: Job) -> LaneQueue:
+        """The line in which a job stands."""
+        options = job.options
+        lanes = self.queues.get(options.queue)
+        if lanes is None:
+            lanes = self.queues[options.queue] = QueueLanes()
+        if job.conditions.fair_key and lanes.shares is None:
+            lanes.shares = Shares()
+            lanes.shares.weights = self.weights.get(options.queue, {})
+            self.fair = True
+        return lanes.lane(options.priority, options.lane).line_of(job, lanes.shares)
 
     def occupy(self, job: Job) -> None:
         """After a recovery: this job may have a concurrency key, before others are let in."""
@@ -74,47 +93,41 @@ class Ready:
         """A job has ended, or will not run for a while: the next of its concurrency key may."""
         self._let_in(self.aside.leave(job))
 
-    def took(self, jobs: Iterable[Job]) -> None:
+    def took(self, jobs: list[Job]) -> None:
         """These jobs were leased: each is a turn of its tenant."""
-        jobs = list(jobs)
-        for queue in {job.options.queue for job in jobs}:
-            lanes = self.queues.get(queue)
-            if lanes is not None and lanes.shares is not None:
-                self._charge(lanes, [job for job in jobs if job.options.queue == queue])
+        if self.fair:
+            for queue in {job.options.queue for job in jobs}:
+                lanes = self.queues.get(queue)
+                if lanes is not None and lanes.shares is not None:
+                    self._charge(lanes, [job for job in jobs if job.options.queue == queue])
         self.trim(jobs)
 
     def trim(self, jobs: Iterable[Job]) -> None:
         """These jobs left the pending state: tidy the heads of their lines."""
-        plain: dict[int, tuple[str, Options]] = {}
-        touched: dict[tuple[int, str], tuple[str, Options]] = {}
+        plain: dict[int, Options] = {}
+        keyed: dict[tuple[int, str], Options] = {}
         for job in jobs:
             options = job.options
             if job.conditions is PLAIN:
-                plain[id(options)] = ("", options)
+                plain[id(options)] = options
             else:
-                key = job.conditions.fair_key
-                touched[id(options), key] = (key, options)
-        for key, options in (*plain.values(), *touched.values()):
-            lanes = self.queues.get(options.queue)
-            lane = lanes.find(options) if lanes is not None else None
-            if lanes is not None and lane is not None and lane.trim(key):
-                lanes.drop(options)
-                if not lanes.levels:
-                    del self.queues[options.queue]
+                keyed[id(options), job.conditions.fair_key] = options
+        for options in plain.values():
+            self._trim(options, "")
+        for (_, key), options in keyed.items():
+            self._trim(options, key)
+
+    def _trim(self, options: Options, key: str) -> None:
+        lanes = self.queues.get(options.queue)
+        lane = lanes.find(options) if lanes is not None else None
+        if lanes is not None and lane is not None and lane.trim(key):
+            lanes.drop(options)
+            if not lanes.levels:
+                del self.queues[options.queue]
 
     def _let_in(self, jobs: list[Job]) -> None:
         for job in jobs:
-            self._line_up(job)
-
-    def _line_up(self, job: Job) -> None:
-        options = job.options
-        lanes = self.queues.get(options.queue)
-        if lanes is None:
-            lanes = self.queues[options.queue] = QueueLanes()
-        if job.conditions.fair_key and lanes.shares is None:
-            lanes.shares = Shares()
-            lanes.shares.weights = self.weights.get(options.queue, {})
-        lanes.lane(options.priority, options.lane).add(job, lanes.shares)
+            self.line_of(job).add(job)
 
     def _charge(self, lanes: QueueLanes, jobs: list[Job]) -> None:
         assert lanes.shares is not None

@@ -26,12 +26,12 @@ def find_conflicts(state: State, batch: Batch, known: list[int], now: float) -> 
 
     Raises `DuplicateJob` when one of them asked for that.
     """
-    repeats = set(known)
-    wishes = [
-        (index, spec, spec.conditions.unique)
-        for index, spec in enumerate(batch.jobs)
-        if spec.conditions is not None and spec.conditions.unique and index not in repeats
-    ]
+    wishes = []
+    for index in batch.special:
+        spec = batch.jobs[index]
+        unique = spec.conditions.unique if spec.conditions is not None else None
+        if unique is not None and index not in known:
+            wishes.append((index, spec, unique))
     return _resolve(state, batch, wishes, now) if wishes else NO_CONFLICTS
 
 
