@@ -13,6 +13,7 @@ from taskqueue_ray.cli.options import (
     Category,
     DryRun,
     Ids,
+    InWorkflow,
     Json,
     Queue,
     Since,
@@ -50,6 +51,7 @@ def list_jobs(
     type: Type = None,
     tag: Tag = None,
     category: Category = None,
+    workflow: InWorkflow = None,
     since: Since = None,
     limit: Annotated[int, typer.Option(min=1, max=BULK, help="Show at most so many")] = 50,
     storage: Storage = None,
@@ -59,7 +61,7 @@ def list_jobs(
     """List jobs: those that wait, run or failed, then those that ended lately."""
     wanted = {
         "state": state, "queue": queue, "type": type, "tag": tag, "category": category,
-        "since": since,
+        "since": since, "workflow": workflow,
     }  # fmt: skip
     with reader(settings_of(storage, address)) as found:
         records, complete = _list(found, wanted, limit)

@@ -25,6 +25,9 @@ Queue = Annotated[str | None, typer.Option("--queue", "-q", help="Only jobs of t
 Type = Annotated[str | None, typer.Option("--type", help="Only jobs of this type")]
 Tag = Annotated[str | None, typer.Option(help="Only jobs with this tag")]
 Category = Annotated[str | None, typer.Option(help="Only jobs of this category")]
+InWorkflow = Annotated[
+    str | None, typer.Option("--workflow", help="Only jobs of this workflow, by its id")
+]
 Since = Annotated[str | None, typer.Option(metavar="TIME", help="Enqueued within: 10m, 2h, 7d")]
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of jobs")]
 

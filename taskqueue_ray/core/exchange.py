@@ -230,6 +230,7 @@ class JobFilter(msgspec.Struct, frozen=True):
     tag: str | None = None
     category: str | None = None
     since: float | None = None
+    workflow: str | None = None
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):

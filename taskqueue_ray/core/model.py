@@ -101,7 +101,7 @@ class Conditions(msgspec.Struct, frozen=True, omit_defaults=True):
     turns with those of others; of one `concurrency_key` one runs at a time, and if they are
     `ordered`, none overtakes one that waits for a retry. `on_parent_failure` says what becomes of
     it when a parent ends without completing. `inputs` are arguments that are results of
-    parents.
+    parents. `workflow` names the one that it belongs to.
     """
 
     expires: float = 0.0
@@ -111,6 +111,7 @@ class Conditions(msgspec.Struct, frozen=True, omit_defaults=True):
     ordered: bool = False
     on_parent_failure: OnParentFailure = "cancel"
     inputs: tuple[Input, ...] = ()
+    workflow: str = ""
 
 
 PLAIN = Conditions()

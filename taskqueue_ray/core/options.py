@@ -34,7 +34,7 @@ class JobOptions(msgspec.Struct, frozen=True):
     """Everything that can be said of a job apart from its arguments. Seconds throughout.
 
     `executor` None lets the function decide, `timeout` 0 the worker. `delay` and `at` exclude each
-    other.
+    other. A `workflow` sets its own name.
     """
 
     id: JobId | None = None
@@ -58,6 +58,7 @@ class JobOptions(msgspec.Struct, frozen=True):
     executor: ExecutorKind | None = None
     retry_on: tuple[str, ...] = ()
     give_up_on: tuple[str, ...] = ()
+    workflow: str = ""
 
     def but(self, given: Mapping[str, object]) -> "JobOptions":
         """These options with the checked changes of `given`. Raises `InvalidOption`.
@@ -121,6 +122,7 @@ class JobOptions(msgspec.Struct, frozen=True):
             concurrency_key=self.concurrency_key,
             ordered=self.ordered,
             on_parent_failure=self.on_parent_failure,
+            workflow=self.workflow,
         )
         return None if found == PLAIN else found
 

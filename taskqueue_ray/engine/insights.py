@@ -256,5 +256,6 @@ def _matches(job: Job, wanted: JobFilter) -> bool:
         and (wanted.type is None or options.type == wanted.type)
         and (wanted.tag is None or wanted.tag in options.tags)
         and (wanted.category is None or options.category == wanted.category)
+        and (wanted.workflow is None or job.conditions.workflow == wanted.workflow)
         and (wanted.since is None or job.enqueued_at >= wanted.since)
     )

@@ -13,7 +13,7 @@ from taskqueue_ray.core.errors import Conflict, InvalidOption, JobNotFound, Queu
 from taskqueue_ray.core.exchange import Cursor, JobFilter, JobView
 from taskqueue_ray.core.identity import from_text, to_text
 from taskqueue_ray.core.lifecycle import JobState
-from taskqueue_ray.core.model import JobId
+from taskqueue_ray.core.model import JobId, OnParentFailure
 from taskqueue_ray.core.naming import check_name
 from taskqueue_ray.core.timing import Duration, parse_duration, parse_moment
 from taskqueue_ray.core.why import Why
@@ -23,6 +23,7 @@ from taskqueue_ray.sdk.batches import Batch, Parcel, Preparer
 from taskqueue_ray.sdk.bulk import ErrorFilter, Selection, move_all
 from taskqueue_ray.sdk.handle import JobHandle
 from taskqueue_ray.sdk.history import History
+from taskqueue_ray.sdk.ids import source
 from taskqueue_ray.sdk.job import Job, JobItem, as_item
 from taskqueue_ray.sdk.opening import Opener
 from taskqueue_ray.sdk.past import read_history
@@ -34,6 +35,7 @@ from taskqueue_ray.sdk.requests import Request
 from taskqueue_ray.sdk.tables import JobList, RecordList, StatsList
 from taskqueue_ray.sdk.transport import Answer, Transport
 from taskqueue_ray.sdk.watcher import Watcher
+from taskqueue_ray.sdk.workflow import Workflow
 from taskqueue_ray.sdk.workforce import Workforce
 
 T = TypeVar("T")
@@ -147,6 +149,28 @@ class TaskQueue:
         """
         return Pipeline(self, self._transport, self._preparer)
 
+    def workflow(
+        self, name: str, *, id: str | None = None, on_parent_failure: OnParentFailure = "wait"
+    ) -> Workflow:
+        """A workflow of that name: a new one, or that of an `id`, to look at or to add to.
+
+        >>> with q.workflow("nightly") as flow:  # doctest: +SKIP
+        ...     rows = flow.add(fetch, 1)
+        ...     flow.add(store, rows)
+        """
+        return Workflow(self, name, id, on_parent_failure)
+
+    def enqueue_together(self, items: Iterable[JobItem[Any]]) -> None:
+        """Enqueue jobs in one call: all of them are stored, or none. Durable on return."""
+        batch = Batch(self._preparer)
+        for item in items:
+            batch.add(item)
+        self._ask(requests.enqueue(batch.take().body))
+
+    def draw_id(self) -> JobId:
+        """A new id for a job of this client."""
+        return source.draw()
+
     def push(self, job: Job) -> JobHandle[Any]:
         """Enqueue a `tq.Job`; durable on return."""
         return self.enqueue(job)
@@ -201,6 +225,7 @@ class TaskQueue:
         type: str | None = None,
         tag: str | None = None,
         category: str | None = None,
+        workflow: str | None = None,
         since: Duration | datetime | None = None,
         limit: int = 100,
     ) -> JobList:
@@ -213,7 +238,7 @@ class TaskQueue:
         `type`, `tag`, `category` and `since` have no index: jobs are looked through for them, at
         most 20,000 in one request, so that the queue serves others in between.
         """
-        wanted = _filter(state, queue, type, tag, category, since)
+        wanted = _filter(state, queue, type, tag, category, since, workflow)
         views: list[JobView] = []
         cursor: Cursor | None = None
         while len(views) < limit:
@@ -300,6 +325,7 @@ class TaskQueue:
         type: str | None = None,
         tag: str | None = None,
         category: str | None = None,
+        workflow: str | None = None,
         since: Duration | datetime | None = None,
         error: str | None = None,
         text: str | None = None,
@@ -312,7 +338,7 @@ class TaskQueue:
 
         >>> q.redrive_all(queue="mail", error="TimeoutError", dry_run=True)  # doctest: +SKIP
         """
-        wanted = _filter(JobState.FAILED, queue, type, tag, category, since)
+        wanted = _filter(JobState.FAILED, queue, type, tag, category, since, workflow)
         chosen = Selection(wanted, ErrorFilter(error, text))
         return _texts(move_all(self._ask, self.opener, "redrive", chosen, "", dry_run=dry_run))
 
@@ -328,6 +354,7 @@ class TaskQueue:
         type: str | None = None,
         tag: str | None = None,
         category: str | None = None,
+        workflow: str | None = None,
         since: Duration | datetime | None = None,
         reason: str = "",
         dry_run: bool = False,
@@ -337,7 +364,7 @@ class TaskQueue:
         Running ones are asked to stop. Without any filter that is every job. With `dry_run`
         nothing moves.
         """
-        wanted = _filter(state, queue, type, tag, category, since)
+        wanted = _filter(state, queue, type, tag, category, since, workflow)
         if wanted.state is not None and wanted.state.final:
             raise InvalidOption("state", ascii(state), "a state of jobs that have not ended")
         found = move_all(
@@ -540,13 +567,14 @@ def _filter(
     tag: str | None,
     category: str | None,
     since: Duration | datetime | None,
+    workflow: str | None = None,
 ) -> JobFilter:
     try:
         wanted = None if state is None else JobState(state)
     except ValueError:
         states = ", ".join(one.value for one in JobState)
         raise InvalidOption("state", ascii(state), f"one of {states}") from None
-    return JobFilter(wanted, queue, type_name, tag, category, _since(since))
+    return JobFilter(wanted, queue, type_name, tag, category, _since(since), workflow)
 
 
 def _since(since: Duration | datetime | None) -> float | None:

@@ -47,6 +47,7 @@ SCHEMA = pa.schema(
         ("priority", pa.int16()),
         ("tags", pa.list_(pa.string())),
         ("category", pa.string()),
+        ("workflow", pa.string()),
         ("enqueued_at", pa.timestamp("us", "UTC")),
         ("started_at", pa.timestamp("us", "UTC")),
         ("finished_at", pa.timestamp("us", "UTC")),
@@ -83,6 +84,7 @@ def to_table(views: Sequence[JobView]) -> pa.Table:
         "priority": [view.options.priority for view in views],
         "tags": [list(view.options.tags) for view in views],
         "category": [view.options.category for view in views],
+        "workflow": [view.conditions.workflow or None for view in views],
         "enqueued_at": [microseconds(view.enqueued_at) for view in views],
         "started_at": [microseconds(view.started_at) for view in views],
         "finished_at": [microseconds(view.finished_at) for view in views],
@@ -219,7 +221,7 @@ def _mask(table: pa.Table, wanted: JobFilter, before: float | None) -> pa.Chunke
     mask = pc.not_equal(table["state"], JobState.FAILED.value)
     if wanted.state is not None:
         mask = pc.equal(table["state"], wanted.state.value)
-    for column in ("queue", "type", "category"):
+    for column in ("queue", "type", "category", "workflow"):
         value = getattr(wanted, column)
         if value is not None:
             mask = pc.and_(mask, pc.fill_null(pc.equal(table[column], value), False))
@@ -280,7 +282,17 @@ def list_files(fs: FileSystem) -> list[str]:
 
 
 def _read(fs: FileSystem, name: str, columns: list[str] | None) -> pa.Table:
-    return _open(fs, name).read(columns=columns, use_threads=False)
+    file = _open(fs, name)
+    wanted, there = columns or SCHEMA.names, file.schema_arrow.names
+    table = file.read(columns=[one for one in wanted if one in there], use_threads=False)
+    for one in wanted:
+        if one not in there:  # an older file has no such column
+            table = table.append_column(SCHEMA.field(one), _nothing(one, table.num_rows))
+    return table.select(wanted)
+
+
+def _nothing(column: str, rows: int) -> pa.Array:
+    return pa.nulls(rows, SCHEMA.field(column).type)
 
 
 def _open(fs: FileSystem, name: str) -> pq.ParquetFile:

@@ -1,0 +1,128 @@
+"""Workflows: jobs that belong together, stored as one, cancelled and retried as one."""
+
+import asyncio
+import secrets
+from collections import Counter
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from taskqueue_ray.core.errors import InvalidOption, InvalidRequest
+from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.core.model import OnParentFailure
+from taskqueue_ray.core.naming import check_name
+from taskqueue_ray.sdk.handle import JobHandle
+from taskqueue_ray.sdk.job import JobItem, as_item
+
+if TYPE_CHECKING:
+    from taskqueue_ray.sdk.client import TaskQueue
+
+ALL = 1_000_000
+"""Jobs of a workflow that are counted at most."""
+
+
+class Workflow:
+    """Use it as a block: its jobs are stored together, or none of them, when the block ends.
+
+    Handles that `add` gives may be arguments of jobs that are added later. A job whose parent
+    failed waits for it to be redriven, so that `retry` goes on where the workflow stopped; with
+    `on_parent_failure="cancel"` it is cancelled instead.
+    """
+
+    def __init__(
+        self,
+        client: "TaskQueue",
+        name: str,
+        id: str | None = None,
+        on_parent_failure: OnParentFailure = "wait",
+    ) -> None:
+        self.name = check_name("workflow", name)
+        self.id = f"{name}:{secrets.token_hex(8)}" if id is None else _check_id(name, id)
+        self._client = client
+        self._policy = on_parent_failure
+        self._items: list[JobItem[Any]] = []
+        self._handles: list[JobHandle[Any]] = []
+        self._started = id is not None
+
+    @property
+    def handles(self) -> list[JobHandle[Any]]:
+        """Those of the jobs that were added here, in that order."""
+        return list(self._handles)
+
+    def add(self, target: Any, /, *args: Any, **kwargs: Any) -> JobHandle[Any]:
+        """Add a call. Once the workflow has started, it is enqueued at once."""
+        item = self._own(as_item(target, args, kwargs))
+        if self._started:
+            handle = self._client.enqueue(item)
+        else:
+            assert item.options.id is not None
+            handle = JobHandle(self._client, item.options.id, item.job_type)
+            self._items.append(item)
+        self._handles.append(handle)
+        return handle
+
+    def start(self) -> None:
+        """Store all that was added; durable on return. Raises what refused it, storing nothing."""
+        if self._started:
+            raise InvalidRequest(f"the workflow {self.id} has started already")
+        if self._items:
+            self._client.enqueue_together(self._items)
+        self._started, self._items = True, []
+
+    def cancel(self, reason: str = "") -> list[str]:
+        """Cancel all that waits or runs; the ids."""
+        return self._client.cancel_all(workflow=self.id, reason=reason)
+
+    def retry(self) -> list[str]:
+        """Send its dead letters again; what waits for them goes on when they complete."""
+        return self._client.redrive_all(workflow=self.id)
+
+    def counts(self) -> dict[JobState, int]:
+        """How many of its jobs are in each state, jobs that others have added included."""
+        ended = (JobState.COMPLETED, JobState.CANCELLED, JobState.EXPIRED)
+        found = {job.id: job.state for job in self._client.jobs(workflow=self.id, limit=ALL)}
+        for state in ended:
+            for job in self._client.jobs(workflow=self.id, state=state, limit=ALL):
+                found.setdefault(job.id, job.state)
+        return dict(Counter(found.values()))
+
+    def wait(self, timeout: float | None = None) -> dict[JobState, int]:
+        """Wait until the jobs that were added here have ended; how many ended how."""
+        return dict(Counter(handle.wait(timeout) for handle in self._handles))
+
+    async def astart(self) -> None:
+        """`start` for async code."""
+        await asyncio.to_thread(self.start)
+
+    def __enter__(self) -> "Workflow":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None and not self._started:
+            self.start()
+
+    def __repr__(self) -> str:
+        return f"<Workflow {self.id}>"
+
+    def _own(self, item: JobItem[Any]) -> JobItem[Any]:
+        """The same call, as one of this workflow."""
+        given = item.options
+        policy = self._policy if given.on_parent_failure == "cancel" else given.on_parent_failure
+        options = msgspec.structs.replace(
+            given.but({} if given.id else {"id": self._client.draw_id()}),
+            workflow=self.id,
+            on_parent_failure=policy,
+        )
+        return JobItem(item.job_type, options, item.args, item.kwargs)
+
+
+def _check_id(name: str, id: str) -> str:
+    if not isinstance(id, str) or not id.startswith(f"{name}:") or len(id) > 100:
+        raise InvalidOption("workflow id", ascii(id)[:80], f"an id such as {name}:0123456789abcdef")
+    return id
