@@ -79,17 +79,18 @@ def check(batch: Batch, bounds: Bounds) -> None:
 
 
 def _check_conditions(conditions: Conditions) -> None:
-    unique = conditions.unique
-    times = (conditions.expires, unique.within if unique is not None else 0.0)
-    if any(not 0 <= one < LATEST for one in times):
+    unique, longest = conditions.unique, MAX_TITLE
+    if not 0 <= conditions.expires < LATEST or (unique and not 0 <= unique.within < LATEST):
         raise InvalidRequest("a condition of a job has a time that is negative or not a number")
-    keys = (conditions.fair_key, conditions.concurrency_key, unique.key if unique else "")
-    if any(len(key) > MAX_TITLE for key in keys) or (unique is not None and not unique.key):
+    keyless = unique is not None and not 0 < len(unique.key) <= longest
+    if keyless or max(len(conditions.fair_key), len(conditions.concurrency_key)) > longest:
         raise InvalidRequest(f"a key of a job is empty or longer than {MAX_TITLE} characters")
 
 
 def _check_inputs(inputs: tuple[Input, ...], parents: tuple[JobId, ...]) -> None:
-    if inputs and not {job_id for one in inputs for job_id in one.ids}.issubset(parents):
+    if not inputs:
+        return
+    if not {job_id for one in inputs for job_id in one.ids}.issubset(parents):
         raise InvalidRequest("an argument is to come from a job that is no parent")
     if any(not one.ids or len(one.name) > MAX_TITLE for one in inputs):
         raise InvalidRequest("an argument is to come from no job, or its name is too long")

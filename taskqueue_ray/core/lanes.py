@@ -5,15 +5,13 @@ A job's entry stays where it is when the job moves on, until it reaches the head
 """
 
 from collections import deque
-from collections.abc import Iterator
-from heapq import heapify, heappop, heappush, heapreplace, merge
+from collections.abc import Iterable, Iterator, Mapping
+from heapq import heappop, heappush, merge
 from typing import Any, Protocol, TypeVar
 
 from taskqueue_ray.core.model import PENDING, Job
 
 E = TypeVar("E", bound=tuple[Any, ...])
-FORGET = 4096
-"""Tenants that are remembered for having had more than their turn, before it is tidied."""
 
 
 class Line(Protocol):
@@ -74,122 +72,144 @@ class LaneQueue:
         return len(self.fifo) + len(self.returned)
 
 
-class Shares:
-    """How far each tenant of a queue is with its turns (stride scheduling).
+class Weights:
+    """How many jobs a tenant has leased in one turn, by its fair key."""
 
-    A turn costs a tenant 1 / weight of a pass, and who has the lowest pass is next. A tenant that
-    comes back after a while begins where the others are: turns are not saved up. Waldspurger and
-    Weihl, "Stride Scheduling", MIT/LCS/TM-528, 1995.
-    """
+    __slots__ = ("_by_key", "_others")
 
-    __slots__ = ("clock", "passes", "weights")
+    def __init__(self, weights: Mapping[str, float] | None = None) -> None:
+        given = weights or {}
+        # Whoever has least gets one job in a turn, so that no turn is in vain.
+        least = min(1.0, *given.values()) if given else 1.0
+        self._by_key = {key: weight / least for key, weight in given.items()}
+        self._others = 1.0 / least
 
-    def __init__(self) -> None:
-        self.clock = 0.0
-        self.passes: dict[str, float] = {}
-        self.weights: dict[str, float] = {}
+    def of(self, key: str) -> float:
+        """1 or more; a fraction is carried over to the tenant's next turn."""
+        return self._by_key.get(key, self._others)
 
-    def pass_of(self, key: str) -> float:
-        """Where a tenant is, and no further back than where its turn is now."""
-        return max(self.passes.get(key, 0.0), self.clock)
 
-    def stride(self, key: str) -> float:
-        """What one turn costs a tenant."""
-        return 1.0 / self.weights.get(key, 1.0)
-
-    def charge(self, key: str) -> None:
-        """The tenant had a turn."""
-        now = self.pass_of(key)
-        self.clock = now
-        self.passes[key] = now + self.stride(key)
-        if len(self.passes) > FORGET:
-            ahead = {one: at for one, at in self.passes.items() if at > now}
-            self.passes = ahead if len(ahead) * 2 <= FORGET else self.passes
+EQUAL = Weights()
 
 
 class TenantLane:
-    """The jobs of one queue, priority and lane. Those of one fair key stand in line together."""
+    """The jobs of one queue, priority and lane. Those of one fair key stand in line together.
 
-    __slots__ = ("tenants", "turns")
+    Tenants take turns in a ring, by deficit round robin (Shreedhar and Varghese, "Efficient Fair
+    Queuing using Deficit Round Robin", SIGCOMM 1995), in which every job costs the same. Who has
+    nothing left loses what was carried over: turns are not saved up.
+    """
+
+    __slots__ = ("carried", "credit", "known", "ring", "tenants", "weights")
 
     def __init__(self) -> None:
         self.tenants: dict[str, LaneQueue] = {}
-        self.turns: list[tuple[float, int, str]] = []
-        """A heap of (pass, ordinal, tenant). An entry's pass may be behind the tenant's."""
+        self.weights = EQUAL
+        self.ring: deque[str] = deque()
+        """Whose turn it is comes first. It may name tenants that have nothing any more."""
+        self.known: set[str] = set()
+        """Those in the ring."""
+        self.credit = 0.0
+        """What is left of the turn of the first."""
+        self.carried: dict[str, float] = {}
 
-    def line_of(self, job: Job, shares: Shares | None) -> LaneQueue:
+    def line_of(self, job: Job) -> LaneQueue:
         """The line of a job's tenant, made when it is the first."""
         key = job.conditions.fair_key
         line = self.tenants.get(key)
         if line is None:
             line = self.tenants[key] = LaneQueue()
-            begin = 0.0 if shares is None else shares.pass_of(key)
-            heappush(self.turns, (begin, job.ordinal, key))
+            if key not in self.known:
+                self._join(key)
         return line
 
-    def trim(self, key: str) -> bool:
-        """Tidy the head of a tenant's line; whether the lane holds nothing now."""
-        line = self.tenants.get(key)
-        if line is not None:
-            line.trim()
-            if not line:
-                del self.tenants[key]
-        return not self.tenants
+    def trim(self, keys: Iterable[str]) -> bool:
+        """Tidy the heads of these tenants' lines; whether the lane holds nothing now."""
+        tenants = self.tenants
+        for key in keys:
+            line = tenants.get(key)
+            if line is not None:
+                line.trim()
+                if not line:
+                    del tenants[key]
+                    self.carried.pop(key, None)
+        if len(self.ring) > 2 * len(tenants) + 64:
+            self._close_ranks()
+        return not tenants
 
-    def tidy(self, shares: Shares) -> None:
-        """Bring the entries at the head of the heap up to date."""
-        turns = self.turns
-        while turns:
-            begin, ordinal, key = turns[0]
-            if key not in self.tenants:
-                heappop(turns)
-            elif begin < (now := shares.pass_of(key)):
-                heapreplace(turns, (now, ordinal, key))
-            else:
-                break
-        if len(turns) > 2 * len(self.tenants) + 64:
-            self._rebuild(shares)
+    def took(self, key: str) -> None:
+        """A job of this tenant was leased, in the order of `jobs`."""
+        ring = self.ring
+        if ring[0] != key:
+            # Those before it had nothing that could be leased.
+            ring.rotate(-ring.index(key))
+            self.credit = self._due(key)
+        self.credit -= 1.0
+        if self.credit < 1.0:
+            if self.credit > 0.0:
+                self.carried[key] = self.credit
+            ring.rotate(-1)
+            while ring[0] not in self.tenants and len(ring) > 1:
+                self.known.discard(ring.popleft())
+            self.credit = self._due(ring[0])
 
-    def _rebuild(self, shares: Shares) -> None:
-        first = {key: ordinal for _, ordinal, key in reversed(self.turns)}
-        self.turns = [(shares.pass_of(key), first.get(key, 0), key) for key in self.tenants]
-        heapify(self.turns)
-
-    def jobs(self, shares: Shares | None) -> Iterator[Job]:
+    def jobs(self) -> Iterator[Job]:
         """Its jobs in the order in which they are to be leased."""
-        if shares is None or len(self.tenants) == 1:
+        if len(self.tenants) == 1:
             for line in self.tenants.values():
                 yield from line
         else:
-            yield from self._in_turns(shares)
+            yield from self._in_turns()
 
-    def _in_turns(self, shares: Shares) -> Iterator[Job]:
-        """As if each job were leased when it is given: k jobs touch no more than k tenants."""
-        waiting = in_order(self.turns)
-        begun: list[tuple[float, int, str, Iterator[Job]]] = []
-        seen: set[str] = set()
-        entry = next(waiting, None)
-        while begun or entry is not None:
-            if entry is not None and (not begun or entry[:2] < begun[0][:2]):
-                begin, ordinal, key = entry
-                entry = next(waiting, None)
-                if key not in seen and key in self.tenants:
-                    seen.add(key)
-                    heappush(
-                        begun,
-                        (max(begin, shares.pass_of(key)), ordinal, key, iter(self.tenants[key])),
-                    )
+    def _in_turns(self) -> Iterator[Job]:
+        """As if each job were leased when it is given. k jobs look at few more than k tenants."""
+        credit: float | None = self.credit
+        others: list[tuple[str, Iterator[Job], float]] = []
+        for key in self.ring:
+            line = self.tenants.get(key)
+            turn = self.carried.get(key, 0.0) + self.weights.of(key) if credit is None else credit
+            credit = None
+            if line is None:
                 continue
-            at, ordinal, key, line = heappop(begun)
-            job = next(line, None)
-            if job is not None:
+            jobs = iter(line)
+            for job in jobs:
                 yield job
-                heappush(begun, (at + shares.stride(key), job.ordinal, key, line))
+                turn -= 1.0
+                if turn < 1.0:
+                    others.append((key, jobs, turn))
+                    break
+        while others:
+            again, others = others, []
+            for key, jobs, left in again:
+                turn = left + self.weights.of(key)
+                for job in jobs:
+                    yield job
+                    turn -= 1.0
+                    if turn < 1.0:
+                        others.append((key, jobs, turn))
+                        break
 
     def oldest(self) -> Job | None:
         """The pending job that came in first."""
         heads = (line.oldest() for line in self.tenants.values())
         return min((job for job in heads if job is not None), key=age, default=None)
+
+    def _due(self, key: str) -> float:
+        return self.carried.pop(key, 0.0) + self.weights.of(key)
+
+    def _join(self, key: str) -> None:
+        self.ring.append(key)
+        self.known.add(key)
+        if len(self.ring) == 1:
+            self.credit = self.weights.of(key)
+
+    def _close_ranks(self) -> None:
+        """Drop from the ring who has nothing."""
+        first = self.ring[0]
+        self.ring = deque(key for key in self.ring if key in self.tenants)
+        self.known = set(self.ring)
+        if self.ring and self.ring[0] != first:
+            self.credit = self._due(self.ring[0])
 
 
 def age(job: Job) -> int:

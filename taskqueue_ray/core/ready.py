@@ -9,19 +9,21 @@ from heapq import merge
 from itertools import islice
 
 from taskqueue_ray.core.aside import Aside, Pause
-from taskqueue_ray.core.lanes import LaneQueue, Line, Shares, TenantLane, age
+from taskqueue_ray.core.lanes import EQUAL, LaneQueue, Line, TenantLane, Weights, age
 from taskqueue_ray.core.model import PLAIN, Job, Lane, Options
+
+_NO_KEY = ("",)
 
 
 class QueueLanes:
     """The lanes of one queue, by priority, highest first."""
 
-    __slots__ = ("levels", "priorities", "shares")
+    __slots__ = ("levels", "priorities", "weights")
 
-    def __init__(self) -> None:
+    def __init__(self, weights: Weights) -> None:
         self.levels: dict[int, dict[Lane, TenantLane]] = {}
         self.priorities: list[int] = []
-        self.shares: Shares | None = None
+        self.weights = weights
 
     def lane(self, priority: int, lane: Lane) -> TenantLane:
         level = self.levels.get(priority)
@@ -31,6 +33,7 @@ class QueueLanes:
         found = level.get(lane)
         if found is None:
             found = level[lane] = TenantLane()
+            found.weights = self.weights
         return found
 
     def find(self, options: Options) -> TenantLane | None:
@@ -56,7 +59,7 @@ class Ready:
         self.aside = Aside()
         self.fair = False
         """Whether any job has come with a fair key."""
-        self.weights: dict[str, dict[str, float]] = {}
+        self.weights: dict[str, Weights] = {}
         """The weights of fair keys, by queue."""
 
     # --- jobs come and go ---------------------------------------------------------------------
@@ -78,12 +81,11 @@ class Ready:
         options = job.options
         lanes = self.queues.get(options.queue)
         if lanes is None:
-            lanes = self.queues[options.queue] = QueueLanes()
-        if job.conditions.fair_key and lanes.shares is None:
-            lanes.shares = Shares()
-            lanes.shares.weights = self.weights.get(options.queue, {})
+            weights = self.weights.get(options.queue, EQUAL)
+            lanes = self.queues[options.queue] = QueueLanes(weights)
+        if job.conditions.fair_key:
             self.fair = True
-        return lanes.lane(options.priority, options.lane).line_of(job, lanes.shares)
+        return lanes.lane(options.priority, options.lane).line_of(job)
 
     def occupy(self, job: Job) -> None:
         """After a recovery: this job may have a concurrency key, before others are let in."""
@@ -96,46 +98,43 @@ class Ready:
     def took(self, jobs: list[Job]) -> None:
         """These jobs were leased: each is a turn of its tenant."""
         if self.fair:
-            for queue in {job.options.queue for job in jobs}:
-                lanes = self.queues.get(queue)
-                if lanes is not None and lanes.shares is not None:
-                    self._charge(lanes, [job for job in jobs if job.options.queue == queue])
+            lanes: dict[int, TenantLane | None] = {}
+            for job in jobs:
+                options = job.options
+                if id(options) not in lanes:
+                    lanes[id(options)] = self._find(options)
+                lane = lanes[id(options)]
+                if lane is not None and len(lane.ring) > 1:
+                    lane.took(job.conditions.fair_key)
         self.trim(jobs)
 
     def trim(self, jobs: Iterable[Job]) -> None:
         """These jobs left the pending state: tidy the heads of their lines."""
-        plain: dict[int, Options] = {}
-        keyed: dict[tuple[int, str], Options] = {}
+        touched: dict[int, Options] = {}
+        tenants: dict[int, set[str]] = {}
         for job in jobs:
             options = job.options
-            if job.conditions is PLAIN:
-                plain[id(options)] = options
-            else:
-                keyed[id(options), job.conditions.fair_key] = options
-        for options in plain.values():
-            self._trim(options, "")
-        for (_, key), options in keyed.items():
-            self._trim(options, key)
+            touched[id(options)] = options
+            if self.fair:
+                tenants.setdefault(id(options), set()).add(job.conditions.fair_key)
+        for number, options in touched.items():
+            lane = self._find(options)
+            if lane is not None and lane.trim(tenants.get(number, _NO_KEY)):
+                self._drop(options)
 
-    def _trim(self, options: Options, key: str) -> None:
+    def _find(self, options: Options) -> TenantLane | None:
         lanes = self.queues.get(options.queue)
-        lane = lanes.find(options) if lanes is not None else None
-        if lanes is not None and lane is not None and lane.trim(key):
-            lanes.drop(options)
-            if not lanes.levels:
-                del self.queues[options.queue]
+        return lanes.find(options) if lanes is not None else None
+
+    def _drop(self, options: Options) -> None:
+        lanes = self.queues[options.queue]
+        lanes.drop(options)
+        if not lanes.levels:
+            del self.queues[options.queue]
 
     def _let_in(self, jobs: list[Job]) -> None:
         for job in jobs:
             self.line_of(job).add(job)
-
-    def _charge(self, lanes: QueueLanes, jobs: list[Job]) -> None:
-        assert lanes.shares is not None
-        for job in jobs:
-            lanes.shares.charge(job.conditions.fair_key)
-            lane = lanes.find(job.options)
-            if lane is not None:
-                lane.tidy(lanes.shares)
 
     # --- pauses and weights -------------------------------------------------------------------
 
@@ -156,10 +155,13 @@ class Ready:
 
     def weigh(self, queue: str, weights: Mapping[str, float]) -> None:
         """Set the weights of the fair keys of a queue; 1 is what the others have."""
-        self.weights[queue] = dict(weights)
+        self.weights[queue] = found = Weights(weights)
         lanes = self.queues.get(queue)
-        if lanes is not None and lanes.shares is not None:
-            lanes.shares.weights = self.weights[queue]
+        if lanes is not None:
+            lanes.weights = found
+            for level in lanes.levels.values():
+                for lane in level.values():
+                    lane.weights = found
 
     def _all(self) -> Iterator[Job]:
         for lanes in self.queues.values():
@@ -179,7 +181,7 @@ class Ready:
         picked: list[Job] = []
         for priority in sorted({p for s in sources for p in s.priorities}, reverse=True):
             lines = [
-                lane.jobs(source.shares)
+                lane.jobs()
                 for source in sources
                 for key, lane in source.levels.get(priority, {}).items()
                 if fits(key)

@@ -127,7 +127,7 @@ def test_many_tenants_cost_what_is_handed_out() -> None:
     assert len({n % 1000 for n in seen}) == 1000
     assert len({n % 1000 for n in leased(ledger, 1000)}) == 1000
     lane = next(iter(next(iter(ledger.state.ready.queues["q"].levels.values())).values()))
-    assert len(lane.turns) <= 2 * 1000 + 64
+    assert len(lane.ring) <= 2 * 1000 + 64
 
 
 def test_order_and_turns_survive_a_snapshot_as_far_as_they_matter() -> None:
