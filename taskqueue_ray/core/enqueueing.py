@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from msgspec.structs import replace
+
 from taskqueue_ray.core.bounds import Bounds
 from taskqueue_ray.core.commands import Enqueue
 from taskqueue_ray.core.errors import BatchTooLarge, InvalidRequest, QueueFull
@@ -50,11 +52,12 @@ def decide(
     if len(skipped) == len(batch.jobs):
         return [], reply
     _check_depth(state, batch, skipped, bounds.max_depth)
-    orphans = _check_parents(state, command, set(skipped), conflicts.replaced)
+    others = {batch.jobs[index].id: holder for index, holder in conflicts.existing.items()}
+    orphans = _check_parents(state, command, set(skipped), conflicts.replaced, others)
     events: list[Event] = []
     if conflicts.replaced:
         events.append(Cancelled(now, conflicts.replaced, [], "replaced"))
-    events.append(Enqueued(now, batch, tuple(skipped)))
+    events.append(Enqueued(now, batch, tuple(skipped), tuple(others.items())))
     if orphans:
         events.append(Cancelled(now, orphans, [], "parent"))
     return events, reply
@@ -154,7 +157,11 @@ def find_known(state: State, command: Enqueue) -> list[int]:
 
 
 def _check_parents(
-    state: State, command: Enqueue, known: set[int], replaced: list[JobId]
+    state: State,
+    command: Enqueue,
+    known: set[int],
+    replaced: list[JobId],
+    others: Mapping[JobId, JobId],
 ) -> list[JobId]:
     """The new jobs that have a parent which ended without completing. Unknown parents refuse."""
     ending = dict.fromkeys(replaced, JobState.CANCELLED)
@@ -165,7 +172,7 @@ def _check_parents(
         if spec.parents and index not in known:
             states = [
                 ending.get(parent) or _parent_state(state, command, spec, parent)
-                for parent in spec.parents
+                for parent in (others.get(one, one) for one in spec.parents)
                 if parent not in earlier
             ]
             lost = any(_is_lost(spec, one) for one in states)
@@ -205,6 +212,7 @@ def apply(state: State, event: Enqueued) -> list[Job]:
     options = [state.intern(one) for one in batch.options]
     state.keys.update(one.key for one in options)
     special: list[Job] = []
+    others = dict(event.others)
     paused, before = state.ready.any_pauses, None
     for spec in _accepted(event):
         state.ordinal = ordinal = state.ordinal + 1
@@ -213,13 +221,28 @@ def apply(state: State, event: Enqueued) -> list[Job]:
         if own is not before:
             before, line, counts = own, None, state.total(own.queue).counts
         if spec.due or spec.parents or spec.conditions is not None or paused:
-            _take_in(state, job, spec, special)
+            _take_in(state, job, _meaning(spec, others) if others else spec, special)
         else:
             # What most jobs come to: alike, they stand in one line.
             line = line or state.ready.line_of(job)
             line.add(job)
         counts[job.phase.state] += 1
     return special
+
+
+def _meaning(spec: JobSpec, others: Mapping[JobId, JobId]) -> JobSpec:
+    """A job as it was meant: what it depends on may go by another id."""
+    if others.keys().isdisjoint(spec.parents):
+        return spec
+    parents = tuple(others.get(one, one) for one in spec.parents)
+    conditions = spec.conditions
+    if conditions is not None and conditions.inputs:
+        inputs = tuple(
+            replace(one, ids=tuple(others.get(job_id, job_id) for job_id in one.ids))
+            for one in conditions.inputs
+        )
+        conditions = replace(conditions, inputs=inputs)
+    return replace(spec, parents=parents, conditions=conditions)
 
 
 def _take_in(state: State, job: Job, spec: JobSpec, special: list[Job]) -> None:

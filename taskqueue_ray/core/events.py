@@ -11,14 +11,25 @@ from taskqueue_ray.core.model import JobId, QueueSettings, StoredCode
 
 
 class Enqueued:
-    """Jobs came in. `known` are indexes of the batch that were there before and are skipped."""
+    """Jobs came in. `known` are indexes of the batch that were there before and are skipped.
 
-    __slots__ = ("at", "batch", "known")
+    `others` are pairs of ids: who depends on the one, which was skipped because its unique key is
+    taken, depends on the other, which has it.
+    """
 
-    def __init__(self, at: float, batch: Batch, known: tuple[int, ...] = ()) -> None:
+    __slots__ = ("at", "batch", "known", "others")
+
+    def __init__(
+        self,
+        at: float,
+        batch: Batch,
+        known: tuple[int, ...] = (),
+        others: tuple[tuple[JobId, JobId], ...] = (),
+    ) -> None:
         self.at = at
         self.batch = batch
         self.known = known
+        self.others = others
 
 
 class EnqueuedRecord(msgspec.Struct, frozen=True, array_like=True, tag="enqueued"):
@@ -27,6 +38,7 @@ class EnqueuedRecord(msgspec.Struct, frozen=True, array_like=True, tag="enqueued
     at: float
     batch: msgspec.Raw
     known: tuple[int, ...] = ()
+    others: tuple[tuple[JobId, JobId], ...] = ()
 
 
 class Promoted(msgspec.Struct, frozen=True, array_like=True, tag="promoted"):
@@ -241,7 +253,7 @@ def encode(events: list[Event]) -> bytes:
 def decode(payload: bytes) -> list[Event]:
     """The events of one journal frame. Raises `msgspec.MsgspecError` for anything else."""
     return [
-        Enqueued(record.at, decode_batch(record.batch), record.known)
+        Enqueued(record.at, decode_batch(record.batch), record.known, record.others)
         if isinstance(record, EnqueuedRecord)
         else record
         for record in _decoder.decode(payload)
@@ -250,5 +262,5 @@ def decode(payload: bytes) -> list[Event]:
 
 def _stored(event: Event) -> Stored:
     if isinstance(event, Enqueued):
-        return EnqueuedRecord(event.at, msgspec.Raw(event.batch.raw), event.known)
+        return EnqueuedRecord(event.at, msgspec.Raw(event.batch.raw), event.known, event.others)
     return event

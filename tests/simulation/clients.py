@@ -10,7 +10,15 @@ from taskqueue_ray.core.errors import InvalidRequest, TaskQueueError
 from taskqueue_ray.core.exchange import EnqueueReply, JobView, WatchReply, WatchRequest
 from taskqueue_ray.core.identity import make_job_id
 from taskqueue_ray.core.lifecycle import JobState
-from taskqueue_ray.core.model import JobId, JobSpec, Options
+from taskqueue_ray.core.model import (
+    Claim,
+    Conditions,
+    JobId,
+    JobSpec,
+    OnConflict,
+    OnParentFailure,
+    Options,
+)
 from taskqueue_ray.core.retry import Backoff
 from tests.faultfs import PowerCut
 from tests.records import raw_batch
@@ -24,6 +32,9 @@ PATIENCE = HOLD + 3.0
 PAUSE = 1.5
 BACKOFFS = (Backoff(base=0.5, max=3.0), Backoff(kind="fixed", base=1.0, jitter=False))
 QUEUES = ("mail", "reports")
+KEYS = ("daily", "weekly")
+MODES: tuple[OnConflict, ...] = ("return_existing", "replace")
+POLICIES: tuple[OnParentFailure, ...] = ("cancel", "continue")
 
 Raw = bytes
 Sent = tuple[Raw, list[JobSpec]]
@@ -76,7 +87,8 @@ class Client:
             parents = self._parents([job.id for job in jobs])
             made = make_job_id(now, chance.randbytes(9))
             payload = msgspec.msgpack.encode(make_script(chance))
-            jobs.append(JobSpec(made, chance.randrange(2), payload, due, parents))
+            conditions = self._conditions(alone=not jobs)
+            jobs.append(JobSpec(made, chance.randrange(2), payload, due, parents, conditions))
         raw = raw_batch(jobs, *shared)
         self.world.witness.invoked(jobs, shared)
         self.sent.append((raw, jobs))
@@ -91,6 +103,23 @@ class Client:
             max_attempts=chance.choice((1, 2, 3)), backoff=chance.choice(BACKOFFS),
         )  # fmt: skip
 
+    def _conditions(self, *, alone: bool) -> Conditions | None:
+        """Those that do not touch the order.
+
+        Only the first of a batch may replace another: who depends on one that is replaced by a
+        later one of its batch is refused.
+        """
+        chance = self.chance
+        if chance.random() > 0.3:
+            return None
+        key, mode = chance.choice(KEYS), chance.choice(MODES) if alone else MODES[0]
+        expires = self.world.agenda.now + chance.choice((2, 20, 60))
+        return Conditions(
+            expires=expires if chance.random() < 0.3 else 0.0,
+            unique=Claim(key, 0.0, mode) if chance.random() < 0.7 else None,
+            on_parent_failure=chance.choice(POLICIES),
+        )
+
     def _parents(self, batch: list[JobId]) -> tuple[JobId, ...]:
         if self.chance.random() > 0.2:
             return ()
@@ -104,8 +133,9 @@ class Client:
         def answer(reply: bytes | None) -> None:
             try:
                 if reply is not None:
-                    decode(open_reply(reply), EnqueueReply)
-                    self._accepted([job.id for job in jobs])
+                    told = decode(open_reply(reply), EnqueueReply)
+                    left_out = {*told.existing, *told.dropped}
+                    self._accepted([j.id for i, j in enumerate(jobs) if i not in left_out])
                     return
             except InvalidRequest as refusal:
                 if self.world.witness.refused(jobs, refusal):

@@ -12,9 +12,10 @@ from unittest.mock import patch
 
 import msgspec
 
-from taskqueue_ray.core import leasing, settling
+from taskqueue_ray.core import dependencies, leasing, settling, uniqueness
 from taskqueue_ray.core.commands import Enqueue, Settle
-from taskqueue_ray.core.model import Leased
+from taskqueue_ray.core.exchange import OutcomeKind
+from taskqueue_ray.core.model import NO_CONFLICTS, Leased
 from taskqueue_ray.core.state import State
 from taskqueue_ray.engine import opening
 from taskqueue_ray.engine.commits import Commits, Done
@@ -159,6 +160,37 @@ def youngest_first() -> AbstractContextManager[Any]:
     return patch("taskqueue_ray.core.ready.age", lambda job: -job.ordinal)
 
 
+def unique_keys_not_looked_at() -> AbstractContextManager[Any]:
+    """Every job is stored, whoever has its key."""
+    return patch.object(uniqueness, "find_conflicts", lambda *args: NO_CONFLICTS)
+
+
+def unique_keys_kept_for_ever() -> AbstractContextManager[Any]:
+    """A job that has ended still has its key."""
+    return patch.object(uniqueness, "apply_ended", lambda state, job: None)
+
+
+def children_not_told() -> AbstractContextManager[Any]:
+    """The end of a parent means nothing to its children."""
+    return patch.object(dependencies, "apply_ended", lambda state, parent, at: None)
+
+
+def cancel_wins_over_completion() -> AbstractContextManager[Any]:
+    """What completes after somebody asked to cancel it ends as cancelled."""
+    honest = settling.decide
+
+    def decide(state: State, command: Settle, now: float) -> settling.Verdict:
+        outcomes = []
+        for given in command.outcomes:
+            job = state.jobs.get(given.id)
+            stopped = job is not None and job.cancelling
+            kind = OutcomeKind.CANCELLED if stopped else given.kind
+            outcomes.append(msgspec.structs.replace(given, kind=kind))
+        return honest(state, Settle(command.worker, outcomes, command.chances), now)
+
+    return patch.object(settling, "decide", decide)
+
+
 def suspects_with_others() -> AbstractContextManager[Any]:
     """Jobs that may have killed their worker are leased like all others."""
     return patch.object(leasing, "_apart", lambda state, worker, jobs, now: jobs)
@@ -194,6 +226,12 @@ PLANTED: dict[str, Planted] = {
     "attempts not counted": Planted(attempts_not_counted, frozenset({"I10"})),
     "recovered state lacks a fact": Planted(
         finished_ids_forgotten_at_restart, frozenset({"I12"}), frozenset()
+    ),
+    "unique keys are not looked at": Planted(unique_keys_not_looked_at, frozenset({"I15"})),
+    "unique keys are kept for ever": Planted(unique_keys_kept_for_ever, frozenset({"I15"})),
+    "children are not told": Planted(children_not_told, frozenset({"I14"})),
+    "a cancellation wins over a completion": Planted(
+        cancel_wins_over_completion, frozenset({"I1", "I6"})
     ),
     "suspects are leased with others": Planted(suspects_with_others, frozenset({"I10"})),
     "nobody is suspected": Planted(nobody_is_suspected, frozenset({"I10"})),

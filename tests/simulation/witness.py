@@ -4,7 +4,7 @@ The names of the checks are those of the fault programme: I1 nothing lost, I2 no
 I3 every completion has its run, I4 what completed never runs again, I5 leases do not overlap,
 I6 stale tokens are refused, I7 a fenced writer counts for nothing, I8 order, I9 never early,
 I10 attempts and losses are bounded, I11 the counts add up, I12 recovery gives the same state,
-I13 what is whole is not called damaged, I14 everything drains.
+I13 what is whole is not called damaged, I14 everything drains, I15 a unique key has one holder.
 """
 
 from collections import Counter
@@ -18,7 +18,7 @@ from taskqueue_ray.core.events import decode
 from taskqueue_ray.core.exchange import Grant, JobView, OutcomeKind, WorkReply, WorkRequest
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import JobId, JobSpec, Leased, Options
-from taskqueue_ray.core.state import State
+from taskqueue_ray.core.state import State, may_expire
 from taskqueue_ray.engine.opening import Opened
 from tests.ledger import count_up, facts
 from tests.simulation.scripts import result_of
@@ -303,6 +303,20 @@ class Shadow:
         if counted + self.purged != self.state.ordinal:
             self._witness.fail("I11", f"{counted} jobs counted, {self.state.ordinal} enqueued")
         count_up(self.state)
+        self._check_keys()
+
+    def _check_keys(self) -> None:
+        """Of the jobs that have not ended, one has a unique key, and the queue knows which."""
+        holders: dict[str, JobId] = {}
+        for job in self.state.jobs.values():
+            claim = job.conditions.unique
+            if claim is None or job.state.final:
+                continue
+            if claim.key in holders:
+                self._witness.fail("I15", f"two jobs have the unique key {claim.key!r}")
+            holders[claim.key] = job.id
+        if holders != {key: hold.job for key, hold in self.state.unique.items()}:
+            self._witness.fail("I15", "a unique key is held by none, or by a job that has ended")
 
     def _check(self, event: Any) -> None:
         jobs = self.state.jobs
@@ -349,7 +363,9 @@ class Shadow:
         pending = [
             job
             for job in self.state.jobs.values()
-            if job.state is JobState.PENDING and (not queues or job.options.queue in queues)
+            if job.state is JobState.PENDING
+            and (not queues or job.options.queue in queues)
+            and not (may_expire(job) and 0 < job.conditions.expires <= event.at)
         ]
         pending.sort(key=lambda job: (-job.options.priority, job.ordinal))
         # Only suspects may be passed over, and only by what is none.

@@ -7,7 +7,7 @@ from taskqueue_ray.core.errors import DuplicateJob, InvalidRequest
 from taskqueue_ray.core.events import Folded, Marked
 from taskqueue_ray.core.exchange import OutcomeKind
 from taskqueue_ray.core.lifecycle import JobState
-from taskqueue_ray.core.model import Claim, JobSpec
+from taskqueue_ray.core.model import Claim, Input, JobSpec
 from tests.ledger import Ledger, count_up, facts
 from tests.records import job_id, spec
 
@@ -156,3 +156,24 @@ def test_an_empty_or_endless_key_is_refused() -> None:
             ledger.enqueue([spec(1, unique=Claim(key))])
     with pytest.raises(InvalidRequest, match="time"):
         ledger.enqueue([spec(1, unique=Claim("k", float("nan")))])
+
+
+def test_who_depends_on_a_duplicate_of_its_batch_depends_on_the_one_that_is_there() -> None:
+    ledger = Ledger()
+    ledger.enqueue([claim(1)])
+    child = spec(3, parents=[2], inputs=(Input("x", (job_id(2),)),))
+    ledger.enqueue([claim(2), child])
+    for state in (ledger.state, ledger.replayed()):
+        job = state.jobs[job_id(3)]
+        assert job.parents == (job_id(1),)
+        assert job.conditions.inputs[0].ids == (job_id(1),)
+        assert job.state is JobState.BLOCKED
+    ledger.end(ledger.lease()[0])
+    assert ledger.order() == [3]
+
+
+def test_who_depends_on_a_job_that_was_dropped_is_refused() -> None:
+    ledger = Ledger()
+    ledger.enqueue([claim(1)])
+    with pytest.raises(InvalidRequest, match="does not know"):
+        ledger.enqueue([claim(2, "drop"), spec(3, parents=[2])])
