@@ -16,7 +16,7 @@ import pyarrow
 
 from taskqueue_ray.core import errors, events
 from taskqueue_ray.core.lifecycle import FINAL, MOVES, JobState, Move
-from taskqueue_ray.core.settings import ORIGINAL_NAMES, SECRET, Settings
+from taskqueue_ray.core.settings import NAMES, ORIGINAL_NAMES, SECRET, Settings
 from taskqueue_ray.storage.history import SCHEMA as HISTORY_SCHEMA
 from taskqueue_ray.storage.snapshot import JOBS_SCHEMA, SETTLED_SCHEMA
 
@@ -69,7 +69,8 @@ def column_table(schema: pyarrow.Schema) -> str:
 def settings_table() -> str:
     """Every setting: its names, its default, its limits, its meaning."""
     lines = ["| setting | variable | default | accepts | meaning |", "|---|---|---|---|---|"]
-    lines += [_setting(field) for field in msgspec.structs.fields(Settings)]
+    settings = msgspec.structs.fields(Settings)
+    lines += [_setting(field) for field in settings if field.name in NAMES]
     return "\n".join(lines)
 
 

@@ -47,7 +47,6 @@ from taskqueue_ray.storage.location import Location
 from taskqueue_ray.storage.owner import FoundOwner
 
 CALLS_AT_A_TIME = 10_000
-DEFAULTS = Settings()
 START_PATIENCE = 60.0
 
 END_PATIENCE = 15.0
@@ -215,17 +214,15 @@ def _warn_of_other_settings(wanted: Settings, ping: Ping) -> None:
     """A queue goes by the settings of whoever started it: say so to one who asks for others."""
     others = other_settings(wanted, ping.settings)
     if others:
-        log.warning(
-            "the queue runs already, with the settings of whoever started it: %s", "; ".join(others)
-        )
+        log.warning("%s: settings of a queue come from whoever starts it", "; ".join(others))
 
 
 def other_settings(wanted: Settings, in_force: Mapping[str, int | float | str | None]) -> list[str]:
     """What was asked for, and is not what holds. A default was not asked for."""
     return [
-        f"{name} is {value}, not {getattr(wanted, name)}"
+        f"{name} is {value} in the running queue, not {getattr(wanted, name)}"
         for name, value in in_force.items()
-        if getattr(wanted, name, value) not in (value, getattr(DEFAULTS, name, None))
+        if name in wanted.given and getattr(wanted, name) != value
     ]
 
 

@@ -60,6 +60,7 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     max_jobs: int | None = None
     key_file: str | None = None
     max_result: int = 1 << 20
+    max_batch: int = 10_000
     detached: bool = False
     log_level: Level = "info"
     log_format: Format = "text"

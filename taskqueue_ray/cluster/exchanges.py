@@ -173,6 +173,7 @@ class Exchanges:
             hold,
             self._unsettled(),
             list(progress.items()),
+            self._left.is_set(),
         )
         self._unsure[request.sequence] = [outcome.id for outcome in outcomes]
         task = asyncio.get_running_loop().create_task(self._exchange(request))

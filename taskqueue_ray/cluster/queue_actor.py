@@ -87,6 +87,7 @@ class QueueActor(Terminable):
         self._writer: JournalWriter | None = None
         self._problem: TaskQueueError = Recovering("opening the storage")
         self._ready = asyncio.Event()
+        self._known = False
         self._seen_at = 0.0
         self._watched: dict[str, asyncio.Task[None]] = {}
         self._tasks = [asyncio.get_running_loop().create_task(self._live())]
@@ -127,6 +128,8 @@ class QueueActor(Terminable):
     async def shutdown(self) -> None:
         """An orderly end: everything applied is durable, the storage is free for the next owner."""
         await self._close(None)
+        # Whoever opens it next may find it removed, or replaced, on purpose.
+        await asyncio.to_thread(rim.forget_serving, self._config.location)
 
     async def _close(self, reason: TaskQueueError | None) -> None:
         self._problem = reason or Recovering("shutting down")
@@ -184,7 +187,7 @@ class QueueActor(Terminable):
                     continue
             except TaskQueueError as error:
                 # What was usable when this actor was made may be so again.
-                passing = isinstance(error, StorageUnusable) and rim.is_restarted()
+                passing = isinstance(error, StorageUnusable) and (self._known or rim.is_restarted())
                 self._problem = Recovering(str(error)) if passing else error
                 # Reading a damaged journal again and again helps nobody.
                 pause = max(pause, 30.0 if isinstance(error, StorageCorrupt) else 1.0)
@@ -206,10 +209,10 @@ class QueueActor(Terminable):
                 "no encryption key on the queue's node: set TASKQUEUE_ENCRYPTION_KEYS there"
             )
         # A disk that is not mounted looks like a place for a new queue.
-        known = rim.is_restarted() and rim.was_served(config.location)
+        self._known = rim.was_served(config.location)
         opened = open_storage(
             self._filesystem, config.location, identity, keyring, insist,
-            settings=settings, known=known,
+            settings=settings, known=self._known,
         )  # fmt: skip
         rim.remember_serving(config.location)
         return opened
@@ -291,10 +294,11 @@ class QueueActor(Terminable):
 
     async def _watch_until_gone(self, worker: str, actor: str) -> None:
         why = await rim.until_worker_is_gone(actor, worker)
-        level = logging.INFO if why == rim.LEFT else logging.WARNING
-        log.log(level, "worker %s is gone: %s", worker, why)
-        if self._engine is not None:
-            self._engine.lose(worker)
+        if self._engine is not None and self._engine.lose(worker):
+            # Its process may have been ended before Ray could tell us that it had left.
+            log.info("worker %s has left", worker)
+        else:
+            log.warning("worker %s is gone: %s", worker, why)
 
     # --- what the engine needs done elsewhere ------------------------------------------------
 

@@ -1,21 +1,23 @@
 """Where the actors meet Ray: their own identity, their settings, the death of others."""
 
 import asyncio
+import logging
 import os
+from contextlib import suppress
 
 import ray
-from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError
-from ray.experimental.internal_kv import _internal_kv_get, _internal_kv_put
+from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError, RayError
+from ray.experimental.internal_kv import _internal_kv_del, _internal_kv_get, _internal_kv_put
 
 from taskqueue_ray.cluster.config import NAMESPACE
+from taskqueue_ray.core.errors import Unavailable
 from taskqueue_ray.core.settings import Settings
 from taskqueue_ray.engine.configuration import configure
 
 NODE_LABEL = "ray.io/node-id"
 _UNREACHABLE_TRIES = 5
 
-LEFT = "it has left"
-"""Why a worker is gone that drained."""
+log = logging.getLogger(__name__)
 
 
 def node_id() -> str:
@@ -29,13 +31,28 @@ def is_restarted() -> bool:
 
 
 def remember_serving(location: str) -> None:
-    """Note, for as long as this cluster lives, that a queue was served from there."""
-    _internal_kv_put(_served(location), b"1", overwrite=True)
+    """Note, for as long as this cluster lives, that a queue is served from there."""
+    try:
+        _internal_kv_put(_served(location), b"1", overwrite=True)
+    except RayError as error:
+        log.warning("a later opening will not know that %s was served: %s", location, error)
 
 
 def was_served(location: str) -> bool:
-    """Whether an actor of this cluster has served a queue from there before."""
-    return _internal_kv_get(_served(location)) is not None
+    """Whether an actor of this cluster has served a queue from there, and came to no orderly end.
+
+    Raises `Unavailable` when the cluster does not say.
+    """
+    try:
+        return _internal_kv_get(_served(location)) is not None
+    except RayError as error:
+        raise Unavailable(f"the Ray cluster does not answer: {error}") from error
+
+
+def forget_serving(location: str) -> None:
+    """The queue there has ended in good order."""
+    with suppress(RayError):
+        _internal_kv_del(_served(location))
 
 
 def _served(location: str) -> bytes:
@@ -57,7 +74,7 @@ async def until_worker_is_gone(actor: str, worker: str) -> str:
                 return "it was restarted"
             unreachable = 0
             await handle.watch.remote()
-            return LEFT
+            return "it has left"
         except ValueError:
             return "no actor of its name is left"
         except ActorDiedError:

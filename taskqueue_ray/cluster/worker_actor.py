@@ -113,7 +113,7 @@ class WorkerActor(Terminable):
             on_outcomes=self._on_outcomes,
             on_progress=self._on_progress,
             call=queue.acall,
-            environment=_environment(keyring, config.max_result),
+            environment=environment_of(config, keyring),
             sealer=Sealer(keyring),
             max_result=config.max_result,
             timeout=config.timeout,
@@ -169,13 +169,14 @@ class WorkerActor(Terminable):
             log.exception("worker %s could not drain", self._id)
 
 
-def _environment(keyring: Keyring, max_payload: int) -> dict[str, str]:
-    """What the executors see: this process's environment, and the worker's keys and limit.
+def environment_of(config: configs.WorkerConfig, keyring: Keyring) -> dict[str, str]:
+    """What the executors see: this process's environment, and the worker's keys and limits.
 
     What a handler enqueues is bounded as its own result is, wherever the limit was set.
     """
     return {
         **os.environ,
         "TASKQUEUE_ENCRYPTION_KEYS": keyring.as_variable(),
-        "TASKQUEUE_MAX_PAYLOAD": str(max_payload),
+        "TASKQUEUE_MAX_PAYLOAD": str(config.max_result),
+        "TASKQUEUE_MAX_BATCH": str(config.max_batch),
     }

@@ -118,7 +118,8 @@ class WorkRequest(msgspec.Struct, frozen=True, array_like=True):
     `acked` is the highest sequence up to which the worker has all replies. `held` are the jobs it
     still holds, `running` those of them that were started. `unsure` are jobs that have ended and
     whose outcomes follow, or are in exchanges without a reply yet, which this one may overtake.
-    `wait` is how many seconds the queue may hold the call when it has nothing to say.
+    `wait` is how many seconds the queue may hold the call when it has nothing to say. `leaving`
+    says that the worker is about to end: what it does not hold by then, it gave back.
     """
 
     worker: str
@@ -131,6 +132,7 @@ class WorkRequest(msgspec.Struct, frozen=True, array_like=True):
     wait: float = 0.0
     unsure: list[JobId] = []
     progress: list[tuple[JobId, Progress]] = []
+    leaving: bool = False
 
 
 class WorkReply(msgspec.Struct, frozen=True, array_like=True):

@@ -15,7 +15,10 @@ MIB = 1024 * KIB
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The resolved settings of one process. Sizes are in bytes and times in seconds unless said."""
+    """The resolved settings of one process. Sizes are in bytes and times in seconds unless said.
+
+    `given` are the names of those that a source gave; the others are defaults.
+    """
 
     storage: Annotated[
         str | None, Meta(description="The queue's folder; by default one of its name in ~/.local")
@@ -97,17 +100,19 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         ]
         | None
     ) = None
+    given: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
         shown = ", ".join(
             f"{name}={f'<{len(self.encryption_keys)} hidden>' if name in SECRET else value!r}"
-            for name, value in msgspec.structs.asdict(self).items()
+            for name in NAMES
+            for value in (getattr(self, name),)
         )
         return f"Settings({shown})"
 
 
 SECRET = frozenset(("encryption_keys",))
-NAMES = tuple(field.name for field in msgspec.structs.fields(Settings))
+NAMES = tuple(name for name in Settings.__struct_fields__ if name != "given")
 ORIGINAL_NAMES = {
     "DB_PATH": "storage",
     "ENCRYPTION_KEY": "encryption_keys",
@@ -174,4 +179,5 @@ def _converted(merged: dict[str, Any]) -> Settings:
             shown = "its value" if name in SECRET else ascii(value)[:80]
             reason = str(problem).split(" - at")[0]
             raise InvalidSetting(name, f"{shown} is refused: {reason}") from None
-    return msgspec.convert(merged, Settings, strict=False)
+    settings = msgspec.convert(merged, Settings, strict=False)
+    return msgspec.structs.replace(settings, given=frozenset(merged))

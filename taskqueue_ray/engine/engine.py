@@ -178,10 +178,11 @@ class Engine:
         self.work_desk.exchange(request, self.clock.now(), respond)
         self.commits.flush()
 
-    def lose(self, worker: str) -> None:
-        """A worker vanished."""
-        self.work_desk.lose(worker)
+    def lose(self, worker: str) -> bool:
+        """A worker is gone; True when it had left in good order."""
+        in_order = self.work_desk.lose(worker)
         self._offer()
+        return in_order
 
     def drain(self, worker: str) -> bool:
         """Ask a worker to leave; False when it is not known."""

@@ -54,6 +54,7 @@ class WorkerSession:
     """Running jobs to stop, and when to say so next."""
     draining: bool = False
     drain_told: bool = False
+    leaving: bool = False
 
     def in_flight(self) -> set[JobId]:
         """Jobs granted in replies that the worker has not confirmed yet."""

@@ -151,7 +151,9 @@ def _prepare(fs: FileSystem, location: str, known: bool) -> None:
     try:
         if known and read_manifest(fs) is None:
             raise StorageUnusable(
-                location, "the queue that was there is gone; is its disk not mounted?"
+                location,
+                "the queue that was there is gone: mount its disk, or move its folder back; if it "
+                "was removed on purpose, restart the Ray cluster",
             )
         fs.make_directory("")
     except (PermissionError, NotADirectoryError, FileExistsError) as error:

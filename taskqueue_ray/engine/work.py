@@ -103,12 +103,17 @@ class Work:
                 if session.poll is not None:
                     self._speak(session)
 
-    def lose(self, worker: str) -> None:
-        """The worker is gone: its leases come back at once."""
+    def lose(self, worker: str) -> bool:
+        """The worker is gone: its leases come back at once.
+
+        True when that is no loss: it had said that it would leave, and had given all back.
+        """
         session = self._workers.pop(worker, None)
+        in_order = session is not None and session.leaving and not self._state.held.get(worker)
         if session is not None and session.poll is not None:
             session.poll.respond(UnknownSession(worker))
         self._path.execute(commands.Lose(worker))
+        return in_order
 
     def tick(self, now: float) -> list[str]:
         """End held calls whose time is up; returns the workers whose lease term has run out."""
@@ -139,6 +144,7 @@ class Work:
         for sequence in [s for s in session.replies if s <= request.acked]:
             del session.replies[sequence]
         session.seen = now
+        session.leaving = request.leaving
         session.deadline = now + hold(request.wait) + self._term
         if request.running:
             self._path.note_started(request.worker, request.running)

@@ -66,7 +66,7 @@ class Batch:
     @property
     def full(self) -> bool:
         """Whether it is time to send it."""
-        return len(self._specs) >= MAX_JOBS or self._size >= MAX_BYTES
+        return len(self._specs) >= self._preparer.max_jobs or self._size >= MAX_BYTES
 
     def add(self, item: JobItem[Any]) -> JobId:
         """Bind and seal one job; its id. Raises what is wrong with it, and then adds nothing."""
@@ -131,15 +131,23 @@ def _conditioned(
 
 
 class Preparer:
-    """What all batches of a client have in common: its key, and the code that it has sent."""
+    """What all batches of a client have in common: its key, and the code that it has sent.
+
+    `max_batch` is how many jobs the queue takes in one call.
+    """
 
     RESEND = 3600.0
     """Seconds after which code is sent again: the queue drops what no job has used for long."""
 
     def __init__(
-        self, transport: Transport, sealer: Sealer, now: Callable[[], float] = time.time
+        self,
+        transport: Transport,
+        sealer: Sealer,
+        now: Callable[[], float] = time.time,
+        max_batch: int = MAX_JOBS,
     ) -> None:
         self.sealer = sealer
+        self.max_jobs = min(MAX_JOBS, max_batch)
         self._transport = transport
         self._now = now
         self._sent: dict[str, float] = {}

@@ -19,7 +19,7 @@ from taskqueue_ray.core.timing import Duration, parse_duration, parse_moment
 from taskqueue_ray.core.why import Why
 from taskqueue_ray.engine.payload import Sealer
 from taskqueue_ray.sdk import current, requests
-from taskqueue_ray.sdk.batches import Batch, Parcel, Preparer
+from taskqueue_ray.sdk.batches import MAX_JOBS, Batch, Parcel, Preparer
 from taskqueue_ray.sdk.bulk import ErrorFilter, Selection, move_all
 from taskqueue_ray.sdk.handle import JobHandle
 from taskqueue_ray.sdk.history import History
@@ -63,6 +63,7 @@ class TaskQueue:
         start_workers: StartWorkers | None = None,
         on_close: Callable[[], None] | None = None,
         is_current: bool = True,
+        max_batch: int = MAX_JOBS,
     ) -> None:
         self.location = location
         self.opener = Opener(sealer)
@@ -70,7 +71,7 @@ class TaskQueue:
         """Settings of single queues, and what is paused."""
         self.watcher = Watcher(transport)
         self._transport = transport
-        self._preparer = Preparer(transport, sealer)
+        self._preparer = Preparer(transport, sealer, max_batch=max_batch)
         self._start_workers = start_workers
         self._on_close = on_close
         self._closed = False

@@ -4,6 +4,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from taskqueue_ray.core.errors import InvalidOption
 from taskqueue_ray.core.settings import Settings
 from taskqueue_ray.engine.configuration import configure, keyring_of
@@ -58,11 +60,13 @@ def attach(settings: Settings) -> "tuple[TaskQueue, Connection]":
     from taskqueue_ray.cluster import bootstrap
 
     found = bootstrap.connect(settings)
+    settings = replace(settings, max_batch=found.ping.settings.get("max_batch", settings.max_batch))
     queue = TaskQueue(
         found.handle,
         Sealer(keyring, max_size=settings.max_payload),
         location=found.location,
         start_workers=partial(Workforce, found.handle, settings),
         on_close=found.close,
+        max_batch=settings.max_batch,
     )
     return queue, found

@@ -24,7 +24,7 @@ R_co = TypeVar("R_co", covariant=True)
 
 
 class OptionArguments(TypedDict, total=False):
-    """What can be said of a job; see `docs/guides` for each. Durations as in `tq.job`."""
+    """The options of a job, as in `tq.job`; `docs/guides` shows what they are for."""
 
     id: object
     name: str | None

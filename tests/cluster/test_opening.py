@@ -45,6 +45,27 @@ def test_the_folder_goes_away_and_comes_back(place: Place, instead: str) -> None
         assert kept.result(60) == 2
 
 
+def test_a_new_actor_makes_no_queue_where_one_was_served(place: Place) -> None:
+    """Its predecessor was killed for good; after an orderly end the place is free for another."""
+    kept = place.connect().enqueue(trial_jobs.add, 1)
+    waiting = kept.future()
+    away = place.base / "away"
+    place.folder.rename(away)
+    ray.kill(place.actor(), no_restart=True)
+    eventually(lambda: not _no_actor(place), "whoever waits has made another")
+    eventually(place.is_recovering, "it says that it is recovering")
+    with pytest.raises(tq.Recovering, match="mount its disk"):
+        place.call("stats")
+    assert not place.folder.exists()
+    away.rename(place.folder)
+    assert kept.status() is tq.JobState.PENDING
+    assert not waiting.done()
+    place.shut_down()
+    eventually(lambda: _no_actor(place), "it has ended")
+    place.folder.rename(away)
+    assert len(place.connect().jobs()) == 0
+
+
 def test_a_key_that_does_not_fit(place: Place) -> None:
     q = place.connect()
     _ = q.enqueue(trial_jobs.add, 1)

@@ -53,16 +53,17 @@ ATTACHED = """
 def test_an_attached_program_inherits(programs: Programs) -> None:
     owner = programs.start(OWNER)
     owner.says("owner ready")
-    attached = programs.start(ATTACHED)
+    attached = programs.start(ATTACHED, TASKQUEUE_MAX_LOSSES="2")
     assert attached.says("result") == "42"
     attached.says("stored")
     assert "ends with it" in attached.text(), attached.text()
+    assert "max_losses is 5 in the running queue, not 2:" in attached.text(), attached.text()
     (programs.base / "leave").touch()
     owner.succeeds()
     attached.says("closed", 60)
     attached.says("refused", 60)
     assert attached.says("inherited", 60) == "2"
-    attached.succeeds()
+    assert attached.succeeds().count("max_losses") == 1, "it is its own queue now"
 
 
 @pytest.mark.slow

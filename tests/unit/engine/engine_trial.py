@@ -197,6 +197,7 @@ class Hand:
         running: list[JobId] | None = None,
         held: list[JobId] | None = None,
         acked: int | None = None,
+        leaving: bool = False,
     ) -> Box:
         box = Box()
         request = WorkRequest(
@@ -208,6 +209,7 @@ class Hand:
             running or [],
             want,
             wait,
+            leaving=leaving,
         )
         self.trial.engine.work(request, box)
         return box

@@ -59,7 +59,7 @@ def test_a_power_cut_at_each_operation() -> None:
 def test_a_queue_that_is_known_to_be_there_is_not_made_anew() -> None:
     """As when the disk is not mounted on which the actor of a running cluster had it."""
     empty = FaultFileSystem()
-    with pytest.raises(StorageUnusable, match="mounted"):
+    with pytest.raises(StorageUnusable, match="mount its disk"):
         reopen(empty, known=True)
     assert empty.contents() == {}
     opened = reopen(_used(), known=True)

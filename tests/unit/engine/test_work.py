@@ -182,6 +182,27 @@ def test_losing_a_worker_ends_its_held_call_and_offers_its_jobs() -> None:
     assert [grant.id for grant in waits.answer.grants] == [job_id(1)]
 
 
+def test_a_worker_that_says_so_and_gives_all_back_leaves_in_good_order() -> None:
+    trial, hand = _trial(1)
+    hand.exchange(want=1)
+    hand.exchange(leaving=True)
+    hand.held = []
+    hand.exchange(leaving=True)
+    assert trial.engine.lose("w")
+
+
+def test_a_worker_that_dies_has_not_left_in_good_order() -> None:
+    """Not while it leaves either, when it still has something in hand."""
+    trial, hand = _trial(1)
+    idle = Hand(trial, "v")
+    idle.exchange()
+    hand.exchange(want=1)
+    hand.exchange(leaving=True)
+    assert not trial.engine.lose("v")
+    assert not trial.engine.lose("w")
+    assert not trial.engine.lose("nobody")
+
+
 def test_after_a_restart_every_lease_has_a_full_term() -> None:
     trial, hand = _trial(1)
     (grant,) = hand.exchange(want=1).grants

@@ -222,6 +222,15 @@ def ask(method: str, request: bytes) -> bytes:
 
 
 @job
+def enqueue_trials(count: int, size: int) -> int:
+    """Enqueue as an application's handler does."""
+    import taskqueue_ray as tq
+
+    client = tq.connect()
+    return len(client.enqueue_many(tq.jobs.TestJob({"text": "x" * size}) for _ in range(count)))
+
+
+@job
 def ask_from_fork() -> str:
     reading, writing = os.pipe()
     if os.fork() == 0:

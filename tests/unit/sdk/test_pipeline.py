@@ -64,6 +64,19 @@ def test_all_is_durable_at_the_end(bench: Bench) -> None:
     assert bench.q.stats("mail").pending == 1234
 
 
+def test_batches_are_no_larger_than_the_queue_takes(bench: Bench) -> None:
+    """Its limit may be below the size that batches have else: that is no reason to refuse any."""
+    q = TaskQueue(bench.transport, bench.sealer, is_current=False, max_batch=3)
+    bench.host.asked.clear()
+    q.enqueue_many(send.item(str(n)) for n in range(7))
+    assert bench.host.asked == ["enqueue"] * 3
+    with q.pipeline() as p:
+        for n in range(7):
+            _ = p.enqueue(send, str(n))
+    assert bench.host.asked.count("enqueue") >= 6
+    assert q.stats("mail").pending == 14
+
+
 def test_enqueueing_does_not_wait(q: TaskQueue, gate: Gate, bench: Bench) -> None:
     with q.pipeline() as p:
         handles = [p.enqueue(send, str(i)) for i in range(1000)]

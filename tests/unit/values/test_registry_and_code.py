@@ -3,8 +3,9 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
+import cloudpickle
 import msgspec
 import pytest
 
@@ -141,28 +142,99 @@ class Discounted(Line, frozen=True, kw_only=True):
         return Discounted(unit_price=0.0, off=0.0)
 
 
-def test_structs_travel_by_value_whole(tmp_path: Path) -> None:
-    """As they do with a function of `__main__`: in a process that cannot import them."""
-    for one in (Line, Discounted):
-        one.__module__ = "__main__"
+class Tree(msgspec.Struct):
+    name: str
+    branches: "list[Tree]" = []
+
+
+class Positive(msgspec.Struct):
+    number: int
+
+    def __post_init__(self) -> None:
+        if self.number <= 0:
+            raise ValueError("not positive")
+
+
+class Even(Positive):
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.number % 2:
+            raise ValueError("odd")
+
+
+Item = TypeVar("Item")
+
+
+class Box(msgspec.Struct, Generic[Item]):
+    item: Item
+
+
+def _elsewhere(tmp_path: Path, program: str, *structs: Any) -> None:
+    """Run a program on structs, `them`, in a process that gets them as it does `__main__`'s."""
+    here = sys.modules[__name__]
+    cloudpickle.register_pickle_by_value(here)
     try:
-        data = code._dumps((Line, Discounted))
+        data = code._dumps(structs)
     finally:
-        for one in (Line, Discounted):
-            one.__module__ = __name__
-    program = f"""
-import pickle
-line, discounted = pickle.loads({data!r})
-import msgspec
+        cloudpickle.unregister_pickle_by_value(here)
+    begin = f"import msgspec, pickle\nthem = pickle.loads({data!r})\n"
+    subprocess.run([sys.executable, "-c", begin + program], check=True, timeout=60, cwd=tmp_path)
+
+
+def test_structs_travel_by_value_whole(tmp_path: Path) -> None:
+    """As they do with a function of `__main__`."""
+    program = """
+line, discounted = them
 made = discounted(unit_price=5.0, how_many=3, off=1.0)
 assert (line(2.0).total(), line(2.0).notes, made.total()) == (2.0, [], 14.0)
 assert issubclass(discounted, line) and discounted.__doc__ == "Cheaper."
 assert discounted.free() == discounted(unit_price=0.0, off=0.0)
-assert msgspec.json.encode(line(1.5)) == b'{{"unitPrice":1.5,"howMany":1,"notes":[]}}'
-assert msgspec.json.decode(b'{{"unitPrice":1.5}}', type=line) == line(1.5)
+assert msgspec.json.encode(line(1.5)) == b'{"unitPrice":1.5,"howMany":1,"notes":[]}'
+assert msgspec.json.decode(b'{"unitPrice":1.5}', type=line) == line(1.5)
 assert made.__class__.__qualname__ == "Discounted"
 """
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60, cwd=tmp_path)
+    _elsewhere(tmp_path, program, Line, Discounted)
+
+
+def test_a_struct_that_names_itself_travels(tmp_path: Path) -> None:
+    program = """
+[tree] = them
+text = b'{"name":"a","branches":[{"name":"b","branches":[]}]}'
+assert msgspec.json.decode(text, type=tree) == tree("a", [tree("b")])
+try:
+    msgspec.json.decode(b'{"name":"a","branches":[3]}', type=tree)
+    raise SystemExit("its types are not checked")
+except msgspec.ValidationError:
+    pass
+"""
+    _elsewhere(tmp_path, program, Tree)
+
+
+def test_what_a_struct_checks_itself_is_checked_elsewhere_too(tmp_path: Path) -> None:
+    program = """
+positive, even = them
+for kind, bad in ((positive, 0), (even, 0), (even, 3)):
+    try:
+        msgspec.json.decode(f'{{"number":{bad}}}', type=kind)
+        raise SystemExit(f"{bad} was taken")
+    except msgspec.ValidationError:
+        pass
+assert (positive(3).number, even(2).number) == (3, 2)
+"""
+    _elsewhere(tmp_path, program, Positive, Even)
+
+
+def test_a_generic_struct_travels(tmp_path: Path) -> None:
+    program = """
+[box] = them
+assert msgspec.json.decode(b'{"item":1}', type=box[int]) == box(1)
+try:
+    msgspec.json.decode(b'{"item":"1"}', type=box[int])
+    raise SystemExit("its parameter is not checked")
+except msgspec.ValidationError:
+    pass
+"""
+    _elsewhere(tmp_path, program, Box)
 
 
 def test_a_local_function_travels_by_value() -> None:

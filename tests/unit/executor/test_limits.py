@@ -1,0 +1,25 @@
+"""What a handler enqueues is bounded by its worker's configuration, not by its surroundings."""
+
+from taskqueue_ray.cluster.config import WorkerConfig
+from taskqueue_ray.cluster.worker_actor import environment_of
+from taskqueue_ray.core.envelopes import encode
+from taskqueue_ray.core.events import decode_batch
+from taskqueue_ray.core.exchange import EnqueueReply
+from tests.unit.executor.lab import KEYRING, Lab, lab
+
+CONFIG = WorkerConfig("w", "queue", (), 1, max_result=2048, max_batch=3)
+
+
+async def _accept(_method: str, _request: bytes) -> bytes:
+    return encode(EnqueueReply(1))
+
+
+@lab(environment=environment_of(CONFIG, KEYRING))
+async def test_what_a_handler_enqueues(it: Lab) -> None:
+    it.answer = _accept
+    assert await it.result("enqueue_trials", 7, 10) == 7
+    assert [len(decode_batch(body).jobs) for _, body in it.calls] == [3, 3, 1]
+    refused = await it.run("enqueue_trials", 1, 3000)
+    assert refused.failure is not None
+    assert refused.failure.error_type.endswith("PayloadTooLarge")
+    assert "2,048" in it.words(refused, "enqueue_trials").message
