@@ -11,12 +11,13 @@ from taskqueue_ray.core.errors import BatchTooLarge, InvalidRequest, QueueFull
 from taskqueue_ray.core.events import Cancelled, Enqueued, Event
 from taskqueue_ray.core.exchange import Batch, EnqueueReply
 from taskqueue_ray.core.identity import to_text
-from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.core.lifecycle import CANCEL_BLOCKED, JobState
 from taskqueue_ray.core.model import (
     LATEST,
     Blocked,
     Conditions,
     Conflicts,
+    Finished,
     Input,
     Job,
     JobId,
@@ -175,7 +176,7 @@ def _check_parents(
                 for parent in (others.get(one, one) for one in spec.parents)
                 if parent not in earlier
             ]
-            lost = any(_is_lost(spec, one) for one in states)
+            lost = any(_is_lost(_policy(spec), one) for one in states)
             if lost or (_policy(spec) != "continue" and not orphaned.isdisjoint(spec.parents)):
                 orphans.append(spec.id)
                 orphaned.add(spec.id)
@@ -188,11 +189,10 @@ def _policy(spec: JobSpec) -> OnParentFailure:
     return "cancel" if spec.conditions is None else spec.conditions.on_parent_failure
 
 
-def _is_lost(spec: JobSpec, parent: JobState) -> bool:
+def _is_lost(policy: OnParentFailure, parent: JobState | None) -> bool:
     """Whether a job is to be cancelled at once, because of how a parent has ended."""
-    if not parent.final or parent is JobState.COMPLETED:
+    if parent is None or not parent.final or parent is JobState.COMPLETED:
         return False
-    policy = _policy(spec)
     return policy == "cancel" or (policy == "wait" and parent is not JobState.FAILED)
 
 
@@ -212,6 +212,7 @@ def apply(state: State, event: Enqueued) -> list[Job]:
     options = [state.intern(one) for one in batch.options]
     state.keys.update(one.key for one in options)
     special: list[Job] = []
+    orphans: list[Job] = []
     others = dict(event.others)
     paused, before = state.ready.any_pauses, None
     for spec in _accepted(event):
@@ -221,12 +222,23 @@ def apply(state: State, event: Enqueued) -> list[Job]:
         if own is not before:
             before, line, counts = own, None, state.total(own.queue).counts
         if spec.due or spec.parents or spec.conditions is not None or paused:
-            _take_in(state, job, _meaning(spec, others) if others else spec, special)
+            meant = _meaning(spec, others) if others else spec
+            if meant.conditions is not None:
+                job.conditions = state.conditions(meant.conditions)
+                state.watch_expiry(job)
+                special.append(job)
+            if _hold_back(state, job, meant):
+                orphans.append(job)
         else:
             # What most jobs come to: alike, they stand in one line.
-            line = line or state.ready.line_of(job)
+            if line is None:
+                line = state.ready.line_of(job)
             line.add(job)
         counts[job.phase.state] += 1
+    for job in orphans:
+        # `decide` finds those whose parents had ended before. But a job that is replaced takes its
+        # children along, on whom jobs of this batch may depend.
+        state.finish(job, CANCEL_BLOCKED, Finished(JobState.CANCELLED, at, reason="parent"))
     return special
 
 
@@ -245,17 +257,6 @@ def _meaning(spec: JobSpec, others: Mapping[JobId, JobId]) -> JobSpec:
     return replace(spec, parents=parents, conditions=conditions)
 
 
-def _take_in(state: State, job: Job, spec: JobSpec, special: list[Job]) -> None:
-    if spec.conditions is not None:
-        job.conditions = state.conditions(spec.conditions)
-        state.watch_expiry(job)
-        special.append(job)
-    if spec.due or spec.parents:
-        _hold_back(state, job, spec)
-    else:
-        state.ready.add(job)
-
-
 def _accepted(event: Enqueued) -> Iterable[JobSpec]:
     if not event.known:
         return event.batch.jobs
@@ -263,20 +264,23 @@ def _accepted(event: Enqueued) -> Iterable[JobSpec]:
     return (spec for index, spec in enumerate(event.batch.jobs) if index not in known)
 
 
-def _hold_back(state: State, job: Job, spec: JobSpec) -> None:
+def _hold_back(state: State, job: Job, spec: JobSpec) -> bool:
+    """Let a job wait for its parents and its time; whether a parent has ended badly."""
     job.due = spec.due
     job.parents = tuple(dict.fromkeys(spec.parents))
     # A parent that memory has forgotten had completed: decide checked it against the history.
-    goes_on = job.conditions.on_parent_failure == "continue"
-    waiting = [p for p in job.parents if _is_awaited(state.state_of(p), goes_on)]
+    policy = job.conditions.on_parent_failure
+    waiting = [p for p in job.parents if _is_awaited(state.state_of(p), policy == "continue")]
     if waiting:
         job.phase = Blocked(set(waiting))
         for parent in waiting:
             state.children.setdefault(parent, []).append(job.id)
-    elif spec.due > 0:
+        return any(_is_lost(policy, state.state_of(parent)) for parent in waiting)
+    if spec.due > 0:
         state.wait(job, spec.due)
     else:
         state.ready.add(job)
+    return False
 
 
 def _is_awaited(parent: JobState | None, goes_on: bool) -> bool:

@@ -233,7 +233,7 @@ PLANTED: dict[str, Planted] = {
     "a cancellation wins over a completion": Planted(
         cancel_wins_over_completion, frozenset({"I1", "I6"})
     ),
-    "suspects are leased with others": Planted(suspects_with_others, frozenset({"I10"})),
-    "nobody is suspected": Planted(nobody_is_suspected, frozenset({"I10"})),
+    "suspects are leased with others": Planted(suspects_with_others, frozenset({"I8", "I10"})),
+    "nobody is suspected": Planted(nobody_is_suspected, frozenset({"I8", "I10"})),
     "youngest first": Planted(youngest_first, frozenset({"I8"})),
 }

@@ -177,3 +177,15 @@ def test_who_depends_on_a_job_that_was_dropped_is_refused() -> None:
     ledger.enqueue([claim(1)])
     with pytest.raises(InvalidRequest, match="does not know"):
         ledger.enqueue([claim(2, "drop"), spec(3, parents=[2])])
+
+
+def test_what_depends_on_a_child_of_a_replaced_job_is_cancelled_with_it() -> None:
+    ledger = Ledger()
+    ledger.enqueue([claim(1)])
+    ledger.enqueue([spec(2, parents=[1])])
+    ledger.enqueue([claim(3, "replace"), spec(4, parents=[2]), spec(5, parents=[4]), spec(6)])
+    states = [ledger.state_of(n) for n in (1, 2, 4, 5)]
+    assert states == [JobState.CANCELLED] * 4
+    assert ledger.order() == [3, 6]
+    count_up(ledger.state)
+    assert facts(ledger.replayed()) == facts(ledger.state)
