@@ -11,6 +11,8 @@ from typing import NamedTuple
 from taskqueue_ray.core.lanes import Line
 from taskqueue_ray.core.model import ASIDE, PENDING, PLAIN, Job, Options, Scheduled
 
+Rank = tuple[bool, int, int]
+
 
 class Pause(NamedTuple):
     """What is paused: a queue, a type or a tag, by its name."""
@@ -26,21 +28,26 @@ class Turn:
 
     def __init__(self, holder: Job) -> None:
         self.holder: Job | None = holder
-        self.waiting: list[tuple[int, int, int, Job]] = []
+        self.waiting: list[tuple[Rank, int, Job]] = []
         self.serial = 0
 
     def wait(self, job: Job) -> None:
         self.serial += 1
         job.phase = ASIDE
-        heappush(self.waiting, (-job.options.priority, job.ordinal, self.serial, job))
+        heappush(self.waiting, (_rank(job), self.serial, job))
+
+    def best(self) -> Job | None:
+        """The best of those that still wait here."""
+        while self.waiting and self.waiting[0][2].phase is not ASIDE:
+            heappop(self.waiting)
+        return self.waiting[0][2] if self.waiting else None
 
     def next(self) -> Job | None:
-        """Take out the best of those that still wait here."""
-        while self.waiting:
-            job = heappop(self.waiting)[3]
-            if job.phase is ASIDE:
-                return job
-        return None
+        """Take it out."""
+        found = self.best()
+        if found is not None:
+            heappop(self.waiting)
+        return found
 
 
 class Aside:
@@ -75,15 +82,26 @@ class Aside:
         if turn is None:
             self.turns[key_of(job)] = Turn(job)
             return [job]
-        if turn.holder is job:
-            return [job]
-        holder = turn.holder
+        holder, best = turn.holder, turn.best()
+        if holder is job:
+            if best is None or _rank(job) < _rank(best):
+                return [job]
+            return self._hand_over(job, turn)
         if holder is not None and holder.phase is PENDING and _rank(job) < _rank(holder):
             turn.wait(holder)
             turn.holder = job
             return [job]
         turn.wait(job)
         return []
+
+    def _hand_over(self, job: Job, turn: Turn) -> list[Job]:
+        """It comes back, and a better one has come meanwhile."""
+        turn.holder = following = turn.next()
+        turn.wait(job)
+        if following is None:
+            return []
+        following.phase = PENDING
+        return self.admit(following)
 
     def occupy(self, job: Job) -> None:
         """This job has its concurrency key already: it is leased, or keeps it while it waits."""
@@ -112,7 +130,7 @@ class Aside:
 
     def lines(self) -> list[Line]:
         """Everyone who stands aside."""
-        behind = [[entry[3] for entry in turn.waiting] for turn in self.turns.values()]
+        behind = [[entry[2] for entry in turn.waiting] for turn in self.turns.values()]
         return [*self.paused.values(), *behind]
 
     def resume(self, pause: Pause) -> list[Job]:
@@ -138,5 +156,7 @@ def keeps_its_turn(job: Job) -> bool:
     return job.phase.state.value == "processing"
 
 
-def _rank(job: Job) -> tuple[int, int]:
-    return (-job.options.priority, job.ordinal)
+def _rank(job: Job) -> Rank:
+    """By priority and age; but one that is ordered is not overtaken once it was started."""
+    started = job.conditions.ordered and job.delivery > 0
+    return (not started, -job.options.priority, job.ordinal)
