@@ -5,13 +5,17 @@ Their phase is `ASIDE`, which reads as pending everywhere else; it is found anew
 opened.
 """
 
-from heapq import heappop, heappush
+from collections.abc import Iterator
+from heapq import heapify, heappop, heappush
 from typing import NamedTuple
 
 from taskqueue_ray.core.lanes import Line
 from taskqueue_ray.core.model import ASIDE, PENDING, PLAIN, Job, Options, Scheduled
 
 Rank = tuple[bool, int, int]
+
+SPARE = 64
+"""Entries of jobs that have moved on, at least, that are borne before they are looked for."""
 
 
 class Pause(NamedTuple):
@@ -21,33 +25,68 @@ class Pause(NamedTuple):
     name: str
 
 
+class Crowd:
+    """Jobs that stand aside for one reason, in the order in which they came."""
+
+    __slots__ = ("_jobs", "_limit")
+
+    def __init__(self) -> None:
+        self._jobs: list[Job] = []
+        self._limit = SPARE
+
+    def add(self, job: Job) -> None:
+        if len(self._jobs) >= self._limit:
+            self._jobs = list(self)
+            self._limit = 2 * len(self._jobs) + SPARE
+        self._jobs.append(job)
+
+    def __iter__(self) -> Iterator[Job]:
+        return (job for job in self._jobs if job.phase is ASIDE)
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+
 class Turn:
     """One concurrency key of one queue: who has it, and who waits for it, the best first."""
 
-    __slots__ = ("holder", "serial", "waiting")
+    __slots__ = ("_limit", "_serial", "_waiting", "holder")
 
     def __init__(self, holder: Job) -> None:
         self.holder: Job | None = holder
-        self.waiting: list[tuple[Rank, int, Job]] = []
-        self.serial = 0
+        self._waiting: list[tuple[Rank, int, Job]] = []
+        self._serial = 0
+        self._limit = SPARE
 
     def wait(self, job: Job) -> None:
-        self.serial += 1
+        """Let a job wait for its turn."""
+        if len(self._waiting) >= self._limit:
+            self._waiting = [entry for entry in self._waiting if entry[2].phase is ASIDE]
+            heapify(self._waiting)
+            self._limit = 2 * len(self._waiting) + SPARE
+        self._serial += 1
         job.phase = ASIDE
-        heappush(self.waiting, (_rank(job), self.serial, job))
+        heappush(self._waiting, (_rank(job), self._serial, job))
 
     def best(self) -> Job | None:
         """The best of those that still wait here."""
-        while self.waiting and self.waiting[0][2].phase is not ASIDE:
-            heappop(self.waiting)
-        return self.waiting[0][2] if self.waiting else None
+        while self._waiting and self._waiting[0][2].phase is not ASIDE:
+            heappop(self._waiting)
+        return self._waiting[0][2] if self._waiting else None
 
-    def next(self) -> Job | None:
-        """Take it out."""
-        found = self.best()
+    def hand_on(self) -> Job | None:
+        """The best has it now, and is pending again; None: nobody waits."""
+        self.holder = found = self.best()
         if found is not None:
-            heappop(self.waiting)
+            heappop(self._waiting)
+            found.phase = PENDING
         return found
+
+    def __iter__(self) -> Iterator[Job]:
+        return (entry[2] for entry in self._waiting)
+
+    def __len__(self) -> int:
+        return len(self._waiting)
 
 
 class Aside:
@@ -57,7 +96,7 @@ class Aside:
 
     def __init__(self) -> None:
         self.pauses: set[Pause] = set()
-        self.paused: dict[Pause, list[Job]] = {}
+        self.paused: dict[Pause, Crowd] = {}
         self.turns: dict[tuple[str, str], Turn] = {}
 
     def pause_of(self, options: Options) -> Pause | None:
@@ -72,56 +111,65 @@ class Aside:
 
         One that had been let in before may have to stand back for it: its phase says so.
         """
+        return self._settle(job)
+
+    def leave(self, job: Job) -> list[Job]:
+        """A job lets go of its concurrency key, if it has it: who may be leased instead."""
+        return self._settle(self._release(job))
+
+    def _settle(self, job: Job | None) -> list[Job]:
+        """Find a place for a job, then for the one that its going aside lets in, and so on.
+
+        Each in turn and not one inside the other: thousands may stand behind one key.
+        """
+        let_in: list[Job] = []
+        while job is not None:
+            job = self._place(job, let_in)
+        return let_in
+
+    def _place(self, job: Job, let_in: list[Job]) -> Job | None:
+        """In line or aside; who is to be placed next because of that."""
         if self.pauses and (pause := self.pause_of(job.options)) is not None:
             job.phase = ASIDE
-            self.paused.setdefault(pause, []).append(job)
-            return self.leave(job)
+            self.paused.setdefault(pause, Crowd()).add(job)
+            return self._release(job)
         if job.conditions is PLAIN or not job.conditions.concurrency_key:
-            return [job]
+            let_in.append(job)
+            return None
         turn = self.turns.get(key_of(job))
         if turn is None:
-            self.turns[key_of(job)] = Turn(job)
-            return [job]
+            turn = self.turns[key_of(job)] = Turn(job)
         holder, best = turn.holder, turn.best()
         if holder is job:
-            if best is None or _rank(job) < _rank(best):
-                return [job]
-            return self._hand_over(job, turn)
-        if holder is not None and holder.phase is PENDING and _rank(job) < _rank(holder):
+            if best is not None and _rank(best) < _rank(job):
+                # It comes back, and a better one has come meanwhile.
+                turn.wait(job)
+                return turn.hand_on()
+            let_in.append(job)
+        elif holder is not None and holder.phase is PENDING and _rank(job) < _rank(holder):
             turn.wait(holder)
             turn.holder = job
-            return [job]
-        turn.wait(job)
-        return []
+            let_in.append(job)
+        else:
+            turn.wait(job)
+        return None
 
-    def _hand_over(self, job: Job, turn: Turn) -> list[Job]:
-        """It comes back, and a better one has come meanwhile."""
-        turn.holder = following = turn.next()
-        turn.wait(job)
+    def _release(self, job: Job) -> Job | None:
+        """Take the key from a job, if it has one: who has it now."""
+        if job.conditions is PLAIN or not job.conditions.concurrency_key:
+            return None
+        turn = self.turns.get(key_of(job))
+        if turn is None or turn.holder is not job:
+            return None
+        following = turn.hand_on()
         if following is None:
-            return []
-        following.phase = PENDING
-        return self.admit(following)
+            del self.turns[key_of(job)]
+        return following
 
     def occupy(self, job: Job) -> None:
         """This job has its concurrency key already: it is leased, or keeps it while it waits."""
         if keeps_its_turn(job):
             self.turns[key_of(job)] = Turn(job)
-
-    def leave(self, job: Job) -> list[Job]:
-        """A job lets go of its concurrency key, if it has it: who may be leased instead."""
-        if job.conditions is PLAIN or not job.conditions.concurrency_key:
-            return []
-        turn = self.turns.get(key_of(job))
-        if turn is None or turn.holder is not job:
-            return []
-        turn.holder = turn.next()
-        if turn.holder is None:
-            del self.turns[key_of(job)]
-            return []
-        following = turn.holder
-        following.phase = PENDING
-        return self.admit(following)
 
     def holder_of(self, job: Job) -> Job | None:
         """Who has the concurrency key of a job."""
@@ -130,8 +178,7 @@ class Aside:
 
     def lines(self) -> list[Line]:
         """Everyone who stands aside."""
-        behind = [[entry[2] for entry in turn.waiting] for turn in self.turns.values()]
-        return [*self.paused.values(), *behind]
+        return [*self.paused.values(), *self.turns.values()]
 
     def resume(self, pause: Pause) -> list[Job]:
         """Those who stood aside for a pause that is over; they are to be admitted anew."""

@@ -6,7 +6,7 @@ import msgspec
 
 from taskqueue_ray.core.exchange import Batch, Outcome, WorkerInfo
 from taskqueue_ray.core.lifecycle import JobState
-from taskqueue_ray.core.model import JobId, QueueSettings, StoredCode
+from taskqueue_ray.core.model import JobId, StoredCode
 
 
 class Enqueue(msgspec.Struct, frozen=True):
@@ -90,10 +90,11 @@ class Resume(msgspec.Struct, frozen=True):
 
 
 class Configure(msgspec.Struct, frozen=True):
-    """Give a queue settings of its own, in place of those that it had."""
+    """Give a queue settings of its own; what is not named stays as it is."""
 
     queue: str
-    settings: QueueSettings
+    max_depth: int | msgspec.UnsetType | None = msgspec.UNSET
+    weights: dict[str, float] | msgspec.UnsetType = msgspec.UNSET
 
 
 class StoreCode(msgspec.Struct, frozen=True):

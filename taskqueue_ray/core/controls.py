@@ -1,5 +1,7 @@
 """What operators set: pauses of queues, types and tags; settings of single queues."""
 
+from msgspec import UNSET
+
 from taskqueue_ray.core.aside import Pause as What
 from taskqueue_ray.core.commands import Configure, Pause, Resume
 from taskqueue_ray.core.errors import InvalidOption
@@ -9,7 +11,7 @@ from taskqueue_ray.core.naming import check_label, check_name, check_type_name
 from taskqueue_ray.core.state import State
 
 _CHECKS = {"queue": check_name, "type": check_type_name, "tag": check_label}
-MAX_WEIGHT = 1_000_000.0
+MIN_WEIGHT, MAX_WEIGHT = 0.1, 1_000.0
 
 
 def decide_pause(state: State, command: Pause, now: float) -> tuple[list[Event], bool]:
@@ -33,13 +35,18 @@ def decide_configure(
 ) -> tuple[list[Event], QueueSettings]:
     """Set what a queue has of its own; the answer is what holds then."""
     check_name("queue", command.queue)
-    settings = command.settings
+    known = state.settings.get(command.queue, QueueSettings())
+    settings = QueueSettings(
+        known.max_depth if command.max_depth is UNSET else command.max_depth,
+        known.weights if command.weights is UNSET else command.weights,
+    )
     if settings.max_depth is not None and settings.max_depth < 0:
         raise InvalidOption("max_depth", str(settings.max_depth), "a whole number from 0")
     for key, weight in settings.weights.items():
-        if not 0 < weight <= MAX_WEIGHT:
-            raise InvalidOption("weights", f"{key!a}: {weight}", "numbers above 0")
-    if state.settings.get(command.queue, QueueSettings()) == settings:
+        if not MIN_WEIGHT <= weight <= MAX_WEIGHT:
+            accepts = f"numbers from {MIN_WEIGHT} to {MAX_WEIGHT:g}"
+            raise InvalidOption("weights", f"{key!a}: {weight}", accepts)
+    if known == settings:
         return [], settings
     return [Configured(now, command.queue, settings)], settings
 

@@ -10,6 +10,7 @@ from taskqueue_ray.core.commands import Enqueue
 from taskqueue_ray.core.errors import BatchTooLarge, InvalidRequest, QueueFull
 from taskqueue_ray.core.events import Cancelled, Enqueued, Event
 from taskqueue_ray.core.exchange import Batch, EnqueueReply
+from taskqueue_ray.core.expiries import WAITING
 from taskqueue_ray.core.identity import to_text
 from taskqueue_ray.core.lifecycle import CANCEL_BLOCKED, JobState
 from taskqueue_ray.core.model import (
@@ -26,7 +27,7 @@ from taskqueue_ray.core.model import (
     Options,
 )
 from taskqueue_ray.core.naming import MAX_TITLE, check_name
-from taskqueue_ray.core.state import WAITING, State
+from taskqueue_ray.core.state import State
 
 PRIORITIES = range(101)
 
@@ -52,7 +53,7 @@ def decide(
     )
     if len(skipped) == len(batch.jobs):
         return [], reply
-    _check_depth(state, batch, skipped, bounds.max_depth)
+    _check_depth(state, batch, skipped, conflicts.replaced, bounds.max_depth)
     others = {batch.jobs[index].id: holder for index, holder in conflicts.existing.items()}
     orphans = _check_parents(state, command, set(skipped), conflicts.replaced, others)
     events: list[Event] = []
@@ -112,7 +113,10 @@ def _check_options(options: Options) -> None:
         raise InvalidRequest("the numbers of a backoff must be from 0 and finite")
 
 
-def _check_depth(state: State, batch: Batch, known: list[int], limit: int) -> None:
+def _check_depth(
+    state: State, batch: Batch, known: list[int], replaced: list[JobId], limit: int
+) -> None:
+    leaving = Counter(state.jobs[one].options.queue for one in replaced)
     for queue, jobs in _arriving(batch, known).items():
         totals = state.totals.get(queue)
         waiting = sum(totals.counts[state] for state in WAITING) if totals else 0
@@ -121,7 +125,7 @@ def _check_depth(state: State, batch: Batch, known: list[int], limit: int) -> No
             most = min(limit, own.max_depth)
         else:
             most = limit
-        if waiting + jobs > most:
+        if waiting + jobs - leaving[queue] > most:
             raise QueueFull(queue, most)
 
 
@@ -171,12 +175,12 @@ def _check_parents(
     earlier: set[JobId] = set()
     for index, spec in enumerate(command.batch.jobs):
         if spec.parents and index not in known:
-            states = [
-                ending.get(parent) or _parent_state(state, command, spec, parent)
+            parents = [
+                (parent, ending.get(parent) or _parent_state(state, command, spec, parent))
                 for parent in (others.get(one, one) for one in spec.parents)
                 if parent not in earlier
             ]
-            lost = any(_is_lost(_policy(spec), one) for one in states)
+            lost = any(_is_lost(state, _policy(spec), *one) for one in parents)
             if lost or (_policy(spec) != "continue" and not orphaned.isdisjoint(spec.parents)):
                 orphans.append(spec.id)
                 orphaned.add(spec.id)
@@ -189,11 +193,13 @@ def _policy(spec: JobSpec) -> OnParentFailure:
     return "cancel" if spec.conditions is None else spec.conditions.on_parent_failure
 
 
-def _is_lost(policy: OnParentFailure, parent: JobState | None) -> bool:
+def _is_lost(state: State, policy: OnParentFailure, parent: JobId, end: JobState | None) -> bool:
     """Whether a job is to be cancelled at once, because of how a parent has ended."""
-    if parent is None or not parent.final or parent is JobState.COMPLETED:
+    if end is None or not end.final or end is JobState.COMPLETED:
         return False
-    return policy == "cancel" or (policy == "wait" and parent is not JobState.FAILED)
+    # Only a dead letter that is still there can be redriven.
+    can_wait = end is JobState.FAILED and parent in state.jobs
+    return policy == "cancel" or (policy == "wait" and not can_wait)
 
 
 def _parent_state(state: State, command: Enqueue, spec: JobSpec, parent: JobId) -> JobState:
@@ -225,7 +231,7 @@ def apply(state: State, event: Enqueued) -> list[Job]:
             meant = _meaning(spec, others) if others else spec
             if meant.conditions is not None:
                 job.conditions = state.conditions(meant.conditions)
-                state.watch_expiry(job)
+                state.expiring.add(job)
                 special.append(job)
             if _hold_back(state, job, meant):
                 orphans.append(job)
@@ -275,7 +281,7 @@ def _hold_back(state: State, job: Job, spec: JobSpec) -> bool:
         job.phase = Blocked(set(waiting))
         for parent in waiting:
             state.children.setdefault(parent, []).append(job.id)
-        return any(_is_lost(policy, state.state_of(parent)) for parent in waiting)
+        return any(_is_lost(state, policy, one, state.state_of(one)) for one in waiting)
     if spec.due > 0:
         state.wait(job, spec.due)
     else:

@@ -1,13 +1,10 @@
 """Expire: jobs that were not started in time end as expired, and are not handed out."""
 
-from heapq import heappop
-from itertools import islice
-
 from taskqueue_ray.core.events import Event, Expired
-from taskqueue_ray.core.lanes import in_order
+from taskqueue_ray.core.expiries import may_expire
 from taskqueue_ray.core.lifecycle import JobState, Verb, find_move
-from taskqueue_ray.core.model import Finished, Job, JobId
-from taskqueue_ray.core.state import State, may_expire
+from taskqueue_ray.core.model import Finished, Job
+from taskqueue_ray.core.state import State
 
 PORTION = 5_000
 """Jobs that expire in one step, about, so that a million hold nothing up."""
@@ -15,15 +12,8 @@ PORTION = 5_000
 
 def decide(state: State, now: float) -> list[Event]:
     """One event for what has waited too long."""
-    if not state.overdue(now):
-        return []
-    ids: dict[JobId, None] = {}
-    for expires, _, job in islice(in_order(state.expiring), PORTION):
-        if expires > now:
-            break
-        if may_expire(job):
-            ids[job.id] = None
-    return [Expired(now, list(ids))] if ids else []
+    ids = state.expiring.overdue(now, PORTION) if state.expiring.due(now) else []
+    return [Expired(now, ids)] if ids else []
 
 
 def apply(state: State, event: Expired) -> None:
@@ -38,5 +28,4 @@ def apply(state: State, event: Expired) -> None:
             ended.append(job)
     state.ready.trim(ended)
     state.tidy_delayed()
-    while state.expiring and not may_expire(state.expiring[0][2]):
-        heappop(state.expiring)
+    state.expiring.trim()

@@ -6,12 +6,16 @@ A job's entry stays where it is when the job moves on, until it reaches the head
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from heapq import heappop, heappush, merge
+from heapq import heapify, heappop, heappush, merge
 from typing import Any, Protocol, TypeVar
 
 from taskqueue_ray.core.model import PENDING, Job
 
 E = TypeVar("E", bound=tuple[Any, ...])
+
+
+SPARE = 1_000
+"""Entries of jobs that have moved on, at least, that a line bears before it looks for them."""
 
 
 class Line(Protocol):
@@ -30,20 +34,31 @@ class LaneQueue:
     `returned`, where a serial number breaks ties between entries of a job that returned twice.
     """
 
-    __slots__ = ("fifo", "returned", "serial")
+    __slots__ = ("fifo", "limit", "returned", "serial")
 
     def __init__(self) -> None:
         self.fifo: deque[Job] = deque()
         self.returned: list[tuple[int, int, Job]] = []
         self.serial = 0
+        self.limit = SPARE
 
     def add(self, job: Job) -> None:
         fifo = self.fifo
+        if len(fifo) >= self.limit or len(self.returned) >= self.limit:
+            self._close_ranks()
+            fifo = self.fifo
         if not fifo or job.ordinal > fifo[-1].ordinal:
             fifo.append(job)
         else:
             self.serial += 1
             heappush(self.returned, (job.ordinal, self.serial, job))
+
+    def _close_ranks(self) -> None:
+        """Drop entries of jobs that moved on: behind a head that waits they would gather."""
+        self.fifo = deque(job for job in self.fifo if job.phase is PENDING)
+        self.returned = [entry for entry in self.returned if entry[2].phase is PENDING]
+        heapify(self.returned)
+        self.limit = 2 * max(len(self.fifo), len(self.returned)) + SPARE
 
     def trim(self) -> None:
         """Drop entries at the heads whose job is no longer pending."""

@@ -6,6 +6,7 @@ from taskqueue_ray.core.bounds import Bounds
 from taskqueue_ray.core.commands import Lease, Lose, Release, Start
 from taskqueue_ray.core.events import Event, Leased, Lost, Released, Started
 from taskqueue_ray.core.exchange import WorkerInfo
+from taskqueue_ray.core.expiries import may_expire
 from taskqueue_ray.core.lifecycle import FAIL, LEASE, RELEASE, STOP, JobState
 from taskqueue_ray.core.model import (
     KEPT_ATTEMPTS,
@@ -19,7 +20,7 @@ from taskqueue_ray.core.model import (
     Lane,
 )
 from taskqueue_ray.core.model import Leased as LeasedPhase
-from taskqueue_ray.core.state import State, may_expire
+from taskqueue_ray.core.state import State
 
 _GRANT_BYTES = 64
 """What a grant weighs on the wire besides its payload."""
@@ -35,7 +36,7 @@ def decide_lease(state: State, command: Lease, now: float) -> list[Event]:
         # Were all suspects passed over, there would still be as many as it wants.
         want += len(state.suspects)
     jobs = state.ready.pick(worker.queues, lambda lane: fits(worker, lane), want)
-    if state.overdue(now):
+    if state.expiring.due(now):
         jobs = [job for job in jobs if not 0 < job.conditions.expires <= now or not may_expire(job)]
     if state.suspects:
         jobs = _apart(state, worker, jobs, now)[: command.want]
@@ -69,21 +70,22 @@ def _apart(state: State, worker: WorkerInfo, jobs: list[Job], now: float) -> lis
     for job in jobs:
         if not job.suspect:
             portion.append(job)
-        elif _can_try(job, hands, worker.concurrency):
+        elif _can_try(job, hands, worker.concurrency, patient=patient):
             return portion or [job]
         elif patient:
             break
     return portion
 
 
-def _can_try(suspect: Job, hands: Collection[Job], concurrency: int) -> bool:
+def _can_try(suspect: Job, hands: Collection[Job], concurrency: int, *, patient: bool) -> bool:
     """Whether the worker can begin a suspect at once, so that its vanishing would tell something.
 
-    What runs beside it would be charged too, so one that was charged before runs beside nothing.
+    What runs beside it would be charged too, so one that was charged before runs beside nothing;
+    but it would never run where jobs take long, so there it does.
     """
     if not hands:
         return True
-    if suspect.losses or not all(job.running for job in hands):
+    if (suspect.losses and patient) or not all(job.running for job in hands):
         return False
     slots = sum(job.options.executor == "process" for job in hands)
     return suspect.options.executor != "process" or slots < concurrency

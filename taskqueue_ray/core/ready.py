@@ -15,6 +15,18 @@ from taskqueue_ray.core.model import PLAIN, Job, Lane, Options
 _NO_KEY = ("",)
 
 
+def _merged(lanes: list[TenantLane]) -> Iterator[Job]:
+    """By age; but lanes in which tenants take turns are in no order of age: by turns then."""
+    if all(len(lane.tenants) <= 1 for lane in lanes):
+        yield from merge(*(lane.jobs() for lane in lanes), key=age)
+        return
+    lines = [lane.jobs() for lane in lanes]
+    while lines:
+        heads = [(line, next(line, None)) for line in lines]
+        yield from (job for _, job in heads if job is not None)
+        lines = [line for line, job in heads if job is not None]
+
+
 class QueueLanes:
     """The lanes of one queue, by priority, highest first."""
 
@@ -180,13 +192,13 @@ class Ready:
         sources = self._sources(queues)
         picked: list[Job] = []
         for priority in sorted({p for s in sources for p in s.priorities}, reverse=True):
-            lines = [
-                lane.jobs()
+            lanes = [
+                lane
                 for source in sources
                 for key, lane in source.levels.get(priority, {}).items()
                 if fits(key)
             ]
-            jobs = lines[0] if len(lines) == 1 else merge(*lines, key=age)
+            jobs = lanes[0].jobs() if len(lanes) == 1 else _merged(lanes)
             picked.extend(islice(jobs, want - len(picked)))
             if len(picked) == want:
                 break

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from taskqueue_ray.core.commands import Settle
 from taskqueue_ray.core.errors import InvalidRequest
 from taskqueue_ray.core.events import Event, Failed, Retried, Settled
@@ -128,6 +130,8 @@ def apply(state: State, event: Settled) -> None:
         job = jobs[outcome.id]
         state.drop_lease(job)
         state.acquit(job)
+        if job.conditions.expires:  # it was started in time
+            job.conditions = replace(job.conditions, expires=0.0)
         _wait_again(state, job, SNOOZE, _moment(outcome.due, at))
     for outcome in event.cancelled:
         job = _ran(state, outcome, event.worker)

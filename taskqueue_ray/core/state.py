@@ -9,6 +9,7 @@ from heapq import heapify, heappop, heappush
 import msgspec
 
 from taskqueue_ray.core.aside import Pause, keeps_its_turn
+from taskqueue_ray.core.expiries import Expiries
 from taskqueue_ray.core.lifecycle import IllegalMove, JobState, Move
 from taskqueue_ray.core.model import (
     PENDING,
@@ -30,7 +31,6 @@ from taskqueue_ray.core.model import (
 from taskqueue_ray.core.ready import Ready
 
 INTERNED_OPTIONS = 4096
-WAITING = (JobState.SCHEDULED, JobState.BLOCKED, JobState.PENDING)
 
 
 class Totals(msgspec.Struct):
@@ -87,7 +87,7 @@ class State:
 
         self.ready = Ready()
         self.delayed: list[tuple[float, int, int, Job]] = []
-        self.expiring: list[tuple[float, int, Job]] = []
+        self.expiring = Expiries()
         self.held: dict[str, dict[JobId, Job]] = {}
         self.children: dict[JobId, list[JobId]] = {}
         self.suspects: set[JobId] = set()
@@ -152,18 +152,6 @@ class State:
             heappop(delayed)
         return bool(delayed) and delayed[0][0] <= now
 
-    def watch_expiry(self, job: Job) -> None:
-        """A job waits: it may wait for too long."""
-        if job.conditions.expires:
-            heappush(self.expiring, (job.conditions.expires, job.ordinal, job))
-
-    def overdue(self, now: float) -> bool:
-        """Whether a job has waited for too long at `now`."""
-        expiring = self.expiring
-        while expiring and not may_expire(expiring[0][2]):
-            heappop(expiring)
-        return bool(expiring) and expiring[0][0] <= now
-
     def holder(self, key: str, now: float) -> JobId | None:
         """The job that holds a unique key."""
         hold = self.unique.get(key)
@@ -193,7 +181,7 @@ class State:
             del self.held[phase.worker]
         job.running = False
         self.acquit(job)
-        self.watch_expiry(job)
+        self.expiring.add(job)
 
     def suspect(self, job: Job) -> None:
         """The worker of a job vanished, and it may have been the doing of this one."""
@@ -245,7 +233,7 @@ class State:
 
     def index(self, job: Job) -> None:
         """Enter one job into the derived fields, according to its phase."""
-        self.watch_expiry(job)
+        self.expiring.add(job)
         if job.suspect:
             self.suspects.add(job.id)
         match job.phase:
@@ -266,12 +254,6 @@ class State:
 def finish_key(job: Job) -> bytes:
     """What tells one finish of a job from another: its id and, after a redrive, its generation."""
     return job.id + job.generation.to_bytes(4, "big") if job.generation else job.id
-
-
-def may_expire(job: Job) -> bool:
-    """Whether a job waits and was never started. One that was redriven has no more time limit."""
-    started = job.attempts or job.losses or job.generation
-    return job.phase.state in WAITING and not started
 
 
 def _is_current(entry: tuple[float, int, int, Job]) -> bool:

@@ -7,6 +7,7 @@ of the job.
 
 from taskqueue_ray.core.errors import DuplicateJob
 from taskqueue_ray.core.exchange import Batch
+from taskqueue_ray.core.expiries import WAITING
 from taskqueue_ray.core.identity import to_text
 from taskqueue_ray.core.model import (
     NO_CONFLICTS,
@@ -18,7 +19,7 @@ from taskqueue_ray.core.model import (
     JobId,
     JobSpec,
 )
-from taskqueue_ray.core.state import WAITING, State
+from taskqueue_ray.core.state import State
 
 
 def find_conflicts(state: State, batch: Batch, known: list[int], now: float) -> Conflicts:
@@ -26,11 +27,12 @@ def find_conflicts(state: State, batch: Batch, known: list[int], now: float) -> 
 
     Raises `DuplicateJob` when one of them asked for that.
     """
+    repeats = set(known)
     wishes = []
     for index in batch.special:
         spec = batch.jobs[index]
         unique = spec.conditions.unique if spec.conditions is not None else None
-        if unique is not None and index not in known:
+        if unique is not None and index not in repeats:
             wishes.append((index, spec, unique))
     return _resolve(state, batch, wishes, now) if wishes else NO_CONFLICTS
 

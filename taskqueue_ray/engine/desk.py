@@ -78,8 +78,6 @@ class Desk:
             return
         try:
             serve(request, reply)
-        except UNREADABLE as error:
-            reply(InvalidRequest(f"the request to {method!r} cannot be read: {error}"))
         except TaskQueueError as error:
             reply(error)
 
@@ -112,4 +110,12 @@ class Desk:
 
 def _typed(kind: Any, serve: Callable[[Any, Respond], None]) -> Callable[[bytes, Respond], None]:
     decoder = msgspec.msgpack.Decoder(kind)
-    return lambda request, respond: serve(decoder.decode(request), respond)
+
+    def decoded(request: bytes, respond: Respond) -> None:
+        try:
+            call = decoder.decode(request)
+        except UNREADABLE as error:
+            raise InvalidRequest(f"the request cannot be read: {error}") from None
+        serve(call, respond)
+
+    return decoded

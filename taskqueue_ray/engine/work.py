@@ -110,6 +110,8 @@ class Work:
         """
         session = self._workers.pop(worker, None)
         in_order = session is not None and session.leaving and not self._state.held.get(worker)
+        for job_id in self._state.held.get(worker, ()):
+            self._path.fleet.progress.pop(job_id, None)
         if session is not None and session.poll is not None:
             session.poll.respond(UnknownSession(worker))
         self._path.execute(commands.Lose(worker))
@@ -148,11 +150,13 @@ class Work:
         session.deadline = now + hold(request.wait) + self._term
         if request.running:
             self._path.note_started(request.worker, request.running)
-        self._path.fleet.progress.update(request.progress)
         kept = session.in_flight().union(request.held, request.unsure)
         leased = self._state.held.get(request.worker, {})
         session.lost += [i for i in request.held if i not in leased]
         dropped = [i for i in leased if i not in kept]
+        self._path.fleet.progress.update(one for one in request.progress if one[0] in leased)
+        for job_id in dropped:
+            self._path.fleet.progress.pop(job_id, None)
         if dropped:
             self._path.execute(commands.Release(request.worker, dropped))
         if session.cancel:

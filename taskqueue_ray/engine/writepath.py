@@ -16,6 +16,9 @@ from taskqueue_ray.engine.clock import Clock
 from taskqueue_ray.engine.commits import Commits
 from taskqueue_ray.engine.fleet import Fleet, Respond
 
+OVERDUE = 4
+"""Portions of overdue jobs that are ended before a lease, so that none holds up the loop."""
+
 
 class WritePath:
     """State and the only way in which it changes while the queue runs."""
@@ -54,7 +57,12 @@ class WritePath:
 
     def lease(self, worker: WorkerInfo, want: int) -> list[Leased]:
         """Lease jobs to a worker; the events say which."""
-        events = decide(self.state, commands.Lease(worker, want), self.clock.now()).events
+        now = self.clock.now()
+        for _ in range(OVERDUE):
+            if not self.state.expiring.due(now):
+                break
+            self.execute(commands.Promote())  # else what is overdue would stand in front
+        events = decide(self.state, commands.Lease(worker, want), now).events
         self.record(events)
         return [event for event in events if isinstance(event, Leased)]
 

@@ -91,7 +91,9 @@ class Batch:
             spec = JobSpec(job_id, index, payload)
         else:
             rule = options.unique
-            claim = claim_of(rule, job_type, plain, self._sealer) if rule is not None else None
+            claim = None
+            if rule is not None:
+                claim = claim_of(rule, job_type, plain, inputs, self._sealer)
             spec = _conditioned(job_id, index, payload, options, claim, inputs)
         self._specs.append(spec)
         self._size += len(payload) + _PER_JOB

@@ -161,12 +161,16 @@ class TaskQueue:
         """
         return Workflow(self, name, id, on_parent_failure)
 
-    def enqueue_together(self, items: Iterable[JobItem[Any]]) -> None:
+    def enqueue_together(self, jobs: Iterable[tuple[JobItem[Any], JobHandle[Any]]]) -> None:
         """Enqueue jobs in one call: all of them are stored, or none. Durable on return."""
+        self._check_open()
         batch = Batch(self._preparer)
-        for item in items:
+        for item, handle in jobs:
             batch.add(item)
-        self._ask(requests.enqueue(batch.take().body))
+            if item.options.unique is not None:
+                batch.await_claim(handle)
+        parcel = batch.take()
+        parcel.settle(self._transport.call("enqueue", parcel.body))
 
     def draw_id(self) -> JobId:
         """A new id for a job of this client."""

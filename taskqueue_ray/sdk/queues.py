@@ -5,6 +5,9 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from msgspec import UNSET
+
+from taskqueue_ray.core.commands import Configure
 from taskqueue_ray.core.errors import InvalidOption
 from taskqueue_ray.core.model import QueueSettings
 from taskqueue_ray.core.naming import check_name
@@ -44,10 +47,10 @@ class Queues:
 
         >>> q.queues.configure("mail", max_depth=10_000, weights={"gold": 3})  # doctest: +SKIP
         """
-        known = self.settings(queue)
-        depth = known.max_depth if max_depth is UNCHANGED else _depth(max_depth)
-        shares = known.weights if weights is UNCHANGED else _weights(weights)
-        settings: QueueSettings = self._ask(requests.configure(queue, QueueSettings(depth, shares)))
+        check_name("queue", queue)
+        depth = UNSET if max_depth is UNCHANGED else _depth(max_depth)
+        shares = UNSET if weights is UNCHANGED else _weights(weights)
+        settings: QueueSettings = self._ask(requests.configure(Configure(queue, depth, shares)))
         return settings
 
     def settings(self, queue: str) -> QueueSettings:

@@ -128,9 +128,9 @@ def resume(kind: str, name: str) -> Request[bool]:
     return Request("resume", _encode(Resume(kind, name)), _bool)
 
 
-def configure(queue: str, settings: QueueSettings) -> Request[QueueSettings]:
+def configure(command: Configure) -> Request[QueueSettings]:
     """Give a queue settings of its own."""
-    return Request("configure", _encode(Configure(queue, settings)), _reader(QueueSettings))
+    return Request("configure", _encode(command), _reader(QueueSettings))
 
 
 def controls() -> Request[Controls]:

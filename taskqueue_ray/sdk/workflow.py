@@ -2,6 +2,7 @@
 
 import asyncio
 import secrets
+import time
 from collections import Counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -67,7 +68,7 @@ class Workflow:
         if self._started:
             raise InvalidRequest(f"the workflow {self.id} has started already")
         if self._items:
-            self._client.enqueue_together(self._items)
+            self._client.enqueue_together(zip(self._items, self._handles, strict=True))
         self._started, self._items = True, []
 
     def cancel(self, reason: str = "") -> list[str]:
@@ -89,7 +90,12 @@ class Workflow:
 
     def wait(self, timeout: float | None = None) -> dict[JobState, int]:
         """Wait until the jobs that were added here have ended; how many ended how."""
-        return dict(Counter(handle.wait(timeout) for handle in self._handles))
+        deadline = None if timeout is None else time.monotonic() + timeout
+        ends: Counter[JobState] = Counter()
+        for handle in self._handles:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            ends[handle.wait(left)] += 1
+        return dict(ends)
 
     async def astart(self) -> None:
         """`start` for async code."""

@@ -124,7 +124,8 @@ class Model:
             state = self.jobs[parent].state
             if state == "completed" or (state in FINAL and job.policy == "continue"):
                 continue
-            if state in FINAL and not (state == "failed" and job.policy == "wait"):
+            redrivable = state == "failed" and parent not in self.purged
+            if state in FINAL and not (redrivable and job.policy == "wait"):
                 job.state = "cancelled"
                 self._let_go(job)
                 return
@@ -169,9 +170,10 @@ class Model:
             job, before = self.jobs[number], self._innocent(ready[: ready.index(number)])
             if job.suspect:
                 settled_in = all(other.running for other in had) and len(had) < CONCURRENCY
-                if not had or (settled_in and not job.losses):
+                patient = all(now - other.leased_at < PATIENCE for other in had)
+                if not had or (settled_in and not (job.losses and patient)):
                     return before or [number]
-                if all(now - other.leased_at < PATIENCE for other in had):
+                if patient:
                     return before
         return self._innocent(ready)
 
@@ -207,7 +209,7 @@ class Model:
         elif kind == "cancelled" or job.cancelling:
             self._end(job, "cancelled", now)
         elif kind == "snoozed":
-            job.state, job.due = "scheduled", due
+            job.state, job.due, job.expires = "scheduled", due, 0.0
         else:
             job.state = "pending"
 

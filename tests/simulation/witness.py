@@ -16,9 +16,10 @@ from taskqueue_ray.core.dispatch import apply
 from taskqueue_ray.core.errors import InvalidRequest
 from taskqueue_ray.core.events import decode
 from taskqueue_ray.core.exchange import Grant, JobView, OutcomeKind, WorkReply, WorkRequest
+from taskqueue_ray.core.expiries import may_expire
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import JobId, JobSpec, Leased, Options
-from taskqueue_ray.core.state import State, may_expire
+from taskqueue_ray.core.state import State
 from taskqueue_ray.engine.opening import Opened
 from tests.ledger import count_up, facts
 from tests.simulation.scripts import result_of

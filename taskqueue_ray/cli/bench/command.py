@@ -97,6 +97,11 @@ def _rates(
         _tell("workers")
         run["drain"] = throughput.drain(queue, effects, workers.start)
         run["end_to_end"] = throughput.end_to_end(queue, effects, sizes.jobs)
+        _tell("conditions")
+        run["unique"] = throughput.end_to_end(queue, effects, sizes.jobs, throughput.unique)
+        run["fair"] = throughput.end_to_end(queue, effects, sizes.jobs, throughput.fair)
+        run["fan_in"] = throughput.fan_in(queue, effects, sizes.fan_in)
+        run["naps"] = throughput.end_to_end(queue, effects, sizes.naps, throughput.napping)
         run["executor_memory"] = memory.executor_bytes(queue) / MIB
         _tell("latency")
         latency.until_folded(connection)

@@ -1,11 +1,16 @@
 """What the bench enqueues."""
 
+import asyncio
+
 from taskqueue_ray.cli.bench.effects import note
 from taskqueue_ray.sdk.job import job
 
 QUEUE = "bench"
 PAD = "x" * 80
 """With two numbers and the names it makes about 100 bytes of arguments."""
+
+NAP = 0.02
+"""Seconds for which an async job waits."""
 
 LONG_PAD = "x" * 140
 """The same for about 160 bytes, of jobs that only wait."""
@@ -16,3 +21,17 @@ def add(a: int, b: int, pad: str) -> int:  # noqa: ARG001  # it only has to weig
     """Next to nothing, and it counts itself."""
     note()
     return a + b
+
+
+@job(queue=QUEUE)
+async def nap(n: int) -> int:
+    """Waits a little, as for a reply, and counts itself."""
+    await asyncio.sleep(NAP)
+    note()
+    return n
+
+
+@job(queue=QUEUE)
+def gather_up() -> None:
+    """What waits for many others."""
+    note()

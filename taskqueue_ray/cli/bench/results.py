@@ -19,6 +19,7 @@ class Measure:
 RAW = Measure("raw_tasks", "raw Ray tasks (yardstick)", "/s")
 TRIP = Measure("round_trip", "bare actor round trip, p50 (yardstick)", "ms")
 FSYNC = Measure("fsync", "fdatasync of 512 bytes, p50", "ms")
+E2E = Measure("end_to_end", "end to end", "/s", RAW.name)
 MEASURES = (
     RAW,
     TRIP,
@@ -26,8 +27,12 @@ MEASURES = (
     Measure("enqueue_one_by_one", "enqueue one by one", "/s", "trips_per_second"),
     Measure("enqueue_pipeline", "enqueue in a pipeline", "/s", RAW.name),
     Measure("enqueue_many", "enqueue many", "/s", RAW.name),
-    Measure("end_to_end", "end to end", "/s", RAW.name),
+    E2E,
     Measure("drain", "drain of a backlog", "/s", RAW.name),
+    Measure("unique", "the same, each with a unique key", "/s", E2E.name),
+    Measure("fair", "the same, of 1,000 fair keys in turn", "/s", E2E.name),
+    Measure("fan_in", "the same, all parents of one job", "/s", E2E.name),
+    Measure("naps", "async jobs of 20 ms on one executor", "/s"),
     Measure("enqueue_p50", "durable enqueue, p50", "ms", TRIP.name),
     Measure("pipelined_enqueue_p50", "pipelined enqueue, p50", "ms"),
     Measure("result_p50", "enqueue to result, p50", "ms", TRIP.name),
@@ -85,10 +90,16 @@ class Results:
             "median": f"{_rounded(value)} {measure.unit}",
             "from_to": f"{_rounded(min(runs))} to {_rounded(max(runs))}" if len(runs) > 1 else None,
             "ratio": None if ratio is None else f"{ratio:.1f} x",
-            "to": {RAW.name: "raw Ray tasks", TRIP.name: "round trip"}.get(
-                measure.yardstick or "", "round trips/s" if measure.yardstick else None
-            ),
+            "to": _TO.get(measure.yardstick or ""),
         }
+
+
+_TO = {
+    RAW.name: "raw Ray tasks",
+    TRIP.name: "round trip",
+    E2E.name: "end to end",
+    "trips_per_second": "round trips/s",
+}
 
 
 def _rounded(value: float) -> str:

@@ -14,7 +14,25 @@ class Sizes:
     one_by_one: int
     latency: int
     backlog: int
+    fan_in: int
+    naps: int
 
 
-FULL = Sizes(raw_tasks=5_000, jobs=50_000, one_by_one=500, latency=1000, backlog=100_000)
-QUICK = Sizes(raw_tasks=1_000, jobs=5_000, one_by_one=100, latency=100, backlog=10_000)
+FULL = Sizes(
+    raw_tasks=5_000,
+    jobs=50_000,
+    one_by_one=500,
+    latency=1000,
+    backlog=100_000,
+    fan_in=100_000,
+    naps=20_000,
+)
+QUICK = Sizes(
+    raw_tasks=1_000,
+    jobs=5_000,
+    one_by_one=100,
+    latency=100,
+    backlog=10_000,
+    fan_in=5_000,
+    naps=2_000,
+)

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from taskqueue_ray.cli.bench.effects import total
-from taskqueue_ray.cli.bench.jobs import PAD, QUEUE, add
+from taskqueue_ray.cli.bench.jobs import PAD, QUEUE, add, gather_up, nap
 from taskqueue_ray.core.errors import Unavailable
 from taskqueue_ray.sdk.client import TaskQueue
+from taskqueue_ray.sdk.job import JobItem
 
 PATIENCE = 600.0
+TENANTS = 1_000
 
 
 def enqueue_one_by_one(queue: TaskQueue, count: int) -> float:
@@ -33,13 +35,57 @@ def enqueue_many(queue: TaskQueue, count: int) -> float:
     return _rate(count, lambda: queue.enqueue_many(add.item(n, 1, PAD) for n in range(count)))
 
 
-def end_to_end(queue: TaskQueue, effects: Path, count: int) -> float:
+def plain(number: int) -> JobItem[int]:
+    """A job that asks for nothing."""
+    return add.item(number, 1, PAD)
+
+
+_UNIQUE = add.options(unique=True)
+_FAIR = [add.options(fair_key=f"tenant {number}") for number in range(TENANTS)]
+
+
+def unique(number: int) -> JobItem[int]:
+    """A job with a unique key of its own."""
+    return _UNIQUE.item(number, 1, PAD)
+
+
+def fair(number: int) -> JobItem[int]:
+    """A job of one of many tenants."""
+    return _FAIR[number % TENANTS].item(number, 1, PAD)
+
+
+def napping(number: int) -> JobItem[int]:
+    """An async job that waits a little."""
+    return nap.item(number)
+
+
+def fan_in(queue: TaskQueue, effects: Path, width: int) -> float:
+    """Parents per second until the one job has ended that waits for all of them."""
+
+    def run() -> None:
+        parents = queue.enqueue_many(plain(number) for number in range(width))
+        last = queue.enqueue(gather_up.options(depends_on=parents))
+        last.result(timeout=PATIENCE)
+
+    before = total(effects)
+    rate = _rate(width, run)
+    if total(effects) < before + width + 1:
+        raise Unavailable("the fan-in ended before its parents had run")
+    return rate
+
+
+def end_to_end(
+    queue: TaskQueue,
+    effects: Path,
+    count: int,
+    made: Callable[[int], JobItem[int]] = plain,
+) -> float:
     """Jobs per second from the first enqueue to the last durable outcome, workers running."""
     goal = queue.stats(QUEUE).completed + count
     done = total(effects) + count
 
     def run() -> None:
-        queue.enqueue_many(add.item(number, 1, PAD) for number in range(count))
+        queue.enqueue_many(map(made, range(count)))
         wait_for(queue, effects, goal, done)
 
     return _rate(count, run)

@@ -188,3 +188,17 @@ def test_a_deep_chain_is_cancelled_without_recursion() -> None:
     ledger.cancel(1)
     assert ledger.state.totals["q"].counts[CANCELLED] == 5_000
     assert facts(ledger.replayed()) == facts(ledger.state)
+
+
+def test_a_child_does_not_wait_for_a_dead_letter_that_is_gone() -> None:
+    """Nobody can redrive it any more: purged, or known from history alone."""
+    ledger = Ledger()
+    ledger.enqueue([spec(1)])
+    ledger.end(ledger.lease()[0], OutcomeKind.ERRORED, final=True)
+    ledger.purge(1)
+    ledger.enqueue([spec(2, parents=[1], on_parent_failure="wait")])
+    past = {job_id(9): FAILED}
+    ledger.enqueue([spec(3, parents=[9], on_parent_failure="wait")], past=past)
+    assert (ledger.state_of(2), ledger.state_of(3)) == (CANCELLED, CANCELLED)
+    assert facts(ledger.replayed()) == facts(ledger.state)
+    count_up(ledger.state)

@@ -74,5 +74,23 @@ def test_expiry_survives_a_replay() -> None:
     again = ledger.replayed()
     assert facts(again) == facts(ledger.state)
     assert meaning(again) == meaning(ledger.state)
-    assert again.overdue(ledger.now + 15)
-    assert not again.overdue(ledger.now + 14)
+    assert again.expiring.due(ledger.now + 15)
+    assert not again.expiring.due(ledger.now + 14)
+
+
+def test_what_has_ended_does_not_gather_behind_one_that_waits_for_long() -> None:
+    ledger = Ledger()
+    ledger.enqueue([spec(1, 0, due=ledger.now + 9e6, expires=ledger.now + 1e5)])
+    for n in range(2, 5_000):
+        ledger.enqueue([spec(n, expires=ledger.now + 1e6)])
+        ledger.end(ledger.lease()[0])
+    assert len(ledger.state.expiring) <= 1_100
+
+
+def test_a_job_that_was_started_and_snoozed_does_not_expire() -> None:
+    ledger = Ledger()
+    ledger.enqueue([spec(1, expires=ledger.now + 10)])
+    ledger.end(ledger.lease()[0], OutcomeKind.SNOOZED, due=ledger.now + 20)
+    ledger.wait(15)
+    assert ledger.state_of(1) is JobState.SCHEDULED
+    assert facts(ledger.replayed()) == facts(ledger.state)

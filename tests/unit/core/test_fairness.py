@@ -7,7 +7,6 @@ import pytest
 from taskqueue_ray.core import commands
 from taskqueue_ray.core.errors import InvalidOption
 from taskqueue_ray.core.exchange import OutcomeKind
-from taskqueue_ray.core.model import QueueSettings
 from taskqueue_ray.storage.snapshot import read_snapshot, write_snapshot
 from tests.ledger import Ledger, number_of
 from tests.records import options, spec, worker
@@ -52,7 +51,7 @@ def test_turns_go_on_from_lease_to_lease(portion: int) -> None:
 
 def test_weights_are_kept_to_exactly() -> None:
     ledger = Ledger()
-    ledger.do(commands.Configure("q", QueueSettings(weights={"gold": 3.0})))
+    ledger.do(commands.Configure("q", weights={"gold": 3.0}))
     crowd(ledger, "gold", 1, 100)
     crowd(ledger, "plain", 1001, 100)
     seen = [n for _ in range(20) for n in leased(ledger, 4)]
@@ -64,7 +63,7 @@ def test_weights_may_change_while_jobs_wait() -> None:
     crowd(ledger, "a", 1, 100)
     crowd(ledger, "b", 1001, 100)
     leased(ledger, 10)
-    ledger.do(commands.Configure("q", QueueSettings(weights={"a": 9.0})))
+    ledger.do(commands.Configure("q", weights={"a": 9.0}))
     seen = leased(ledger, 100)
     assert 88 <= sum(n < 1000 for n in seen) <= 92
 
@@ -132,7 +131,7 @@ def test_many_tenants_cost_what_is_handed_out() -> None:
 
 def test_order_and_turns_survive_a_snapshot_as_far_as_they_matter() -> None:
     ledger = Ledger()
-    ledger.do(commands.Configure("q", QueueSettings(weights={"a": 2.0})))
+    ledger.do(commands.Configure("q", weights={"a": 2.0}))
     crowd(ledger, "a", 1, 6)
     crowd(ledger, "b", 11, 3)
     again = read_snapshot(write_snapshot(ledger.state))
@@ -142,6 +141,15 @@ def test_order_and_turns_survive_a_snapshot_as_far_as_they_matter() -> None:
 
 def test_weights_that_are_none_are_refused() -> None:
     ledger = Ledger()
-    for weight in (0.0, -1.0, float("nan"), float("inf")):
+    for weight in (0.0, -1.0, 0.09, 1001.0, float("nan"), float("inf")):
         with pytest.raises(InvalidOption, match="weights"):
-            ledger.do(commands.Configure("q", QueueSettings(weights={"a": weight})))
+            ledger.do(commands.Configure("q", weights={"a": weight}))
+
+
+def test_a_lane_of_tenants_does_not_stand_behind_the_backlog_of_another() -> None:
+    ledger = Ledger()
+    shared = [options(), options(queue="other")]
+    ledger.enqueue([spec(n, 1) for n in range(1, 1001)], *shared)
+    crowd(ledger, "a", 2001, 2)
+    crowd(ledger, "b", 3001, 2)
+    assert {2001, 3001} <= set(ledger.order(want=6))

@@ -8,7 +8,7 @@ from taskqueue_ray.core import commands
 from taskqueue_ray.core.errors import InvalidOption, QueueFull
 from taskqueue_ray.core.exchange import OutcomeKind
 from taskqueue_ray.core.lifecycle import JobState
-from taskqueue_ray.core.model import JobSpec, QueueSettings
+from taskqueue_ray.core.model import Claim, JobSpec
 from taskqueue_ray.storage.snapshot import read_snapshot, write_snapshot
 from tests.ledger import Ledger, count_up, facts, meaning
 from tests.records import options, spec
@@ -201,12 +201,48 @@ def test_keys_survive_a_replay_and_a_snapshot() -> None:
 
 def test_a_queue_may_have_a_depth_of_its_own() -> None:
     ledger = Ledger()
-    ledger.do(commands.Configure("q", QueueSettings(max_depth=2)))
+    ledger.do(commands.Configure("q", max_depth=2))
     ledger.enqueue([spec(1), spec(2)])
     with pytest.raises(QueueFull):
         ledger.enqueue([spec(3)])
     ledger.enqueue([spec(3)], options(queue="other"))
-    ledger.do(commands.Configure("q", QueueSettings()))
+    ledger.do(commands.Configure("q", None))
     ledger.enqueue([spec(4)])
     with pytest.raises(InvalidOption, match="max_depth"):
-        ledger.do(commands.Configure("q", QueueSettings(max_depth=-1)))
+        ledger.do(commands.Configure("q", max_depth=-1))
+
+
+def test_thousands_may_stand_behind_one_key_when_they_are_paused() -> None:
+    ledger = Ledger()
+    many = range(2, 5_002)
+    ledger.enqueue([keyed(1, 0)] + [keyed(n, 1) for n in many], options(), options(tags=("p",)))
+    first = ledger.lease()[0]
+    pause(ledger, "tag", "p")
+    ledger.end(first)
+    assert ledger.state_of(1) is JobState.COMPLETED
+    assert ledger.order() == []
+    assert facts(ledger.replayed()) == facts(ledger.state)
+    resume(ledger, "tag", "p")
+    assert ledger.order() == [2]
+
+
+def test_jobs_that_moved_on_do_not_gather_where_nothing_is_leased() -> None:
+    """Each enqueue replaces the one before, while the queue, or the type, is paused."""
+    for kind, name, key in (("queue", "q", ""), ("type", "t", ""), ("tag", "none", "k")):
+        ledger = Ledger()
+        ledger.enqueue([spec(1, concurrency_key="k")])
+        pause(ledger, kind, name)
+        ledger.lease()
+        for n in range(2, 5_000):
+            unique = Claim("u", 0.0, "replace")
+            ledger.enqueue([spec(n, unique=unique, concurrency_key=key)])
+        assert sum(map(len, ledger.state.ready.lines())) <= 1_200, kind
+        assert len(ledger.state.jobs) == 2
+
+
+def test_settings_that_are_not_named_stay() -> None:
+    ledger = Ledger()
+    ledger.do(commands.Configure("q", max_depth=2))
+    settings = ledger.do(commands.Configure("q", weights={"a": 2.0}))
+    assert (settings.max_depth, settings.weights) == (2, {"a": 2.0})
+    assert ledger.do(commands.Configure("q", max_depth=None)).weights == {"a": 2.0}

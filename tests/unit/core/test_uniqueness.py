@@ -2,8 +2,9 @@
 
 import pytest
 
+from taskqueue_ray.core.bounds import Bounds
 from taskqueue_ray.core.commands import Fold
-from taskqueue_ray.core.errors import DuplicateJob, InvalidRequest
+from taskqueue_ray.core.errors import DuplicateJob, InvalidRequest, QueueFull
 from taskqueue_ray.core.events import Folded, Marked
 from taskqueue_ray.core.exchange import OutcomeKind
 from taskqueue_ray.core.lifecycle import JobState
@@ -189,3 +190,11 @@ def test_what_depends_on_a_child_of_a_replaced_job_is_cancelled_with_it() -> Non
     assert ledger.order() == [3, 6]
     count_up(ledger.state)
     assert facts(ledger.replayed()) == facts(ledger.state)
+
+
+def test_replacing_a_job_of_a_full_queue_makes_it_no_fuller() -> None:
+    ledger = Ledger(Bounds(max_depth=1))
+    ledger.enqueue([claim(1)])
+    assert ledger.enqueue([claim(2, "replace")]).accepted == 1
+    with pytest.raises(QueueFull):
+        ledger.enqueue([spec(3)])

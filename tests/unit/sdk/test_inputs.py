@@ -132,3 +132,13 @@ def test_a_wide_fan_in(bench: Bench) -> None:
     while bench.work(50):
         pass
     assert whole.result(timeout=30) == sum(range(1, 1201))
+
+
+def test_unique_jobs_differ_by_the_jobs_whose_results_they_take(bench: Bench) -> None:
+    one, two = add.enqueue(1), add.enqueue(2)
+    unique = untyped_add.options(unique=True)
+    first, second, again = (unique.enqueue(handle) for handle in (one, two, one))
+    assert first != second
+    assert again == first
+    bench.work(30)
+    assert (first.result(timeout=30), second.result(timeout=30)) == (3, 4)

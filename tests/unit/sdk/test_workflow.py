@@ -101,3 +101,15 @@ def test_it_starts_once_and_has_a_name(bench: Bench) -> None:
     for name, id in (("No Name", None), ("nightly", "other:1"), ("nightly", "nightly:" + "x" * 99)):
         with pytest.raises(InvalidOption, match="workflow"):
             bench.q.workflow(name, id=id)
+
+
+def test_a_step_whose_unique_key_is_taken_stands_for_the_job_that_has_it(bench: Bench) -> None:
+    unique = send.options(unique="daily")
+    before = unique.enqueue("a")
+    with bench.q.workflow("nightly") as flow:
+        step = flow.add(unique, "b")
+        after = flow.add(untyped_send, step)
+    assert step.duplicate
+    bench.work(30)
+    assert step.result(timeout=30) == before.result(timeout=30)
+    assert after.result(timeout=30) == "a: : "
