@@ -107,7 +107,10 @@ def _rates(
         latency.until_folded(connection)
         with yardsticks.round_trip() as round_trip:
             found = latency.one_after_another(queue, round_trip, sizes.latency)
+            idle = latency.one_after_another(queue, round_trip, sizes.latency // 4, pause=0.02)
         run["round_trip"] = 1000 * found.round_trip
+        run["idle_round_trip"] = 1000 * idle.round_trip
+        run["idle_result_p50"] = 1000 * idle.result
         run["enqueue_p50"], run["result_p50"] = 1000 * found.enqueue, 1000 * found.result
         run["pipelined_enqueue_p50"] = 1000 * latency.pipelined_enqueue(queue, sizes.latency)
     finally:

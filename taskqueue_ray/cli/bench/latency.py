@@ -35,11 +35,19 @@ class Latency(NamedTuple):
     result: float
 
 
-def one_after_another(queue: TaskQueue, round_trip: Callable[[], float], count: int) -> Latency:
-    """Jobs in turn with bare round trips, two for each: both see the machine as it is then."""
+def one_after_another(
+    queue: TaskQueue, round_trip: Callable[[], float], count: int, pause: float = 0.0
+) -> Latency:
+    """Jobs in turn with bare round trips, two for each: both see the machine as it is then.
+
+    With a `pause` in seconds before each of them it is an idle one, on which processes sleep.
+    """
     trips, enqueues, results = [], [], []
     for number in range(count):
-        trips += [round_trip(), round_trip()]
+        for _ in range(2):
+            time.sleep(pause)
+            trips.append(round_trip())
+        time.sleep(pause)
         began = time.perf_counter()
         handle = queue.enqueue(add, number, 1, PAD)
         enqueues.append(time.perf_counter() - began)

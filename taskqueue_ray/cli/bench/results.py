@@ -18,6 +18,7 @@ class Measure:
 
 RAW = Measure("raw_tasks", "raw Ray tasks (yardstick)", "/s")
 TRIP = Measure("round_trip", "bare actor round trip, p50 (yardstick)", "ms")
+IDLE_TRIP = Measure("idle_round_trip", "bare round trip after a pause of 20 ms, p50", "ms")
 FSYNC = Measure("fsync", "fdatasync of 512 bytes, p50", "ms")
 E2E = Measure("end_to_end", "end to end", "/s", RAW.name)
 MEASURES = (
@@ -36,6 +37,8 @@ MEASURES = (
     Measure("enqueue_p50", "durable enqueue, p50", "ms", TRIP.name),
     Measure("pipelined_enqueue_p50", "pipelined enqueue, p50", "ms"),
     Measure("result_p50", "enqueue to result, p50", "ms", TRIP.name),
+    IDLE_TRIP,
+    Measure("idle_result_p50", "the same after a pause of 20 ms", "ms", IDLE_TRIP.name),
     Measure("executor_memory", "private memory of an executor", "MiB"),
     Measure("waiting_job_memory", "queue actor's memory per waiting job", "B"),
     Measure("recovery", "recovery of the waiting jobs after kill -9", "s"),
@@ -97,6 +100,7 @@ class Results:
 _TO = {
     RAW.name: "raw Ray tasks",
     TRIP.name: "round trip",
+    IDLE_TRIP.name: "the like round trip",
     E2E.name: "end to end",
     "trips_per_second": "round trips/s",
 }
