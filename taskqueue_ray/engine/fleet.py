@@ -53,7 +53,7 @@ class WorkerSession:
     cancel: dict[JobId, float] = field(default_factory=dict)
     """Running jobs to stop, and when to say so next."""
     draining: bool = False
-    drain_told: bool = False
+    drain_due: float = 0.0
     leaving: bool = False
 
     def in_flight(self) -> set[JobId]:

@@ -16,7 +16,7 @@ from taskqueue_ray.engine.fleet import MOST_WANTED, Poll, Respond, WorkerSession
 from taskqueue_ray.engine.writepath import WritePath
 
 RETELL = 2.0
-"""Seconds after which a cancellation that has had no effect is told again."""
+"""Seconds after which a cancellation, or a drain, that has had no effect is told again."""
 
 
 class Granted(NamedTuple):
@@ -183,8 +183,10 @@ class Work:
         # Said again only after a while: else a held call would spin until it has happened.
         cancel = [job_id for job_id, due in session.cancel.items() if due <= now]
         session.cancel.update(dict.fromkeys(cancel, now + RETELL))
-        drain = session.draining and not session.drain_told
-        session.drain_told = session.draining
+        # Told again until it says that it leaves: an answer may have been lost for good.
+        drain = session.draining and not session.leaving and session.drain_due <= now
+        if drain:
+            session.drain_due = now + RETELL
         return WorkReply(sequence, *granted, cancel, lost, stale, drain)
 
     def _grant(self, session: WorkerSession) -> Granted:

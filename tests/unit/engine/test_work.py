@@ -227,7 +227,9 @@ def test_a_drained_worker_gets_nothing_new_and_is_told() -> None:
     assert trial.engine.drain("w")
     assert held.answer.drain
     assert hand.exchange(want=1).grants == []
-    assert hand.request(want=1, wait=10).empty  # said once: a held call does not spin
+    assert hand.request(want=1, wait=10).empty  # said just now: a held call does not spin
+    trial.pass_time(RETELL)
+    assert hand.exchange(want=1).drain  # but again, until it says that it leaves
     assert not trial.engine.drain("nobody")
 
 
