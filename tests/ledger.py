@@ -1,7 +1,6 @@
 """A queue's state without an engine: commands go in, and each commit is kept as its bytes."""
 
 from collections.abc import Iterable, Sequence
-from heapq import nsmallest
 from typing import Any
 
 from taskqueue_ray.core import commands
@@ -168,7 +167,7 @@ def _leasable(state: State, queue: str) -> list[JobId]:
 def _delayed(state: State) -> list[tuple[float, JobId]]:
     current = [
         (due, ordinal, job.id)
-        for due, ordinal, delivery, job in nsmallest(len(state.delayed), state.delayed)
+        for due, ordinal, delivery, job in state.delayed
         if job.state is JobState.SCHEDULED and job.delivery == delivery
         and getattr(job.phase, "due", None) == due
     ]  # fmt: skip

@@ -5,12 +5,12 @@ Their phase is `ASIDE`, which reads as pending everywhere else; it is found anew
 opened.
 """
 
-from collections.abc import Iterator
-from heapq import heapify, heappop, heappush
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+from taskqueue_ray.core.heaps import Heap
 from taskqueue_ray.core.lanes import Line
-from taskqueue_ray.core.model import ASIDE, PENDING, PLAIN, Job, Options, Scheduled
+from taskqueue_ray.core.model import ASIDE, PENDING, PLAIN, Job, Leased, Options, Scheduled
 
 Rank = tuple[bool, int, int]
 
@@ -50,35 +50,29 @@ class Crowd:
 class Turn:
     """One concurrency key of one queue: who has it, and who waits for it, the best first."""
 
-    __slots__ = ("_limit", "_serial", "_waiting", "holder")
+    __slots__ = ("_serial", "_waiting", "holder")
 
     def __init__(self, holder: Job) -> None:
         self.holder: Job | None = holder
-        self._waiting: list[tuple[Rank, int, Job]] = []
+        self._waiting: Heap[tuple[Rank, int, Job]] = Heap(_is_aside)
         self._serial = 0
-        self._limit = SPARE
 
     def wait(self, job: Job) -> None:
         """Let a job wait for its turn."""
-        if len(self._waiting) >= self._limit:
-            self._waiting = [entry for entry in self._waiting if entry[2].phase is ASIDE]
-            heapify(self._waiting)
-            self._limit = 2 * len(self._waiting) + SPARE
         self._serial += 1
         job.phase = ASIDE
-        heappush(self._waiting, (_rank(job), self._serial, job))
+        self._waiting.push((_rank(job), self._serial, job))
 
     def best(self) -> Job | None:
         """The best of those that still wait here."""
-        while self._waiting and self._waiting[0][2].phase is not ASIDE:
-            heappop(self._waiting)
-        return self._waiting[0][2] if self._waiting else None
+        head = self._waiting.head()
+        return head[2] if head is not None else None
 
     def hand_on(self) -> Job | None:
         """The best has it now, and is pending again; None: nobody waits."""
         self.holder = found = self.best()
         if found is not None:
-            heappop(self._waiting)
+            self._waiting.pop()
             found.phase = PENDING
         return found
 
@@ -94,8 +88,8 @@ class Aside:
 
     __slots__ = ("paused", "pauses", "turns")
 
-    def __init__(self) -> None:
-        self.pauses: set[Pause] = set()
+    def __init__(self, pauses: Mapping[Pause, float]) -> None:
+        self.pauses = pauses
         self.paused: dict[Pause, Crowd] = {}
         self.turns: dict[tuple[str, str], Turn] = {}
 
@@ -106,26 +100,21 @@ class Aside:
                 return pause
         return None
 
-    def admit(self, job: Job) -> list[Job]:
-        """A job is ready: those that may be leased now because of that, it or none or another.
+    def admit(self, job: Job | None) -> list[Job]:
+        """A job is ready: those that may be leased now because of that, it or none or others.
 
-        One that had been let in before may have to stand back for it: its phase says so.
-        """
-        return self._settle(job)
-
-    def leave(self, job: Job) -> list[Job]:
-        """A job lets go of its concurrency key, if it has it: who may be leased instead."""
-        return self._settle(self._release(job))
-
-    def _settle(self, job: Job | None) -> list[Job]:
-        """Find a place for a job, then for the one that its going aside lets in, and so on.
-
-        Each in turn and not one inside the other: thousands may stand behind one key.
+        Going aside it may let in another, which may go aside too: each in turn and not one inside
+        the other, since thousands may stand behind one key. One that had been let in before may
+        have to stand back: its phase says so.
         """
         let_in: list[Job] = []
         while job is not None:
             job = self._place(job, let_in)
         return let_in
+
+    def leave(self, job: Job) -> list[Job]:
+        """A job lets go of its concurrency key, if it has it: who may be leased instead."""
+        return self.admit(self._release(job))
 
     def _place(self, job: Job, let_in: list[Job]) -> Job | None:
         """In line or aside; who is to be placed next because of that."""
@@ -182,8 +171,7 @@ class Aside:
 
     def resume(self, pause: Pause) -> list[Job]:
         """Those who stood aside for a pause that is over; they are to be admitted anew."""
-        self.pauses.discard(pause)
-        back = [job for job in self.paused.pop(pause, ()) if job.phase is ASIDE]
+        back = list(self.paused.pop(pause, ()))
         for job in back:
             job.phase = PENDING
         return back
@@ -200,7 +188,11 @@ def keeps_its_turn(job: Job) -> bool:
         return False
     if isinstance(job.phase, Scheduled):
         return job.conditions.ordered and job.delivery > 0
-    return job.phase.state.value == "processing"
+    return isinstance(job.phase, Leased)
+
+
+def _is_aside(entry: tuple[Rank, int, Job]) -> bool:
+    return entry[2].phase is ASIDE
 
 
 def _rank(job: Job) -> Rank:

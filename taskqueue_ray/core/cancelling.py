@@ -35,7 +35,7 @@ def apply(state: State, event: Cancelled) -> None:
             state.finish(job, move, Finished(JobState.CANCELLED, event.at, reason=event.reason))
             ended.append(job)
     state.ready.trim(ended)
-    state.tidy_delayed()
+    state.delayed.left(len(ended))
     for job_id in event.flagged:
         job = state.jobs[job_id]
         if isinstance(job.phase, Leased):

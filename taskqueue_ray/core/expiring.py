@@ -27,5 +27,4 @@ def apply(state: State, event: Expired) -> None:
             state.finish(job, move, Finished(JobState.EXPIRED, event.at))
             ended.append(job)
     state.ready.trim(ended)
-    state.tidy_delayed()
-    state.expiring.trim()
+    state.delayed.left(len(ended))

@@ -6,13 +6,11 @@ A job's entry stays where it is when the job moves on, until it reaches the head
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from heapq import heapify, heappop, heappush, merge
-from typing import Any, Protocol, TypeVar
+from heapq import merge
+from typing import Protocol
 
+from taskqueue_ray.core.heaps import Heap
 from taskqueue_ray.core.model import PENDING, Job
-
-E = TypeVar("E", bound=tuple[Any, ...])
-
 
 SPARE = 1_000
 """Entries of jobs that have moved on, at least, that a line bears before it looks for them."""
@@ -38,35 +36,32 @@ class LaneQueue:
 
     def __init__(self) -> None:
         self.fifo: deque[Job] = deque()
-        self.returned: list[tuple[int, int, Job]] = []
+        self.returned: Heap[tuple[int, int, Job]] = Heap(_is_pending, SPARE)
         self.serial = 0
         self.limit = SPARE
 
     def add(self, job: Job) -> None:
         fifo = self.fifo
-        if len(fifo) >= self.limit or len(self.returned) >= self.limit:
-            self._close_ranks()
-            fifo = self.fifo
+        if len(fifo) >= self.limit:
+            fifo = self._close_ranks()
         if not fifo or job.ordinal > fifo[-1].ordinal:
             fifo.append(job)
         else:
             self.serial += 1
-            heappush(self.returned, (job.ordinal, self.serial, job))
+            self.returned.push((job.ordinal, self.serial, job))
 
-    def _close_ranks(self) -> None:
+    def _close_ranks(self) -> deque[Job]:
         """Drop entries of jobs that moved on: behind a head that waits they would gather."""
         self.fifo = deque(job for job in self.fifo if job.phase is PENDING)
-        self.returned = [entry for entry in self.returned if entry[2].phase is PENDING]
-        heapify(self.returned)
-        self.limit = 2 * max(len(self.fifo), len(self.returned)) + SPARE
+        self.limit = 2 * len(self.fifo) + SPARE
+        return self.fifo
 
     def trim(self) -> None:
         """Drop entries at the heads whose job is no longer pending."""
-        fifo, returned = self.fifo, self.returned
+        fifo = self.fifo
         while fifo and fifo[0].phase is not PENDING:
             fifo.popleft()
-        while returned and returned[0][2].phase is not PENDING:
-            heappop(returned)
+        self.returned.head()
 
     def oldest(self) -> Job | None:
         """The pending job of this line that came in first."""
@@ -76,7 +71,7 @@ class LaneQueue:
         if not self.returned:
             yield from (job for job in self.fifo if job.phase is PENDING)
             return
-        back = (entry[2] for entry in in_order(self.returned))
+        back = (entry[2] for entry in self.returned)
         last = None
         for job in merge(back, self.fifo, key=age):
             if job.phase is PENDING and job is not last:
@@ -227,21 +222,10 @@ class TenantLane:
             self.credit = self._due(self.ring[0])
 
 
+def _is_pending(entry: tuple[int, int, Job]) -> bool:
+    return entry[2].phase is PENDING
+
+
 def age(job: Job) -> int:
     """The order of enqueueing."""
     return job.ordinal
-
-
-def in_order(heap: list[E]) -> Iterator[E]:
-    """The entries of a heap from the smallest up, without taking them out.
-
-    A child is never smaller than its parent, so the next one is always among the children of
-    those already given: k entries cost O(k log k), whatever the size of the heap.
-    """
-    frontier = [(heap[0], 0)] if heap else []
-    while frontier:
-        entry, index = heappop(frontier)
-        yield entry
-        for child in (2 * index + 1, 2 * index + 2):
-            if child < len(heap):
-                heappush(frontier, (heap[child], child))

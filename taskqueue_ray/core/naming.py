@@ -54,6 +54,16 @@ def check_tags(option: str, value: object) -> tuple[str, ...]:
     return tags
 
 
+def exception_name(kind: type[BaseException]) -> str:
+    """The name of an exception's type, with its module unless it is built in.
+
+    >>> exception_name(ValueError)
+    'ValueError'
+    """
+    module = "" if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}."
+    return module + kind.__qualname__
+
+
 def _is_type_name(text: str) -> bool:
     return bool(_TYPE.fullmatch(text) or _NAME.fullmatch(text))
 

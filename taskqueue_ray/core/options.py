@@ -21,7 +21,13 @@ from taskqueue_ray.core.model import (
     OnParentFailure,
     Options,
 )
-from taskqueue_ray.core.naming import check_label, check_name, check_tags, check_title
+from taskqueue_ray.core.naming import (
+    check_label,
+    check_name,
+    check_tags,
+    check_title,
+    exception_name,
+)
 from taskqueue_ray.core.retry import DEFAULT_BACKOFF, Backoff
 from taskqueue_ray.core.timing import parse_duration, parse_moment
 
@@ -200,16 +206,6 @@ def _is_exception(value: object) -> bool:
     if isinstance(value, str):
         return bool(value) and value.replace(".", "_").isidentifier()
     return isinstance(value, type) and issubclass(value, BaseException)
-
-
-def exception_name(kind: type[BaseException]) -> str:
-    """The name of an exception's type, with its module unless it is built in.
-
-    >>> exception_name(ValueError)
-    'ValueError'
-    """
-    module = "" if kind.__module__ in ("builtins", "__main__") else f"{kind.__module__}."
-    return module + kind.__qualname__
 
 
 def _flag(option: str, value: object) -> bool:

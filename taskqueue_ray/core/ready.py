@@ -66,9 +66,9 @@ class Ready:
 
     __slots__ = ("aside", "fair", "queues", "weights")
 
-    def __init__(self) -> None:
+    def __init__(self, pauses: Mapping[Pause, float]) -> None:
         self.queues: dict[str, QueueLanes] = {}
-        self.aside = Aside()
+        self.aside = Aside(pauses)
         self.fair = False
         """Whether any job has come with a fair key."""
         self.weights: dict[str, Weights] = {}
@@ -151,8 +151,7 @@ class Ready:
     # --- pauses and weights -------------------------------------------------------------------
 
     def pause(self, pause: Pause) -> None:
-        """Jobs of a queue, type or tag are not leased from now on."""
-        self.aside.pauses.add(pause)
+        """A pause has begun: who waits and is meant stands aside. A queue's own lines stay."""
         if pause.kind == "queue":
             return
         waiting = [job for job in self._all() if self.aside.pause_of(job.options) == pause]
@@ -161,7 +160,7 @@ class Ready:
         self.trim(waiting)
 
     def resume(self, pause: Pause) -> None:
-        """They are again."""
+        """It is over."""
         for job in self.aside.resume(pause):
             self.add(job)
 

@@ -129,7 +129,6 @@ def apply(state: State, event: Settled) -> None:
     for outcome in event.snoozed:
         job = jobs[outcome.id]
         state.drop_lease(job)
-        state.acquit(job)
         if job.conditions.expires:  # it was started in time
             job.conditions = replace(job.conditions, expires=0.0)
         _wait_again(state, job, SNOOZE, _moment(outcome.due, at))
@@ -162,7 +161,6 @@ def _ran(state: State, outcome: Outcome, worker: str) -> Job:
     """Take the lease off a job and count the attempt that failed."""
     job = state.jobs[outcome.id]
     state.drop_lease(job)
-    state.acquit(job)
     failure = outcome.failure
     if failure is None and outcome.kind is OutcomeKind.ERRORED:
         failure = _UNEXPLAINED  # an attempt that is not counted could be repeated for ever

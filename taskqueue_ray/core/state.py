@@ -4,12 +4,11 @@
 waiters, liveness and progress are not facts and live in `engine`.
 """
 
-from heapq import heapify, heappop, heappush
-
 import msgspec
 
 from taskqueue_ray.core.aside import Pause, keeps_its_turn
 from taskqueue_ray.core.expiries import Expiries
+from taskqueue_ray.core.heaps import Heap
 from taskqueue_ray.core.lifecycle import IllegalMove, JobState, Move
 from taskqueue_ray.core.model import (
     PENDING,
@@ -85,8 +84,8 @@ class State:
         self.forgotten_before = 0.0
         """Jobs that ended before this time may be remembered by history only."""
 
-        self.ready = Ready()
-        self.delayed: list[tuple[float, int, int, Job]] = []
+        self.ready = Ready(self.pauses)
+        self.delayed: Heap[tuple[float, int, int, Job]] = Heap(_is_current)
         self.expiring = Expiries()
         self.held: dict[str, dict[JobId, Job]] = {}
         self.children: dict[JobId, list[JobId]] = {}
@@ -140,17 +139,15 @@ class State:
             job.phase = Scheduled(due)
             if job.conditions is not PLAIN and not keeps_its_turn(job):
                 self.ready.leave(job)
-            heappush(self.delayed, (due, job.ordinal, job.delivery, job))
+            self.delayed.push((due, job.ordinal, job.delivery, job))
         else:
             job.phase = PENDING
             self.ready.add(job)
 
     def due(self, now: float) -> bool:
         """Whether a scheduled job is due at `now`."""
-        delayed = self.delayed
-        while delayed and not _is_current(delayed[0]):
-            heappop(delayed)
-        return bool(delayed) and delayed[0][0] <= now
+        head = self.delayed.head()
+        return head is not None and head[0] <= now
 
     def holder(self, key: str, now: float) -> JobId | None:
         """The job that holds a unique key."""
@@ -159,17 +156,10 @@ class State:
             return None
         return hold.job
 
-    def tidy_delayed(self) -> None:
-        """Let go of jobs that no longer wait for their time, once they are most of the heap."""
-        scheduled = sum(totals.counts[JobState.SCHEDULED] for totals in self.totals.values())
-        if len(self.delayed) > 2 * scheduled + 64:
-            self.delayed = [entry for entry in self.delayed if _is_current(entry)]
-            heapify(self.delayed)
-
     def next_due(self) -> float | None:
         """The time at which the next scheduled job is due."""
-        self.due(0.0)
-        return self.delayed[0][0] if self.delayed else None
+        head = self.delayed.head()
+        return None if head is None else head[0]
 
     def drop_lease(self, job: Job) -> None:
         """The worker of a leased job no longer has it."""
@@ -222,8 +212,6 @@ class State:
 
     def rebuild(self) -> None:
         """Make the derived fields anew from the durable ones, after a snapshot was loaded."""
-        for pause in self.pauses:
-            self.ready.pause(pause)
         for queue, settings in self.settings.items():
             self.ready.weigh(queue, settings.weights)
         for job in self.jobs.values():
@@ -238,7 +226,7 @@ class State:
             self.suspects.add(job.id)
         match job.phase:
             case Scheduled(due=due):
-                heappush(self.delayed, (due, job.ordinal, job.delivery, job))
+                self.delayed.push((due, job.ordinal, job.delivery, job))
             case Leased(worker=worker):
                 self.held.setdefault(worker, {})[job.id] = job
             case Blocked(parents=parents):

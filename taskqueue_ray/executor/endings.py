@@ -7,7 +7,7 @@ from types import TracebackType
 from taskqueue_ray.core.errors import KeyMissing, QueueClosed, SealBroken, Unavailable
 from taskqueue_ray.core.exchange import Outcome, OutcomeKind
 from taskqueue_ray.core.model import Failure, Options
-from taskqueue_ray.core.options import exception_name
+from taskqueue_ray.core.naming import exception_name
 from taskqueue_ray.engine.context import Cancel, Fail, Retry, Snooze
 from taskqueue_ray.engine.payload import Sealer, seal_error
 from taskqueue_ray.executor.runs import Run

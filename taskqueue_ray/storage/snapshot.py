@@ -145,7 +145,7 @@ def read_snapshot(files: Mapping[str, bytes]) -> State:
     state.at, state.folded = control.at, control.folded
     state.forgotten_before = control.forgotten_before
     state.unique, state.settings = control.unique, control.settings
-    state.pauses = {Pause(kind, name): at for kind, name, at in control.pauses}
+    state.pauses.update((Pause(kind, name), at) for kind, name, at in control.pauses)
     _load_settled(state, files[SETTLED])
     _load_jobs(state, files[JOBS], [state.intern(one) for one in control.options])
     state.rebuild()

@@ -156,7 +156,7 @@ def _lane(ready: Ready, count: int) -> LaneQueue:
 
 
 def test_leasing_looks_at_no_more_than_it_hands_out() -> None:
-    ready = Ready()
+    ready = Ready({})
     _lane(ready, 20_000)
     CountingDeque.touched = 0
     assert len(ready.pick((), lambda lane: True, 10)) == 10
@@ -164,7 +164,7 @@ def test_leasing_looks_at_no_more_than_it_hands_out() -> None:
 
 
 def test_leasing_with_many_returned_jobs_looks_at_few_of_them() -> None:
-    ready = Ready()
+    ready = Ready({})
     lane = _lane(ready, 10_000)
     for _ in range(5_000):  # as after a worker was lost with all of these
         job = lane.fifo.popleft()
@@ -177,7 +177,7 @@ def test_leasing_with_many_returned_jobs_looks_at_few_of_them() -> None:
 
 
 def test_lanes_that_do_not_fit_are_not_looked_into() -> None:
-    ready = Ready()
+    ready = Ready({})
     _lane(ready, 10_000)
     CountingDeque.touched = 0
     assert ready.pick((), lambda lane: False, 10) == []
@@ -185,14 +185,14 @@ def test_lanes_that_do_not_fit_are_not_looked_into() -> None:
 
 
 def test_many_lanes_cost_one_look_each() -> None:
-    ready = Ready()
+    ready = Ready({})
     for n in range(1, 1_001):
         ready.add(Job(job_id(n), options(key=f"k{n}"), b"", n, 0.0))
     assert [job.ordinal for job in ready.pick((), lambda lane: True, 3)] == [1, 2, 3]
 
 
 def test_an_entry_whose_job_moved_on_goes_when_it_reaches_the_head() -> None:
-    ready = Ready()
+    ready = Ready({})
     lane = _lane(ready, 5)
     jobs = list(lane.fifo)
     for job in (jobs[1], jobs[2]):
