@@ -1,8 +1,7 @@
 """Jobs on their way: bound, sealed and gathered into batches that the queue's journal keeps."""
 
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -15,14 +14,17 @@ from taskqueue_ray.engine.claiming import claim_of
 from taskqueue_ray.engine.payload import Kind, Sealer
 from taskqueue_ray.engine.registry import JobType
 from taskqueue_ray.sdk import requests
+from taskqueue_ray.sdk.delivery import Delivery
+from taskqueue_ray.sdk.handle import JobHandle
 from taskqueue_ray.sdk.ids import source
 from taskqueue_ray.sdk.inputs import any_handles, bind_around, parents_of
 from taskqueue_ray.sdk.job import JobItem
 from taskqueue_ray.sdk.transport import Transport
 
 if TYPE_CHECKING:
-    from taskqueue_ray.sdk.handle import JobHandle
+    from taskqueue_ray.sdk.client import TaskQueue
 
+R = TypeVar("R")
 MAX_JOBS = 500
 MAX_BYTES = 96 * 1024
 """A larger argument of a call goes through Ray's object store, which takes longer."""
@@ -36,7 +38,7 @@ class Parcel(NamedTuple):
     """A batch that is ready to be sent, and the handles whose jobs claim a unique key."""
 
     body: bytes
-    claimants: "dict[int, JobHandle[Any]]"
+    claimants: dict[int, JobHandle[Any]]
 
     def settle(self, answer: bytes) -> None:
         """The queue has answered: tell the handles which jobs they stand for."""
@@ -50,7 +52,8 @@ class Parcel(NamedTuple):
 class Batch:
     """Jobs that are sent in one call. Not safe among threads."""
 
-    def __init__(self, preparer: "Preparer") -> None:
+    def __init__(self, client: "TaskQueue", preparer: "Preparer") -> None:
+        self._client = client
         self._preparer = preparer
         self._sealer = preparer.sealer
         self._options: list[Options] = []
@@ -68,8 +71,11 @@ class Batch:
         """Whether it is time to send it."""
         return len(self._specs) >= self._preparer.max_jobs or self._size >= MAX_BYTES
 
-    def add(self, item: JobItem[Any]) -> JobId:
-        """Bind and seal one job; its id. Raises what is wrong with it, and then adds nothing."""
+    def add(self, item: JobItem[R], delivery: Delivery | None = None) -> JobHandle[R]:
+        """Bind and seal one job; its handle. Raises what is wrong with it, and then adds nothing.
+
+        `delivery` tells the handle when the batch is stored; without, it is by whoever sends it.
+        """
         job_type, options = item.job_type, item.options
         inputs: list[Input] = []
         try:
@@ -87,6 +93,7 @@ class Batch:
         else:
             index, simple = self._index(job_type, options), options.is_plain
             self._last = (job_type, options, index, simple)
+        handle: JobHandle[R] = JobHandle(self._client, job_id, job_type, delivery)
         if simple and not inputs:
             spec = JobSpec(job_id, index, payload)
         else:
@@ -94,18 +101,20 @@ class Batch:
             claim = None
             if rule is not None:
                 claim = claim_of(rule, job_type, plain, inputs, self._sealer)
+                # It turns out to be another job when its key is taken.
+                self._claimants[len(self._specs)] = handle
             spec = _conditioned(job_id, index, payload, options, claim, inputs)
         self._specs.append(spec)
         self._size += len(payload) + _PER_JOB
-        return job_id
+        return handle
 
-    def await_claim(self, handle: "JobHandle[Any]") -> None:
-        """The job that was just added may turn out to be another, when its unique key is taken."""
-        self._claimants[len(self._specs) - 1] = handle
+    def pack(self) -> Parcel:
+        """The batch as the journal keeps it."""
+        return Parcel(_encode(BatchRecord(self._options, self._specs)), self._claimants)
 
-    def take(self) -> "Parcel":
-        """The batch as the journal keeps it; empty afterwards."""
-        parcel = Parcel(_encode(BatchRecord(self._options, self._specs)), self._claimants)
+    def take(self) -> Parcel:
+        """The same; the batch is empty afterwards."""
+        parcel = self.pack()
         self._options, self._indexes, self._last = [], {}, None
         self._specs, self._size, self._claimants = [], 0, {}
         return parcel
@@ -138,21 +147,10 @@ class Preparer:
     `max_batch` is how many jobs the queue takes in one call.
     """
 
-    RESEND = 3600.0
-    """Seconds after which code is sent again: the queue drops what no job has used for long."""
-
-    def __init__(
-        self,
-        transport: Transport,
-        sealer: Sealer,
-        now: Callable[[], float] = time.time,
-        max_batch: int = MAX_JOBS,
-    ) -> None:
+    def __init__(self, transport: Transport, sealer: Sealer, max_batch: int = MAX_JOBS) -> None:
         self.sealer = sealer
         self.max_jobs = min(MAX_JOBS, max_batch)
         self._transport = transport
-        self._now = now
-        self._sent: dict[str, float] = {}
         self._hashes: dict[JobType, str] = {}
 
     def shared(self, job_type: JobType, options: JobOptions) -> Options:
@@ -167,14 +165,12 @@ class Preparer:
         )
 
     def _store(self, job_type: JobType) -> str:
-        """Send the code before the first job that needs it."""
-        now = self._now()
+        """Send the code before the first job that needs it; the queue keeps it for good."""
         known = self._hashes.get(job_type)
-        if known is not None and now - self._sent[known] < self.RESEND:
+        if known is not None:
             return known
-        code_hash, stored = code.capture(job_type, self.sealer, now)
+        code_hash, stored = code.capture(job_type, self.sealer, time.time())
         request = requests.store_code(code_hash, stored)
         self._transport.call(request.method, request.body)
         self._hashes[job_type] = code_hash
-        self._sent[code_hash] = now
         return code_hash

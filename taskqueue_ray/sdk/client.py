@@ -23,7 +23,6 @@ from taskqueue_ray.sdk.batches import MAX_JOBS, Batch, Parcel, Preparer
 from taskqueue_ray.sdk.bulk import ErrorFilter, Selection, move_all
 from taskqueue_ray.sdk.handle import JobHandle
 from taskqueue_ray.sdk.history import History
-from taskqueue_ray.sdk.ids import source
 from taskqueue_ray.sdk.job import Job, JobItem, as_item
 from taskqueue_ray.sdk.opening import Opener
 from taskqueue_ray.sdk.past import read_history
@@ -114,17 +113,14 @@ class TaskQueue:
 
         >>> q.enqueue_many(send_email.item(to) for to in people)  # doctest: +SKIP
         """
-        batch = Batch(self._preparer)
+        batch = Batch(self, self._preparer)
         handles: list[JobHandle[T]] = []
         flying: deque[_Flight] = deque()
         sent = 0
         try:
             for target in items:
                 item = target if type(target) is JobItem else as_item(target, (), {})
-                handle: JobHandle[T] = JobHandle(self, batch.add(item), item.job_type)
-                handles.append(handle)
-                if item.options.unique is not None:
-                    batch.await_claim(handle)
+                handles.append(batch.add(item))
                 if batch.full:
                     sent = self._send(batch, flying, sent)
             if len(batch):
@@ -159,22 +155,13 @@ class TaskQueue:
         ...     rows = flow.add(fetch, 1)
         ...     flow.add(store, rows)
         """
-        return Workflow(self, name, id, on_parent_failure)
+        return Workflow(self, Batch(self, self._preparer), name, id, on_parent_failure)
 
-    def enqueue_together(self, jobs: Iterable[tuple[JobItem[Any], JobHandle[Any]]]) -> None:
-        """Enqueue jobs in one call: all of them are stored, or none. Durable on return."""
+    def enqueue_together(self, batch: Batch) -> None:
+        """Enqueue a batch in one call: all of it is stored, or nothing. Durable on return."""
         self._check_open()
-        batch = Batch(self._preparer)
-        for item, handle in jobs:
-            batch.add(item)
-            if item.options.unique is not None:
-                batch.await_claim(handle)
-        parcel = batch.take()
+        parcel = batch.pack()
         parcel.settle(self._transport.call("enqueue", parcel.body))
-
-    def draw_id(self) -> JobId:
-        """A new id for a job of this client."""
-        return source.draw()
 
     def push(self, job: Job) -> JobHandle[Any]:
         """Enqueue a `tq.Job`; durable on return."""
@@ -188,11 +175,8 @@ class TaskQueue:
         self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> tuple[JobHandle[Any], Parcel]:
         item = as_item(target, args, kwargs)
-        batch = Batch(self._preparer)
-        handle: JobHandle[Any] = JobHandle(self, batch.add(item), item.job_type)
-        if item.options.unique is not None:
-            batch.await_claim(handle)
-        return handle, batch.take()
+        batch = Batch(self, self._preparer)
+        return batch.add(item), batch.pack()
 
     def _send(self, batch: Batch, flying: "deque[_Flight]", sent: int) -> int:
         self._check_open()

@@ -29,9 +29,8 @@ class Pipeline:
     """
 
     def __init__(self, client: "TaskQueue", transport: Transport, preparer: Preparer) -> None:
-        self._client = client
         self._transport = transport
-        self._batch = Batch(preparer)
+        self._batch = Batch(client, preparer)
         self._delivery = Delivery()
         self._full: deque[_Flight] = deque()
         self._unsettled: set[Delivery] = set()
@@ -48,10 +47,7 @@ class Pipeline:
         item = as_item(target, args, kwargs)
         with self._changed:
             self._check_open()
-            job_id = self._batch.add(item)
-            handle: JobHandle[Any] = JobHandle(self._client, job_id, item.job_type, self._delivery)
-            if item.options.unique is not None:
-                self._batch.await_claim(handle)
+            handle = self._batch.add(item, self._delivery)
             if self._batch.full:
                 while len(self._full) >= WINDOW and self._error is None:
                     self._changed.wait()  # the queue is slower than we are: wait with it

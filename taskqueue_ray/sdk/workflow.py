@@ -13,6 +13,7 @@ from taskqueue_ray.core.errors import InvalidOption, InvalidRequest
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import OnParentFailure
 from taskqueue_ray.core.naming import check_name
+from taskqueue_ray.sdk.batches import Batch
 from taskqueue_ray.sdk.handle import JobHandle
 from taskqueue_ray.sdk.job import JobItem, as_item
 
@@ -34,6 +35,7 @@ class Workflow:
     def __init__(
         self,
         client: "TaskQueue",
+        batch: Batch,
         name: str,
         id: str | None = None,
         on_parent_failure: OnParentFailure = "wait",
@@ -42,9 +44,9 @@ class Workflow:
         self.id = f"{name}:{secrets.token_hex(8)}" if id is None else _check_id(name, id)
         self._client = client
         self._policy = on_parent_failure
-        self._items: list[JobItem[Any]] = []
         self._handles: list[JobHandle[Any]] = []
-        self._started = id is not None
+        self._gathered = batch if id is None else None
+        """What was added; None once the workflow has started."""
 
     @property
     def handles(self) -> list[JobHandle[Any]]:
@@ -52,24 +54,25 @@ class Workflow:
         return list(self._handles)
 
     def add(self, target: Any, /, *args: Any, **kwargs: Any) -> JobHandle[Any]:
-        """Add a call. Once the workflow has started, it is enqueued at once."""
+        """Add a call. Once the workflow has started, it is enqueued at once.
+
+        Raises at once what is wrong with the call itself.
+        """
         item = self._own(as_item(target, args, kwargs))
-        if self._started:
+        if self._gathered is None:
             handle = self._client.enqueue(item)
         else:
-            assert item.options.id is not None
-            handle = JobHandle(self._client, item.options.id, item.job_type)
-            self._items.append(item)
+            handle = self._gathered.add(item)
         self._handles.append(handle)
         return handle
 
     def start(self) -> None:
         """Store all that was added; durable on return. Raises what refused it, storing nothing."""
-        if self._started:
+        if self._gathered is None:
             raise InvalidRequest(f"the workflow {self.id} has started already")
-        if self._items:
-            self._client.enqueue_together(zip(self._items, self._handles, strict=True))
-        self._started, self._items = True, []
+        if len(self._gathered):
+            self._client.enqueue_together(self._gathered)
+        self._gathered = None
 
     def cancel(self, reason: str = "") -> list[str]:
         """Cancel all that waits or runs; the ids."""
@@ -110,7 +113,7 @@ class Workflow:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is None and not self._started:
+        if error is None and self._gathered is not None:
             self.start()
 
     def __repr__(self) -> str:
@@ -120,11 +123,7 @@ class Workflow:
         """The same call, as one of this workflow."""
         given = item.options
         policy = self._policy if given.on_parent_failure == "cancel" else given.on_parent_failure
-        options = msgspec.structs.replace(
-            given.but({} if given.id else {"id": self._client.draw_id()}),
-            workflow=self.id,
-            on_parent_failure=policy,
-        )
+        options = msgspec.structs.replace(given, workflow=self.id, on_parent_failure=policy)
         return JobItem(item.job_type, options, item.args, item.kwargs)
 
 

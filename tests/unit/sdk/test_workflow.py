@@ -10,7 +10,8 @@ from taskqueue_ray.core.errors import InvalidOption, InvalidRequest
 from tests.inprocess import Bench
 from tests.unit.sdk.jobs_for_tests import flaky, send
 
-COMPLETED, FAILED, BLOCKED = tq.JobState.COMPLETED, tq.JobState.FAILED, tq.JobState.BLOCKED
+PENDING, COMPLETED = tq.JobState.PENDING, tq.JobState.COMPLETED
+FAILED, BLOCKED = tq.JobState.FAILED, tq.JobState.BLOCKED
 untyped_send: Any = send
 
 
@@ -35,6 +36,29 @@ def test_what_is_refused_stores_nothing(bench: Bench) -> None:
         flow.start()
     with pytest.raises(tq.JobNotFound):
         good.info()
+
+
+def test_a_wrong_call_is_refused_where_it_is_added(bench: Bench) -> None:
+    flow = bench.q.workflow("nightly")
+    good = flow.add(send, "a")
+    with pytest.raises(tq.InvalidArguments):
+        _ = flow.add(untyped_send, 1, 2, 3, 4)
+    flow.start()
+    assert flow.handles == [good]
+    assert flow.counts() == {PENDING: 1}
+
+
+def test_a_refused_start_may_be_repeated(bench: Bench) -> None:
+    bench.q.queues.configure("mail", max_depth=1)
+    flow = bench.q.workflow("nightly")
+    for to in ("a", "b"):
+        _ = flow.add(send, to)
+    with pytest.raises(tq.QueueFull):
+        flow.start()
+    assert flow.counts() == {}
+    bench.q.queues.configure("mail", max_depth=None)
+    flow.start()
+    assert flow.counts() == {PENDING: 2}
 
 
 def test_a_block_that_raises_stores_nothing(bench: Bench) -> None:
