@@ -1,12 +1,11 @@
 """`taskqueue jobs …`: look at jobs, and move them."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import typer
 
-from taskqueue_ray.cli.failures import fail
+from taskqueue_ray.cli.moving import CANCEL, REDRIVE, carry_out, choose, confirm, jobs, look
 from taskqueue_ray.cli.opening import client, reader, settings_of
 from taskqueue_ray.cli.options import (
     Address,
@@ -26,7 +25,6 @@ from taskqueue_ray.cli.options import (
 from taskqueue_ray.cli.render import clean, print_fields, print_json, print_table, say
 from taskqueue_ray.core.errors import InvalidRequest
 from taskqueue_ray.core.lifecycle import JobState
-from taskqueue_ray.core.settings import Settings
 from taskqueue_ray.core.timing import parse_duration
 from taskqueue_ray.sdk.client import TaskQueue
 from taskqueue_ray.sdk.records import JobRecord
@@ -129,17 +127,26 @@ def redrive(
     queue: Queue = None,
     type: Type = None,
     tag: Tag = None,
+    category: Category = None,
+    workflow: InWorkflow = None,
+    since: Since = None,
+    error: Annotated[str | None, typer.Option(help="Only those whose last error is this")] = None,
+    text: Annotated[str | None, typer.Option(help="Only those with this in its message")] = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     storage: Storage = None,
     address: Address = None,
 ) -> None:
     """Send failed jobs again, with fresh attempts (also: retry)."""
-    wanted = {"state": JobState.FAILED, "queue": queue, "type": type, "tag": tag}
-    _move(
-        "redrive", TaskQueue.redrive, ids=ids, wanted=wanted if all else None, dry_run=dry_run,
-        yes=yes, settings=settings_of(storage, address),
-    )  # fmt: skip
+    wanted = {
+        "queue": queue, "type": type, "tag": tag, "category": category, "workflow": workflow,
+        "since": since, "error": error, "text": text,
+    }  # fmt: skip
+    chosen = choose(REDRIVE, ids, wanted, all=all)
+    if dry_run:
+        look(REDRIVE, chosen, settings_of(storage, address))
+    else:
+        carry_out(REDRIVE, chosen, settings_of(storage, address), yes=yes)
 
 
 @app.command()
@@ -151,6 +158,9 @@ def cancel(
     queue: Queue = None,
     type: Type = None,
     tag: Tag = None,
+    category: Category = None,
+    workflow: InWorkflow = None,
+    since: Since = None,
     reason: Annotated[str, typer.Option(help="Kept with the job")] = "",
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -158,15 +168,15 @@ def cancel(
     address: Address = None,
 ) -> None:
     """Cancel jobs that have not ended; running ones are stopped."""
-    wanted = {"state": state, "queue": queue, "type": type, "tag": tag}
-
-    def move(found: TaskQueue, *some: str) -> list[str]:
-        return found.cancel(*some, reason=reason)
-
-    _move(
-        "cancel", move, ids=ids, wanted=wanted if all else None, dry_run=dry_run, yes=yes,
-        settings=settings_of(storage, address),
-    )  # fmt: skip
+    wanted = {
+        "state": state, "queue": queue, "type": type, "tag": tag, "category": category,
+        "workflow": workflow, "since": since,
+    }  # fmt: skip
+    chosen = choose(CANCEL, ids, wanted, all=all)
+    if dry_run:
+        look(CANCEL, chosen, settings_of(storage, address))
+    else:
+        carry_out(CANCEL, chosen, settings_of(storage, address), yes=yes, reason=reason)
 
 
 @app.command()
@@ -179,7 +189,7 @@ def delete(
     with client(settings_of(storage, address)) as (found, _):
         for one in ids:
             found.delete(one)
-    say(f"deleted {_jobs(len(ids))}")
+    say(f"deleted {jobs(len(ids))}")
 
 
 @app.command()
@@ -199,11 +209,11 @@ def purge(
     words = f"{state.value} jobs that ended more than {older_than} ago"
     if dry_run:
         with reader(settings_of(storage, address)) as found:
-            say(f"would purge {_jobs(_count_older(found, state, queue, older_than))}")
+            say(f"would purge {jobs(_count_older(found, state, queue, older_than))}")
         return
-    _confirm(f"Purge all {words}" + (f" in {queue}" if queue else ""), yes)
+    confirm(f"Purge all {words}" + (f" in {queue}" if queue else ""), yes=yes)
     with client(settings_of(storage, address)) as (found, _):
-        say(f"purged {_jobs(found.purge(state=state, older_than=older_than, queue=queue))}")
+        say(f"purged {jobs(found.purge(state=state, older_than=older_than, queue=queue))}")
 
 
 def _list(found: TaskQueue, wanted: dict[str, Any], limit: int) -> tuple[list[JobRecord], bool]:
@@ -230,67 +240,11 @@ def _attempt(run: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _move(
-    verb: str,
-    move: Callable[..., list[str]],
-    *,
-    ids: list[str] | None,
-    wanted: dict[str, Any] | None,
-    dry_run: bool,
-    yes: bool,
-    settings: Settings,
-) -> None:
-    """One verb on the named jobs, or on all that fit what is wanted."""
-    if bool(ids) == (wanted is not None):
-        raise InvalidRequest(f"name the ids of the jobs to {verb}, or say --all")
-    wanted = wanted or {}
-    if dry_run:
-        with reader(settings) as found:
-            chosen = ids or _that_fit(found, wanted)
-            say(f"would {verb} {_jobs(len(chosen))}")
-        return
-    if not ids:
-        _confirm(f"{verb.capitalize()} {_description(wanted)}", yes)
-    with client(settings) as (found, _):
-        chosen = ids or _that_fit(found, wanted)
-        moved = [one for some in _portions(chosen) for one in move(found, *some)]
-    say(f"{_PAST[verb]} {_jobs(len(moved))}")
-    if ids and len(moved) < len(set(ids)):
-        left = sorted(set(ids) - set(moved))
-        raise fail(f"not in a state to {verb}, or not known: {', '.join(left)}")
-
-
-def _that_fit(found: TaskQueue, wanted: dict[str, Any]) -> list[str]:
-    records = found.jobs(**wanted, limit=BULK)
-    return [one.id for one in records if one.state is JobState.FAILED or not one.state.final]
-
-
-def _portions(ids: list[str], size: int = 5_000) -> list[list[str]]:
-    return [ids[start : start + size] for start in range(0, len(ids), size)]
-
-
 def _count_older(found: TaskQueue, state: JobState, queue: str | None, older_than: str) -> int:
     before = datetime.now(UTC) - timedelta(seconds=parse_duration(older_than))
     records = found.jobs(state=state, queue=queue, limit=BULK)
     return sum(bool(one.finished_at and one.finished_at <= before) for one in records)
 
 
-def _confirm(question: str, yes: bool) -> None:
-    if not yes:
-        typer.confirm(f"{question}?", abort=True)
-
-
-def _description(wanted: dict[str, Any]) -> str:
-    state = wanted.get("state")
-    words = [f"all {state.value if state else 'unfinished'} jobs"]
-    words += [f"{name} {wanted[name]}" for name in ("queue", "type", "tag") if wanted.get(name)]
-    return clean(", ".join(words))
-
-
-def _jobs(count: int) -> str:
-    return f"{count:,} job{'' if count == 1 else 's'}"
-
-
 _ENDED = (JobState.COMPLETED, JobState.CANCELLED, JobState.EXPIRED)
 _NEVER = datetime.min.replace(tzinfo=UTC)
-_PAST = {"redrive": "redrove", "cancel": "cancelled"}

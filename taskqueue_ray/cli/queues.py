@@ -8,7 +8,9 @@ from taskqueue_ray.cli.opening import client, reader, settings_of
 from taskqueue_ray.cli.options import Address, Json, Storage
 from taskqueue_ray.cli.render import print_json, print_table, say
 from taskqueue_ray.core.errors import InvalidOption
+from taskqueue_ray.core.model import QueueSettings
 from taskqueue_ray.sdk.client import TaskQueue
+from taskqueue_ray.sdk.queues import PauseRecord
 
 COLUMNS = ("queue", "pending", "processing", "failed", "paused", "max_depth", "weights")
 
@@ -24,7 +26,7 @@ def list_queues(storage: Storage = None, address: Address = None, json: Json = F
     """List the queues, what is set for each, and what is paused."""
     with reader(settings_of(storage, address)) as found:
         paused = found.queues.paused()
-        rows = _rows(found)
+        rows = _rows(found, paused)
     others = [one for one in paused if one.kind != "queue"]
     if json:
         print_json({"queues": rows, "paused": [one._asdict() for one in paused]})
@@ -90,11 +92,12 @@ def configure(
         say(", ".join(f"{name}: {value}" for name, value in fields.items()))
 
 
-def _rows(found: TaskQueue) -> list[dict[str, Any]]:
-    since = {one.name: one.since for one in found.queues.paused() if one.kind == "queue"}
+def _rows(found: TaskQueue, paused: list[PauseRecord]) -> list[dict[str, Any]]:
+    since = {one.name: one.since for one in paused if one.kind == "queue"}
+    settings = found.queues.all_settings()
     rows = []
     for counts in found.stats().rows():
-        own = found.queues.settings(counts["queue"])
+        own = settings.get(counts["queue"], QueueSettings())
         row = {name: counts[name] for name in COLUMNS[:4]}
         row |= {"paused": since.get(counts["queue"]), "max_depth": own.max_depth}
         row["weights"] = " ".join(f"{key}={weight:g}" for key, weight in own.weights.items())

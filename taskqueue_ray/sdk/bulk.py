@@ -1,15 +1,14 @@
 """Moves of all jobs that fit a filter: `redrive_all` and `cancel_all`."""
 
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
-from taskqueue_ray.core.exchange import Cursor, JobFilter, JobView
+from taskqueue_ray.core.exchange import JobFilter, JobView
 from taskqueue_ray.core.model import JobId
 from taskqueue_ray.sdk import requests
 from taskqueue_ray.sdk.opening import Opener
-
-PAGE = 500
-Ask = Callable[[requests.Request[Any]], Any]
+from taskqueue_ray.sdk.paging import pages
+from taskqueue_ray.sdk.requests import Ask
 
 
 class ErrorFilter(NamedTuple):
@@ -39,14 +38,11 @@ class Selection(NamedTuple):
 
     def pages(self, ask: Ask, opener: Opener) -> Iterator[list[JobId]]:
         """Their ids, page by page. Jobs that come meanwhile may be among them."""
-        cursor: Cursor | None = None
-        while True:
-            page = ask(requests.jobs(self.wanted, cursor, PAGE))
+        for page in pages(ask, self.wanted):
             fitting = [view for view in page.jobs if self._means(view, opener)]
             if fitting:
                 yield [view.id for view in fitting]
-            cursor = page.cursor
-            if cursor is None or cursor.part == "ended":
+            if page.cursor is not None and page.cursor.part == "ended":
                 return
 
     def _means(self, view: JobView, opener: Opener) -> bool:

@@ -15,16 +15,18 @@ from taskqueue_ray.core.identity import from_text, to_text
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import JobId, OnParentFailure
 from taskqueue_ray.core.naming import check_name
-from taskqueue_ray.core.timing import Duration, parse_duration, parse_moment
+from taskqueue_ray.core.timing import Duration, parse_duration
 from taskqueue_ray.core.why import Why
 from taskqueue_ray.engine.payload import Sealer
 from taskqueue_ray.sdk import current, requests
 from taskqueue_ray.sdk.batches import MAX_JOBS, Batch, Parcel, Preparer
 from taskqueue_ray.sdk.bulk import ErrorFilter, Selection, move_all
+from taskqueue_ray.sdk.filters import filter_of, start_of
 from taskqueue_ray.sdk.handle import JobHandle
 from taskqueue_ray.sdk.history import History
 from taskqueue_ray.sdk.job import Job, JobItem, as_item
 from taskqueue_ray.sdk.opening import Opener
+from taskqueue_ray.sdk.paging import pages
 from taskqueue_ray.sdk.past import read_history
 from taskqueue_ray.sdk.pipeline import WINDOW, Pipeline
 from taskqueue_ray.sdk.purging import await_fold, purge
@@ -42,7 +44,6 @@ AnyId = str | bytes | JobHandle[Any] | JobRecord
 _Flight = tuple[Parcel, Answer]
 StartWorkers = Callable[..., Workforce]
 log = logging.getLogger(__name__)
-PAGE = 500
 _IN_HISTORY = (JobState.COMPLETED, JobState.CANCELLED, JobState.EXPIRED)
 
 
@@ -227,15 +228,12 @@ class TaskQueue:
         `type`, `tag`, `category` and `since` have no index: jobs are looked through for them, at
         most 20,000 in one request, so that the queue serves others in between.
         """
-        wanted = _filter(state, queue, type, tag, category, since, workflow)
+        wanted = filter_of(state, queue, type, tag, category, workflow, since)
         views: list[JobView] = []
         cursor: Cursor | None = None
-        while len(views) < limit:
-            page = self._ask(requests.jobs(wanted, cursor, min(PAGE, limit - len(views))))
+        for page in pages(self._ask, wanted, limit):
             views.extend(page.jobs)
             cursor = page.cursor
-            if cursor is None:
-                break
         left = limit - len(views)
         if cursor is None and left > 0 and wanted.state in _IN_HISTORY:
             views.extend(self._ask(requests.search(wanted, left)))
@@ -286,7 +284,7 @@ class TaskQueue:
 
         >>> q.history(since="7d").to_pandas()  # doctest: +SKIP
         """
-        start = _since(since) or 0.0
+        start = start_of(since) or 0.0
         return History(lambda: read_history(self._ask, start))
 
     # --- moving -----------------------------------------------------------------------------
@@ -327,7 +325,7 @@ class TaskQueue:
 
         >>> q.redrive_all(queue="mail", error="TimeoutError", dry_run=True)  # doctest: +SKIP
         """
-        wanted = _filter(JobState.FAILED, queue, type, tag, category, since, workflow)
+        wanted = filter_of(JobState.FAILED, queue, type, tag, category, workflow, since)
         chosen = Selection(wanted, ErrorFilter(error, text))
         return _texts(move_all(self._ask, self.opener, "redrive", chosen, "", dry_run=dry_run))
 
@@ -353,7 +351,7 @@ class TaskQueue:
         Running ones are asked to stop. Without any filter that is every job. With `dry_run`
         nothing moves.
         """
-        wanted = _filter(state, queue, type, tag, category, since, workflow)
+        wanted = filter_of(state, queue, type, tag, category, workflow, since)
         if wanted.state is not None and wanted.state.final:
             raise InvalidOption("state", ascii(state), "a state of jobs that have not ended")
         found = move_all(
@@ -432,7 +430,7 @@ class TaskQueue:
 
         >>> q.purge(state="completed", older_than="30d")  # doctest: +SKIP
         """
-        wanted = _filter(state, queue, None, None, None, None)
+        wanted = filter_of(state, queue)
         if wanted.state is None or not wanted.state.final:
             raise InvalidOption("state", ascii(state), "a final state: a purge drops ended jobs")
         before = time.time() - parse_duration(older_than, "older_than")
@@ -547,31 +545,6 @@ def _texts(ids: Iterable[JobId]) -> list[str]:
 def _stats(queue: str | None, found: list[Any]) -> StatsList | QueueRecord:
     records = [QueueRecord(one) for one in found]
     return StatsList(records) if queue is None else records[0]
-
-
-def _filter(
-    state: JobState | str | None,
-    queue: str | None,
-    type_name: str | None,
-    tag: str | None,
-    category: str | None,
-    since: Duration | datetime | None,
-    workflow: str | None = None,
-) -> JobFilter:
-    try:
-        wanted = None if state is None else JobState(state)
-    except ValueError:
-        states = ", ".join(one.value for one in JobState)
-        raise InvalidOption("state", ascii(state), f"one of {states}") from None
-    return JobFilter(wanted, queue, type_name, tag, category, _since(since), workflow)
-
-
-def _since(since: Duration | datetime | None) -> float | None:
-    if since is None:
-        return None
-    if isinstance(since, datetime):
-        return parse_moment(since, "since")
-    return time.time() - parse_duration(since, "since")
 
 
 def _most(least: int) -> int:

@@ -4,24 +4,21 @@ A record that a fold is writing into the history can be dropped at neither place
 so whoever drops it waits for the fold.
 """
 
-from collections.abc import Callable
 from time import monotonic, sleep
-from typing import Any
 
 from taskqueue_ray.core.errors import Unavailable
 from taskqueue_ray.core.exchange import JobFilter
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import JobId
 from taskqueue_ray.sdk import requests
+from taskqueue_ray.sdk.paging import pages
+from taskqueue_ray.sdk.requests import Ask
 
-PAGE = 500
 PATIENCE = 120.0
 """Seconds to wait for a fold."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 ASK_AGAIN = 10.0
 """Seconds after which a fold is asked for again: the last one may have failed."""
-
-Ask = Callable[[requests.Request[Any]], Any]
 
 
 def purge(ask: Ask, wanted: JobFilter, before: float) -> int:
@@ -58,15 +55,12 @@ def await_fold(ask: Ask, job_id: JobId) -> None:
 
 def _purge_memory(ask: Ask, wanted: JobFilter, before: float) -> tuple[int, JobId | None]:
     """Drop what can be dropped; how many, and the last of those that a fold holds."""
-    dropped, held, cursor = 0, None, None
-    while True:
-        page = ask(requests.jobs(wanted, cursor, PAGE))
+    dropped, held = 0, None
+    for page in pages(ask, wanted):
         ids = [view.id for view in page.jobs if view.finished_at <= before]
         gone = set(ask(requests.move("purge", ids))) if ids else set()
         dropped += len(gone)
         # A dead letter is in no fold's way: one that stays was redriven meanwhile.
         if wanted.state is not JobState.FAILED:
             held = next((one for one in reversed(ids) if one not in gone), held)
-        cursor = page.cursor
-        if cursor is None:
-            return dropped, held
+    return dropped, held

@@ -1,7 +1,7 @@
 """`q.queues`: settings of single queues, and what is paused."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -13,8 +13,8 @@ from taskqueue_ray.core.model import QueueSettings
 from taskqueue_ray.core.naming import check_name
 from taskqueue_ray.sdk import requests
 from taskqueue_ray.sdk.records import moment
+from taskqueue_ray.sdk.requests import Ask
 
-Ask = Callable[[requests.Request[Any]], Any]
 UNCHANGED: Any = object()
 
 
@@ -43,7 +43,7 @@ class Queues:
 
         `max_depth` is how many jobs may wait in it (None: as in all queues); enqueueing more raises
         `QueueFull`. `weights` are those of fair keys: a tenant with weight 3 has three turns for
-        one of a tenant that is not named.
+        one of a tenant that is not named; 0.1 to 1000.
 
         >>> q.queues.configure("mail", max_depth=10_000, weights={"gold": 3})  # doctest: +SKIP
         """
@@ -55,9 +55,12 @@ class Queues:
 
     def settings(self, queue: str) -> QueueSettings:
         """What a queue has of its own."""
-        check_name("queue", queue)
+        return self.all_settings().get(check_name("queue", queue), QueueSettings())
+
+    def all_settings(self) -> Mapping[str, QueueSettings]:
+        """The same of each queue that has any, by its name."""
         found: Mapping[str, QueueSettings] = self._ask(requests.controls()).settings
-        return found.get(queue, QueueSettings())
+        return found
 
     def paused(self) -> list[PauseRecord]:
         """What is paused, the oldest first."""

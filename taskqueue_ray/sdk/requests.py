@@ -38,6 +38,10 @@ class Request(Generic[T_co]):
         self.read = read
 
 
+Ask = Callable[[Request[Any]], Any]
+"""Sends a request and gives its answer."""
+
+
 def _reader(kind: Any) -> Callable[[bytes], Any]:
     return msgspec.msgpack.Decoder(kind).decode
 

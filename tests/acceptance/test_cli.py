@@ -185,6 +185,8 @@ def test_moves_on_a_running_queue_and_without_one(shell: Shell) -> None:
     assert "redrove 1 job" in shell.run("jobs", "retry", failed)
     shell.until("failed", 2)
     assert "would redrive 2 jobs" in shell.run("jobs", "redrive", "--all", "--dry-run")
+    none = shell.run("jobs", "redrive", "--all", "--error", "KeyError", "--yes")
+    assert "redrove 0 jobs" in none
     assert "deleted 1 job" in shell.run("jobs", "delete", other)
     shell.run("jobs", "cancel", failed, code=1)
     worker.send_signal(signal.SIGTERM)

@@ -20,11 +20,26 @@ def test_they_change_nothing(run: Run, folder: Path) -> None:
         ("storage", "verify"), ("storage", "verify", "--json"), ("storage", "dump"),
         ("test", "--jobs", "0"), ("queue:test", "--jobs", "0"),
         ("jobs", "cancel", "--all", "--dry-run"), ("jobs", "purge", "--dry-run"),
+        ("jobs", "redrive", "--all", "--dry-run"),
     ]  # fmt: skip
     for command in commands:
         ended = run(*command)
         assert (ended.code, ended.err) == (0, ""), command
     assert _fingerprint(folder) == before
+
+
+def test_a_dry_run_counts_what_would_move(run: Run, folder: Path) -> None:
+    first = job_id(1).hex()
+    for words, count in (
+        (("cancel", "--all"), 3),
+        (("cancel", "--all", "--queue", "other"), 0),
+        (("cancel", "--all", "--state", "pending", "--type", "t"), 3),
+        (("cancel", first, first), 1),
+        (("redrive", "--all", "--error", "TimeoutError", "--workflow", "w:1"), 0),
+        (("redrive", first), 0),
+    ):
+        shown = run("jobs", *words, "--dry-run").out
+        assert shown == f"would {words[0]} {count} job{'' if count == 1 else 's'}\n", words
 
 
 def test_stats(run: Run, folder: Path) -> None:

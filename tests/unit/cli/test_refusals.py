@@ -35,6 +35,9 @@ from tests.unit.cli.conftest import Run
         ("jobs show zzz", 2, "32 hexadecimal digits"),
         ("jobs redrive", 2, "--all"),
         ("jobs cancel --all zzz", 2, "--all"),
+        ("jobs cancel --all --state completed", 2, "unfinished"),
+        ("jobs cancel zzz --queue mail", 2, "--queue goes with --all"),
+        ("jobs redrive --error TimeoutError", 2, "--all"),
         ("jobs purge --state pending", 2, "have not"),
         ("jobs purge --older-than never", 2, "older_than"),
         ("jobs list --state sleeping", 2, "sleeping"),
@@ -68,7 +71,12 @@ def test_an_unknown_job(run: Run, folder: Path) -> None:
 
 def test_bulk_moves_ask(run: Run, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO())
-    for command in (("jobs", "cancel", "--all"), ("jobs", "purge"), ("storage", "takeover")):
+    for command in (
+        ("jobs", "cancel", "--all"),
+        ("jobs", "retry", "--all"),
+        ("jobs", "purge"),
+        ("storage", "takeover"),
+    ):
         ended = run(*command)
         assert ended.code == 1, command
         assert "Aborted" in ended.err
