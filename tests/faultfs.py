@@ -19,12 +19,12 @@ from dataclasses import dataclass, field
 from random import Random
 
 from taskqueue_ray.storage.filesystem import (
-    BytesReader,
     Lock,
     ReadableFile,
     WritableFile,
     parent_of,
 )
+from taskqueue_ray.storage.memory import BytesReader
 
 SECTOR = 512
 

@@ -36,10 +36,10 @@ from taskqueue_ray.engine.writer import Result, commit
 from taskqueue_ray.executor.inputs import answered, filled
 from taskqueue_ray.sdk.client import TaskQueue
 from taskqueue_ray.storage.compaction import fold
-from taskqueue_ray.storage.filesystem import MemoryFileSystem
 from taskqueue_ray.storage.history import find, prune, read_history, search, to_bytes
 from taskqueue_ray.storage.journal import Journal
 from taskqueue_ray.storage.manifest import take_over
+from taskqueue_ray.storage.memory import MemoryFileSystem
 from taskqueue_ray.storage.publication import publish, release_history, settle_files
 from taskqueue_ray.storage.recovery import Replay
 from taskqueue_ray.storage.replay import load_state, replay

@@ -185,8 +185,8 @@ def search(fs: FileSystem, wanted: JobFilter, limit: int) -> list[JobView]:
     """At most `limit` jobs that match, the newest first. Dead letters are the queue's to list."""
     found: list[JobView] = []
     for name in reversed(list_files(fs)):
-        rows = _matching(_read(fs, name, None), wanted)
-        rows = rows.sort_by([("finished_at", "descending")])
+        table = _read(fs, name, None)
+        rows = table.filter(_mask(table, wanted)).sort_by([("finished_at", "descending")])
         found += to_views(rows.slice(0, limit - len(found)))
         if len(found) >= limit:
             break
@@ -213,11 +213,7 @@ def prune(fs: FileSystem, wanted: JobFilter, before: float, ids: Sequence[JobId]
     return dropped
 
 
-def _matching(table: pa.Table, wanted: JobFilter) -> pa.Table:
-    return table.filter(_mask(table, wanted, None))
-
-
-def _mask(table: pa.Table, wanted: JobFilter, before: float | None) -> pa.ChunkedArray:
+def _mask(table: pa.Table, wanted: JobFilter, before: float | None = None) -> pa.ChunkedArray:
     mask = pc.not_equal(table["state"], JobState.FAILED.value)
     if wanted.state is not None:
         mask = pc.equal(table["state"], wanted.state.value)
@@ -287,12 +283,9 @@ def _read(fs: FileSystem, name: str, columns: list[str] | None) -> pa.Table:
     table = file.read(columns=[one for one in wanted if one in there], use_threads=False)
     for one in wanted:
         if one not in there:  # an older file has no such column
-            table = table.append_column(SCHEMA.field(one), _nothing(one, table.num_rows))
+            field = SCHEMA.field(one)
+            table = table.append_column(field, pa.nulls(table.num_rows, field.type))
     return table.select(wanted)
-
-
-def _nothing(column: str, rows: int) -> pa.Array:
-    return pa.nulls(rows, SCHEMA.field(column).type)
 
 
 def _open(fs: FileSystem, name: str) -> pq.ParquetFile:

@@ -7,7 +7,8 @@ from typing import Literal
 from urllib.parse import unquote, urlsplit
 
 from taskqueue_ray.core.errors import InvalidRequest
-from taskqueue_ray.storage.filesystem import FileSystem, LocalFileSystem, MemoryFileSystem
+from taskqueue_ray.storage.filesystem import FileSystem, LocalFileSystem
+from taskqueue_ray.storage.memory import MemoryFileSystem
 
 _BUCKETS = frozenset({"s3", "s3a", "gs", "gcs", "az", "azure", "abfs", "abfss"})
 

@@ -10,8 +10,9 @@ from taskqueue_ray.cluster import tasks
 from taskqueue_ray.cluster.archive import Archive
 from taskqueue_ray.core.exchange import JobFilter
 from taskqueue_ray.core.model import JobId
-from taskqueue_ray.storage.filesystem import FileSystem, MemoryFileSystem
+from taskqueue_ray.storage.filesystem import FileSystem
 from taskqueue_ray.storage.manifest import Fence, take_over
+from taskqueue_ray.storage.memory import MemoryFileSystem
 from taskqueue_ray.storage.publication import FoldResult
 
 

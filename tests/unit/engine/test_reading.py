@@ -8,7 +8,7 @@ from taskqueue_ray.core.exchange import JobFilter, JobPage, QueueStats
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.engine.reading import ReadingDesk, read_storage
 from taskqueue_ray.engine.verifying import dump, verify
-from taskqueue_ray.storage.filesystem import MemoryFileSystem
+from taskqueue_ray.storage.memory import MemoryFileSystem
 from tests.faultfs import FaultFileSystem
 from tests.records import spec
 from tests.unit.engine.engine_trial import Trial

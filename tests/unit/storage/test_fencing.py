@@ -3,7 +3,6 @@
 import pytest
 
 from taskqueue_ray.core.errors import Fenced, StorageUnusable, Unavailable
-from taskqueue_ray.storage.filesystem import MemoryFileSystem
 from taskqueue_ray.storage.journal import Journal
 from taskqueue_ray.storage.manifest import (
     FileRef,
@@ -14,6 +13,7 @@ from taskqueue_ray.storage.manifest import (
     read_manifest,
     take_over,
 )
+from taskqueue_ray.storage.memory import MemoryFileSystem
 from taskqueue_ray.storage.recovery import Replay, SealedSegment, read_sealed, segment_sequences
 from tests.faultfs import Fault, FaultFileSystem
 from tests.unit.storage.storage_trial import SMALL, open_storage, salt

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from taskqueue_ray.storage.atomic import remove_leftovers, write_atomic, write_new
-from taskqueue_ray.storage.filesystem import FileSystem, LocalFileSystem, MemoryFileSystem
+from taskqueue_ray.storage.filesystem import FileSystem, LocalFileSystem
 from taskqueue_ray.storage.journal import JournalSettings
+from taskqueue_ray.storage.memory import MemoryFileSystem
 from tests.faultfs import Fault, FaultFileSystem
 from tests.unit.storage.storage_trial import SMALL, Trial, open_storage
 

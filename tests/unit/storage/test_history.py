@@ -14,10 +14,9 @@ from taskqueue_ray.core.model import JobId
 from taskqueue_ray.storage import history
 from taskqueue_ray.storage.atomic import write_atomic
 from taskqueue_ray.storage.filesystem import (
-    BytesReader,
-    MemoryFileSystem,
     ReadableFile,
 )
+from taskqueue_ray.storage.memory import BytesReader, MemoryFileSystem
 from taskqueue_ray.storage.publication import HISTORY
 from taskqueue_ray.storage.snapshot import to_parquet
 from tests.records import START, options

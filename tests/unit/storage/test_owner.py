@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from taskqueue_ray.core.errors import OwnedElsewhere, StorageUnusable
-from taskqueue_ray.storage.filesystem import LocalFileSystem, MemoryFileSystem
+from taskqueue_ray.storage.filesystem import LocalFileSystem
+from taskqueue_ray.storage.memory import MemoryFileSystem
 from taskqueue_ray.storage.owner import (
     Claim,
     FoundOwner,
