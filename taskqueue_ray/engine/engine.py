@@ -142,13 +142,7 @@ class Engine:
 
     def control(self, command: Control, respond: Respond) -> None:
         """Pause, resume or configure; answers with what the command says of itself."""
-        try:
-            reply = self.path.execute(command)
-        except TaskQueueError as refusal:
-            self.path.refuse(respond, refusal)
-            return
-        self._offer()
-        self.path.answer(respond, reply)
+        self._carry_out(command, respond)
 
     def why(self, job_id: JobId) -> Why | None:
         """Why a job is not running, if its record is in memory."""
@@ -226,7 +220,7 @@ class Engine:
         """
         unsure = [i for i in self._unsure(command.batch.jobs) if i not in asked]
         if not unsure:
-            self._enqueue(command, respond)
+            self._carry_out(command, respond)
             return
 
         def found(past: Past | TaskQueueError) -> None:
@@ -239,7 +233,7 @@ class Engine:
 
         self._look_up(unsure, found)
 
-    def _enqueue(self, command: commands.Enqueue, respond: Respond) -> None:
+    def _carry_out(self, command: commands.Command, respond: Respond) -> None:
         try:
             reply = self.path.execute(command)
         except TaskQueueError as refusal:

@@ -13,7 +13,7 @@ from unittest.mock import patch
 import msgspec
 
 from taskqueue_ray.core import dependencies, leasing, settling, uniqueness
-from taskqueue_ray.core.commands import Enqueue, Settle
+from taskqueue_ray.core.commands import Command, Enqueue, Settle
 from taskqueue_ray.core.exchange import OutcomeKind
 from taskqueue_ray.core.model import NO_CONFLICTS, Leased
 from taskqueue_ray.core.state import State
@@ -50,15 +50,16 @@ def reply_before_commit() -> AbstractContextManager[Any]:
 
 def repeat_before_commit() -> AbstractContextManager[Any]:
     """Only a repeat that finds its jobs in memory is answered at once; all else waits."""
-    honest = Engine._enqueue
+    honest = Engine._carry_out
 
-    def enqueue(self: Engine, command: Enqueue, respond: Respond) -> None:
-        if all(self.state.known(job.id) for job in command.batch.jobs):
+    def enqueue(self: Engine, command: Command, respond: Respond) -> None:
+        jobs = command.batch.jobs if isinstance(command, Enqueue) else []
+        if jobs and all(self.state.known(job.id) for job in jobs):
             respond(self.path.execute(command))
         else:
             honest(self, command, respond)
 
-    return patch.object(Engine, "_enqueue", enqueue)
+    return patch.object(Engine, "_carry_out", enqueue)
 
 
 def acknowledged_before_fsync() -> AbstractContextManager[Any]:
