@@ -19,7 +19,7 @@ from ray.exceptions import (
 )
 
 from taskqueue_ray.cluster.config import NAMESPACE
-from taskqueue_ray.core.envelopes import open_reply
+from taskqueue_ray.core.envelopes import open_reply, seal_call
 from taskqueue_ray.core.errors import (
     CommitUnknown,
     QueueClosed,
@@ -109,6 +109,10 @@ class QueueHandle:
         raise late
 
     async def _areply(self, ref: Any, seconds: float) -> bytes:
+        if not self._looks:
+            # Fewer turns of the loop than below: every exchange of a worker comes this way.
+            async with asyncio.timeout(seconds):
+                return bytes(await ref)
         answer = asyncio.ensure_future(ref)
         try:
             for left in self._waits(seconds):
@@ -138,7 +142,7 @@ class QueueHandle:
             raise QueueClosed("the connection to the Ray cluster has gone")
         if self._remote_call is None:
             self._remote_call = self._reconnect().call
-        return self._remote_call.remote(method, request)
+        return self._remote_call.remote(seal_call(method, request))
 
     def _after(self, error: Exception, last: int) -> float:
         """The pause before the next try, or the error when there is none."""

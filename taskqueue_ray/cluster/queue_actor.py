@@ -20,7 +20,7 @@ from taskqueue_ray.cluster import rim
 from taskqueue_ray.cluster.archive import Archive
 from taskqueue_ray.cluster.loop import every
 from taskqueue_ray.cluster.termination import Terminable
-from taskqueue_ray.core.envelopes import decode, seal_reply
+from taskqueue_ray.core.envelopes import decode, open_call, seal_reply
 from taskqueue_ray.core.errors import (
     Fenced,
     InvalidRequest,
@@ -107,10 +107,11 @@ class QueueActor(Terminable):
             )
         )  # fmt: skip
 
-    async def call(self, method: str, request: bytes) -> bytes:
-        """Serve one request; the answer is as in `core.envelopes`."""
+    async def call(self, data: bytes) -> bytes:
+        """Serve one call; it and the answer are as in `core.envelopes`."""
         if (self._desk is None or self._is_fenced()) and not await self._wait_ready():
             return seal_reply(self._problem)
+        method, request = open_call(data)
         if method in self._archived:
             return await self._ask_archive(method, request)
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()

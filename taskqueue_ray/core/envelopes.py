@@ -1,4 +1,7 @@
-"""Answers as bytes: a reply, or the error with which a request was refused."""
+"""Calls as bytes: a method and its request; a reply, or the error with which it was refused.
+
+A call is one piece of bytes because of Ray: each argument costs a call some 50 µs, text more.
+"""
 
 from typing import Any, TypeVar
 
@@ -19,6 +22,22 @@ UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 def encode(value: Any) -> bytes:
     """A request as bytes."""
     return _encoder.encode(value)
+
+
+def seal_call(method: str, request: bytes) -> bytes:
+    """A method, whose name is short ASCII, and its encoded request.
+
+    >>> open_call(seal_call("stats", b"..."))
+    ('stats', b'...')
+    """
+    name = method.encode("ascii")
+    return bytes((len(name),)) + name + request
+
+
+def open_call(data: bytes) -> tuple[str, bytes]:
+    """The method and its request. Any bytes give some; a wrong name is no method."""
+    end = 1 + (data[0] if data else 0)
+    return data[1:end].decode("ascii", "replace"), data[end:]
 
 
 def seal_reply(reply: Any) -> bytes:

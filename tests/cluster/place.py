@@ -10,7 +10,7 @@ from ray.util import list_named_actors
 
 import taskqueue_ray as tq
 from taskqueue_ray.cluster.config import NAMESPACE, queue_actor_name
-from taskqueue_ray.core.envelopes import decode, open_reply
+from taskqueue_ray.core.envelopes import decode, open_reply, seal_call
 from taskqueue_ray.core.exchange import Ping
 from tests.cluster import processes
 from tests.cluster.patience import eventually
@@ -52,7 +52,9 @@ class Place:
 
     def call(self, method: str, request: bytes = b"\xc0") -> bytes:
         """One request to the queue, as a worker or a client sends it."""
-        return open_reply(ray.get(self.actor().call.remote(method, request), timeout=60.0))
+        return open_reply(
+            ray.get(self.actor().call.remote(seal_call(method, request)), timeout=60.0)
+        )
 
     def shut_down(self) -> None:
         """End the queue in good order, if it is there."""

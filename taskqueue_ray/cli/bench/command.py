@@ -27,6 +27,10 @@ from taskqueue_ray.sdk.client import TaskQueue
 if TYPE_CHECKING:
     from taskqueue_ray.cluster.bootstrap import Connection
 
+PAUSE = 0.02
+"""Seconds before each call to an idle system: its processes sleep."""
+
+WARM_UP = 20
 COLUMNS = ("measure", "median", "from_to", "ratio", "to")
 
 
@@ -62,9 +66,10 @@ def _one_run(place: Path, sizes: Sizes) -> dict[str, float]:
     effects.mkdir(parents=True)
     os.environ[VARIABLE] = str(effects)  # before Ray starts, so that its processes inherit it
     settings = settings_of(str(place / "queue"), "local")
-    with client(settings) as (queue, connection):
+    with client(settings) as (queue, _):
         run = _yardsticks(place, sizes)
-        run |= _rates(queue, connection, effects, sizes)
+        run |= _latency(queue, sizes)
+        run |= _rates(queue, effects, sizes)
         _tell("backlog")
         with client(settings_of(str(place / "backlog"))) as (fresh, another):
             run |= _backlog(fresh, another, sizes)
@@ -81,11 +86,31 @@ def _yardsticks(place: Path, sizes: Sizes) -> dict[str, float]:
     }
 
 
-def _rates(
-    queue: TaskQueue, connection: "Connection", effects: Path, sizes: Sizes
-) -> dict[str, float]:
+def _latency(queue: TaskQueue, sizes: Sizes) -> dict[str, float]:
+    """Of an idle system: before anything else has run."""
     from taskqueue_ray.cluster import yardsticks
 
+    _tell("latency")
+    workers = queue.workers([QUEUE], min=1, max=1, concurrency=EXECUTORS).start()
+    try:
+        with yardsticks.round_trip() as round_trip:
+            latency.one_after_another(queue, round_trip, WARM_UP)
+            found = latency.one_after_another(queue, round_trip, sizes.latency)
+            idle = latency.one_after_another(queue, round_trip, sizes.latency // 4, pause=PAUSE)
+        pipelined = latency.pipelined_enqueue(queue, sizes.latency)
+    finally:
+        workers.drain()
+    return {
+        "round_trip": 1000 * found.round_trip,
+        "enqueue_p50": 1000 * found.enqueue,
+        "result_p50": 1000 * found.result,
+        "idle_round_trip": 1000 * idle.round_trip,
+        "idle_result_p50": 1000 * idle.result,
+        "pipelined_enqueue_p50": 1000 * pipelined,
+    }
+
+
+def _rates(queue: TaskQueue, effects: Path, sizes: Sizes) -> dict[str, float]:
     _tell("enqueueing")
     run = {
         "enqueue_one_by_one": throughput.enqueue_one_by_one(queue, sizes.one_by_one),
@@ -103,16 +128,6 @@ def _rates(
         run["fan_in"] = throughput.fan_in(queue, effects, sizes.fan_in)
         run["naps"] = throughput.end_to_end(queue, effects, sizes.naps, throughput.napping)
         run["executor_memory"] = memory.executor_bytes(queue) / MIB
-        _tell("latency")
-        latency.until_folded(connection)
-        with yardsticks.round_trip() as round_trip:
-            found = latency.one_after_another(queue, round_trip, sizes.latency)
-            idle = latency.one_after_another(queue, round_trip, sizes.latency // 4, pause=0.02)
-        run["round_trip"] = 1000 * found.round_trip
-        run["idle_round_trip"] = 1000 * idle.round_trip
-        run["idle_result_p50"] = 1000 * idle.result
-        run["enqueue_p50"], run["result_p50"] = 1000 * found.enqueue, 1000 * found.result
-        run["pipelined_enqueue_p50"] = 1000 * latency.pipelined_enqueue(queue, sizes.latency)
     finally:
         workers.drain()
     return run

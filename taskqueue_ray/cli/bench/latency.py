@@ -5,26 +5,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from taskqueue_ray.cli.bench.jobs import PAD, add
-from taskqueue_ray.core.envelopes import decode, encode
-from taskqueue_ray.core.exchange import JobPage
 from taskqueue_ray.sdk.client import TaskQueue
-
-if TYPE_CHECKING:
-    from taskqueue_ray.cluster.bootstrap import Connection
-
-
-def until_folded(connection: "Connection") -> None:
-    """Wait until what ended is in the history: an idle system folds nothing."""
-    ask = connection.handle.call
-    deadline = time.monotonic() + 60
-    while decode(ask("ended", encode((0.0, None, 1))), JobPage).jobs:
-        if time.monotonic() > deadline:
-            raise TimeoutError("the compaction does not come to an end")
-        ask("fold", encode(None))
-        time.sleep(0.1)
 
 
 class Latency(NamedTuple):
