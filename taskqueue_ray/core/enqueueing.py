@@ -15,6 +15,7 @@ from taskqueue_ray.core.identity import to_text
 from taskqueue_ray.core.lifecycle import CANCEL_BLOCKED, JobState
 from taskqueue_ray.core.model import (
     LATEST,
+    PLAIN,
     Blocked,
     Conditions,
     Conflicts,
@@ -213,43 +214,46 @@ def _parent_state(state: State, command: Enqueue, spec: JobSpec, parent: JobId) 
 
 
 def apply(state: State, event: Enqueued) -> list[Job]:
-    """Take the accepted jobs in; returns those with conditions."""
+    """Take the accepted jobs in; returns those that claim a unique key."""
     at, batch = event.at, event.batch
     options = [state.intern(one) for one in batch.options]
     state.keys.update(one.key for one in options)
-    special: list[Job] = []
+    claimants: list[Job] = []
     orphans: list[Job] = []
-    others = dict(event.others)
-    paused, before = state.ready.any_pauses, None
+    paused, before, line, key = state.ready.any_pauses, None, None, ""
     for spec in _accepted(event):
         state.ordinal = ordinal = state.ordinal + 1
         own = options[spec.options]
         job = state.jobs[spec.id] = Job(spec.id, own, spec.payload, ordinal, at)
         if own is not before:
             before, line, counts = own, None, state.total(own.queue).counts
-        if spec.due or spec.parents or spec.conditions is not None or paused:
-            meant = _meaning(spec, others) if others else spec
-            if meant.conditions is not None:
-                job.conditions = state.conditions(meant.conditions)
-                state.expiring.add(job)
-                special.append(job)
-            if _hold_back(state, job, meant):
+        conditions = PLAIN
+        if spec.conditions is not None:
+            conditions = job.conditions = state.conditions(spec.conditions)
+            state.expiring.add(job)
+            if conditions.unique is not None:
+                claimants.append(job)
+        if spec.due or spec.parents or conditions.concurrency_key or paused:
+            if _hold_back(state, job, spec):
                 orphans.append(job)
         else:
             # What most jobs come to: alike, they stand in one line.
             if line is None:
-                line = state.ready.line_of(job)
+                lane, key = state.ready.lane_of(own), conditions.fair_key
+                line = lane.line_of(key)
+            elif conditions.fair_key != key:
+                key = conditions.fair_key
+                line = lane.line_of(key)
             line.add(job)
         counts[job.phase.state] += 1
     for job in orphans:
         # `decide` finds those whose parents had ended before. But a job that is replaced takes its
         # children along, on whom jobs of this batch may depend.
         state.finish(job, CANCEL_BLOCKED, Finished(JobState.CANCELLED, at, reason="parent"))
-    return special
+    return claimants
 
 
 def _meaning(spec: JobSpec, others: Mapping[JobId, JobId]) -> JobSpec:
-    """A job as it was meant: what it depends on may go by another id."""
     if others.keys().isdisjoint(spec.parents):
         return spec
     parents = tuple(others.get(one, one) for one in spec.parents)
@@ -264,10 +268,12 @@ def _meaning(spec: JobSpec, others: Mapping[JobId, JobId]) -> JobSpec:
 
 
 def _accepted(event: Enqueued) -> Iterable[JobSpec]:
+    """The jobs that are new, as they were meant: what they depend on may go by another id."""
     if not event.known:
         return event.batch.jobs
-    known = set(event.known)
-    return (spec for index, spec in enumerate(event.batch.jobs) if index not in known)
+    known, others = set(event.known), dict(event.others)
+    accepted = (spec for index, spec in enumerate(event.batch.jobs) if index not in known)
+    return (_meaning(spec, others) for spec in accepted) if others else accepted
 
 
 def _hold_back(state: State, job: Job, spec: JobSpec) -> bool:

@@ -5,8 +5,9 @@ A job's entry stays where it is when the job moves on, until it reaches the head
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from heapq import merge
+from itertools import islice
 from typing import Protocol
 
 from taskqueue_ray.core.heaps import Heap
@@ -29,14 +30,15 @@ class LaneQueue:
 
     New jobs come in at the end of `fifo`, which is therefore in the order of their ordinals. Jobs
     that come back (released, retried, let in again) are older than the end; they wait in the heap
-    `returned`, where a serial number breaks ties between entries of a job that returned twice.
+    `returned`, made for the first of them, where a serial number breaks ties between entries of a
+    job that returned twice.
     """
 
     __slots__ = ("fifo", "limit", "returned", "serial")
 
     def __init__(self) -> None:
         self.fifo: deque[Job] = deque()
-        self.returned: Heap[tuple[int, int, Job]] = Heap(_is_pending, SPARE)
+        self.returned: Heap[tuple[int, int, Job]] | None = None
         self.serial = 0
         self.limit = SPARE
 
@@ -48,6 +50,8 @@ class LaneQueue:
             fifo.append(job)
         else:
             self.serial += 1
+            if self.returned is None:
+                self.returned = Heap(_is_pending, SPARE)
             self.returned.push((job.ordinal, self.serial, job))
 
     def _close_ranks(self) -> deque[Job]:
@@ -56,19 +60,28 @@ class LaneQueue:
         self.limit = 2 * len(self.fifo) + SPARE
         return self.fifo
 
-    def trim(self) -> None:
-        """Drop entries at the heads whose job is no longer pending."""
+    def trim(self) -> bool:
+        """Drop entries at the heads whose job is no longer pending; whether nothing is left."""
         fifo = self.fifo
         while fifo and fifo[0].phase is not PENDING:
             fifo.popleft()
-        self.returned.head()
+        if self.returned is not None and self.returned.head() is None:
+            self.returned = None
+        return not fifo and self.returned is None
+
+    def head(self) -> Job | None:
+        """The first, if it is at hand without a search."""
+        fifo = self.fifo
+        if fifo and self.returned is None and fifo[0].phase is PENDING:
+            return fifo[0]
+        return None
 
     def oldest(self) -> Job | None:
         """The pending job of this line that came in first."""
         return next(iter(self), None)
 
     def __iter__(self) -> Iterator[Job]:
-        if not self.returned:
+        if self.returned is None:
             yield from (job for job in self.fifo if job.phase is PENDING)
             return
         back = (entry[2] for entry in self.returned)
@@ -79,7 +92,7 @@ class LaneQueue:
                 yield job
 
     def __len__(self) -> int:
-        return len(self.fifo) + len(self.returned)
+        return len(self.fifo) + (len(self.returned) if self.returned is not None else 0)
 
 
 class Weights:
@@ -100,6 +113,8 @@ class Weights:
 
 
 EQUAL = Weights()
+NO_KEY = frozenset(("",))
+"""The one tenant of a lane whose jobs name none."""
 
 
 class TenantLane:
@@ -123,9 +138,13 @@ class TenantLane:
         """What is left of the turn of the first."""
         self.carried: dict[str, float] = {}
 
-    def line_of(self, job: Job) -> LaneQueue:
-        """The line of a job's tenant, made when it is the first."""
-        key = job.conditions.fair_key
+    @property
+    def any_keys(self) -> Collection[str]:
+        """A new list for the keys of jobs, where there are tenants; else the one key of all."""
+        return NO_KEY if self.known == NO_KEY else []
+
+    def line_of(self, key: str) -> LaneQueue:
+        """The line of a tenant, made when it is the first."""
         line = self.tenants.get(key)
         if line is None:
             line = self.tenants[key] = LaneQueue()
@@ -138,30 +157,30 @@ class TenantLane:
         tenants = self.tenants
         for key in keys:
             line = tenants.get(key)
-            if line is not None:
-                line.trim()
-                if not line:
-                    del tenants[key]
-                    self.carried.pop(key, None)
+            if line is not None and line.trim():
+                del tenants[key]
+                self.carried.pop(key, None)
         if len(self.ring) > 2 * len(tenants) + 64:
             self._close_ranks()
         return not tenants
 
-    def took(self, key: str) -> None:
-        """A job of this tenant was leased, in the order of `jobs`."""
-        ring = self.ring
-        if ring[0] != key:
-            # Those before it had nothing that could be leased.
-            ring.rotate(-ring.index(key))
-            self.credit = self._due(key)
-        self.credit -= 1.0
-        if self.credit < 1.0:
-            if self.credit > 0.0:
-                self.carried[key] = self.credit
-            ring.rotate(-1)
-            while ring[0] not in self.tenants and len(ring) > 1:
-                self.known.discard(ring.popleft())
-            self.credit = self._due(ring[0])
+    def took(self, keys: Iterable[str]) -> None:
+        """A job of each of these tenants was leased, in the order of `jobs`."""
+        ring, tenants, credit = self.ring, self.tenants, self.credit
+        for key in keys:
+            if ring[0] != key:
+                # Those before it had nothing that could be leased.
+                ring.rotate(-ring.index(key))
+                credit = self._due(key)
+            credit -= 1.0
+            if credit < 1.0:
+                if credit > 0.0:
+                    self.carried[key] = credit
+                ring.rotate(-1)
+                while ring[0] not in tenants and len(ring) > 1:
+                    self.known.discard(ring.popleft())
+                credit = self._due(ring[0])
+        self.credit = credit
 
     def jobs(self) -> Iterator[Job]:
         """Its jobs in the order in which they are to be leased."""
@@ -173,21 +192,35 @@ class TenantLane:
 
     def _in_turns(self) -> Iterator[Job]:
         """As if each job were leased when it is given. k jobs look at few more than k tenants."""
-        credit: float | None = self.credit
-        others: list[tuple[str, Iterator[Job], float]] = []
+        tenants, ahead = self.tenants, self.credit
+        begun: dict[str, tuple[Iterator[Job], float]] = {}
         for key in self.ring:
-            line = self.tenants.get(key)
-            turn = self.carried.get(key, 0.0) + self.weights.of(key) if credit is None else credit
-            credit = None
+            line = tenants.get(key)
+            turn, ahead = ahead or self._turn(key), 0.0
             if line is None:
+                continue
+            if turn < 2.0 and (head := line.head()) is not None:
+                yield head  # most tenants have one job in a turn: noted below, if it comes to that
                 continue
             jobs = iter(line)
             for job in jobs:
                 yield job
                 turn -= 1.0
                 if turn < 1.0:
-                    others.append((key, jobs, turn))
                     break
+            begun[key] = jobs, turn
+        ahead = self.credit
+        others = []
+        for key in self.ring:
+            turn, ahead = ahead or self._turn(key), 0.0
+            if key in begun:
+                others.append((key, *begun[key]))
+            elif key in tenants:
+                others.append((key, islice(tenants[key], 1, None), turn - 1.0))
+        yield from self._in_more_turns(others)
+
+    def _in_more_turns(self, others: list[tuple[str, Iterator[Job], float]]) -> Iterator[Job]:
+        """Those behind, of whom each has had one turn already."""
         while others:
             again, others = others, []
             for key, jobs, left in again:
@@ -205,7 +238,10 @@ class TenantLane:
         return min((job for job in heads if job is not None), key=age, default=None)
 
     def _due(self, key: str) -> float:
-        return self.carried.pop(key, 0.0) + self.weights.of(key)
+        return (self.carried.pop(key, 0.0) if self.carried else 0.0) + self.weights.of(key)
+
+    def _turn(self, key: str) -> float:
+        return (self.carried.get(key, 0.0) if self.carried else 0.0) + self.weights.of(key)
 
     def _join(self, key: str) -> None:
         self.ring.append(key)

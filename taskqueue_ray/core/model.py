@@ -113,6 +113,11 @@ class Conditions(msgspec.Struct, frozen=True, omit_defaults=True):
     inputs: tuple[Input, ...] = ()
     workflow: str = ""
 
+    @property
+    def holds_a_key(self) -> bool:
+        """Whether the job keeps others from something that its end lets go."""
+        return self.unique is not None or bool(self.concurrency_key)
+
 
 PLAIN = Conditions()
 """A job that asks for nothing special has this very object."""

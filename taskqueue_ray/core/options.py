@@ -106,14 +106,14 @@ class JobOptions(msgspec.Struct, frozen=True):
         )
 
     @property
-    def is_plain(self) -> bool:
-        """Whether nothing need be said of each single job: no time, no parents, no conditions."""
+    def is_constant(self) -> bool:
+        """Whether the same is to be said of each job: no time, no parents, no key of its own."""
         return (
             self.delay is None
             and self.at is None
+            and self.expires is None
             and not self.depends_on
             and self.unique is None
-            and self.conditions(0.0) is None
         )
 
     def conditions(

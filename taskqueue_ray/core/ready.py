@@ -4,15 +4,13 @@ The index is derived from the jobs and never stored. It holds only jobs that cou
 see `core.aside` for the others. `pick` only reads.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from heapq import merge
 from itertools import islice
 
 from taskqueue_ray.core.aside import Aside, Pause
 from taskqueue_ray.core.lanes import EQUAL, LaneQueue, Line, TenantLane, Weights, age
-from taskqueue_ray.core.model import PLAIN, Job, Lane, Options
-
-_NO_KEY = ("",)
+from taskqueue_ray.core.model import Job, Lane, Options
 
 
 def _merged(lanes: list[TenantLane]) -> Iterator[Job]:
@@ -64,13 +62,11 @@ class QueueLanes:
 class Ready:
     """All pending jobs, in the order in which they are to be leased."""
 
-    __slots__ = ("aside", "fair", "queues", "weights")
+    __slots__ = ("aside", "queues", "weights")
 
     def __init__(self, pauses: Mapping[Pause, float]) -> None:
         self.queues: dict[str, QueueLanes] = {}
         self.aside = Aside(pauses)
-        self.fair = False
-        """Whether any job has come with a fair key."""
         self.weights: dict[str, Weights] = {}
         """The weights of fair keys, by queue."""
 
@@ -78,7 +74,7 @@ class Ready:
 
     def add(self, job: Job) -> None:
         """A job became pending; it stands in line, or aside."""
-        if job.conditions is PLAIN and not self.aside.pauses:
+        if not job.conditions.concurrency_key and not self.aside.pauses:
             self.line_of(job).add(job)
         else:
             self._let_in(self.aside.admit(job))
@@ -90,14 +86,15 @@ class Ready:
 
     def line_of(self, job: Job) -> LaneQueue:
         """The line in which a job stands."""
-        options = job.options
+        return self.lane_of(job.options).line_of(job.conditions.fair_key)
+
+    def lane_of(self, options: Options) -> TenantLane:
+        """The lane of all jobs with these options, made when it is new."""
         lanes = self.queues.get(options.queue)
         if lanes is None:
             weights = self.weights.get(options.queue, EQUAL)
             lanes = self.queues[options.queue] = QueueLanes(weights)
-        if job.conditions.fair_key:
-            self.fair = True
-        return lanes.lane(options.priority, options.lane).line_of(job)
+        return lanes.lane(options.priority, options.lane)
 
     def occupy(self, job: Job) -> None:
         """After a recovery: this job may have a concurrency key, before others are let in."""
@@ -105,34 +102,38 @@ class Ready:
 
     def leave(self, job: Job) -> None:
         """A job has ended, or will not run for a while: the next of its concurrency key may."""
-        self._let_in(self.aside.leave(job))
+        if job.conditions.concurrency_key:
+            self._let_in(self.aside.leave(job))
 
     def took(self, jobs: list[Job]) -> None:
         """These jobs were leased: each is a turn of its tenant."""
-        if self.fair:
-            lanes: dict[int, TenantLane | None] = {}
-            for job in jobs:
-                options = job.options
-                if id(options) not in lanes:
-                    lanes[id(options)] = self._find(options)
-                lane = lanes[id(options)]
-                if lane is not None and len(lane.ring) > 1:
-                    lane.took(job.conditions.fair_key)
-        self.trim(jobs)
+        for options, lane, keys in self._lanes_of(jobs):
+            if len(lane.ring) > 1:
+                lane.took(keys)
+            if lane.trim(keys):
+                self._drop(options)
 
     def trim(self, jobs: Iterable[Job]) -> None:
         """These jobs left the pending state: tidy the heads of their lines."""
-        touched: dict[int, Options] = {}
-        tenants: dict[int, set[str]] = {}
+        for options, lane, keys in self._lanes_of(jobs):
+            if lane.trim(keys):
+                self._drop(options)
+
+    def _lanes_of(self, jobs: Iterable[Job]) -> list[tuple[Options, TenantLane, Collection[str]]]:
+        """The lanes in which jobs stood, each with the fair keys of its jobs in their order."""
+        lanes: dict[int, tuple[Options, TenantLane, Collection[str]]] = {}
+        keys_of: dict[int, list[str] | None] = {}
         for job in jobs:
             options = job.options
-            touched[id(options)] = options
-            if self.fair:
-                tenants.setdefault(id(options), set()).add(job.conditions.fair_key)
-        for number, options in touched.items():
-            lane = self._find(options)
-            if lane is not None and lane.trim(tenants.get(number, _NO_KEY)):
-                self._drop(options)
+            number = id(options)
+            if number not in keys_of:
+                keys_of[number] = None
+                if (lane := self._find(options)) is not None:
+                    keys = lanes.setdefault(id(lane), (options, lane, lane.any_keys))[2]
+                    keys_of[number] = keys if isinstance(keys, list) else None
+            if (collected := keys_of[number]) is not None:
+                collected.append(job.conditions.fair_key)
+        return list(lanes.values())
 
     def _find(self, options: Options) -> TenantLane | None:
         lanes = self.queues.get(options.queue)

@@ -153,7 +153,8 @@ def _complete(state: State, job: Job, outcome: Outcome, at: float) -> None:
         state.acquit(job)
     state.settled[job.id] = job
     state.unfolded[job.id + job.generation.to_bytes(4, "big") if job.generation else job.id] = job
-    if job.conditions is not PLAIN or (state.children and job.id in state.children):
+    own = job.conditions
+    if (own is not PLAIN and own.holds_a_key) or (state.children and job.id in state.children):
         state.ended.append(job)
 
 

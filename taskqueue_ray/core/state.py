@@ -94,7 +94,7 @@ class State:
         self.ended: list[Job] = []
         """Jobs that ended in the present event, of those whose end means something to others."""
         self.interned: dict[Options, Options] = {}
-        self.alike: dict[Conditions, Conditions] = {}
+        self.alike: dict[Conditions, Conditions] = {PLAIN: PLAIN}
 
     def total(self, queue: str) -> Totals:
         """The counters of a queue, made when it is new."""
@@ -125,12 +125,12 @@ class State:
 
     def conditions(self, given: Conditions | None) -> Conditions:
         """One object for equal conditions, unless they are a job's own."""
-        if given is None or given == PLAIN:
+        if given is None:
             return PLAIN
         if given.unique is not None or given.expires or given.inputs:
             return given
         if len(self.alike) >= INTERNED_OPTIONS:
-            self.alike.clear()
+            self.alike = {PLAIN: PLAIN}
         return self.alike.setdefault(given, given)
 
     def wait(self, job: Job, due: float) -> None:
@@ -198,7 +198,7 @@ class State:
             del self.jobs[job.id]
             self.settled[job.id] = job
         self.unfolded[finish_key(job)] = record
-        if job.conditions is not PLAIN or job.id in self.children:
+        if job.conditions.holds_a_key or job.id in self.children:
             self.ended.append(job)
 
     def known(self, job_id: JobId) -> bool:

@@ -60,6 +60,11 @@ class Binder:
         """Whether there is a parameter of that name."""
         return name in self._annotations
 
+    @property
+    def in_order(self) -> bool:
+        """Whether the same arguments give the same bytes, by position or by name in any order."""
+        return self._extra is None
+
     def bind(
         self,
         args: Sequence[Any],
@@ -75,6 +80,7 @@ class Binder:
             self._take_rest(values, args)
         if kwargs:
             self._take_named(values, kwargs)
+            values = {name: values[name] for name in self._annotations if name in values}
         for name in self._required:
             if name not in values:
                 raise self._refuse(f"{name!r} is missing")

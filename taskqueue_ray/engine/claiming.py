@@ -1,7 +1,6 @@
 """The unique key that a job claims, from its options and its arguments."""
 
 from collections.abc import Sequence
-from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -31,6 +30,8 @@ def claim_of(
 def _fingerprint(
     rule: Unique, job_type: JobType, plain: bytes, inputs: Sequence[Input], sealer: Sealer
 ) -> str:
+    if rule.fields is None and not inputs and job_type.binder.in_order:
+        return _key(job_type, plain, sealer)
     arguments: dict[str, Any] = dict(_arguments.decode(plain))
     # Arguments that are results of others are the same if those others are.
     arguments |= {one.name: one for one in inputs}
@@ -38,5 +39,9 @@ def _fingerprint(
         if unknown := [name for name in rule.fields if not job_type.binder.takes(name)]:
             raise InvalidOption("unique fields", ascii(unknown), f"parameters of {job_type.name}")
         arguments = {name: arguments[name] for name in rule.fields if name in arguments}
-    told = _encode([job_type.name, sorted(arguments.items())])
-    return f"{job_type.name}:{sealer.fingerprint(sha256(told).digest()).hex()[:32]}"
+    return _key(job_type, _encode(sorted(arguments.items())), sealer)
+
+
+def _key(job_type: JobType, told: bytes, sealer: Sealer) -> str:
+    name = job_type.name
+    return f"{name}:{sealer.fingerprint(name.encode() + told).hex()}"

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import hashlib
 import hmac
 import os
 import secrets
@@ -21,13 +20,18 @@ _KEY_FILE = "TASKQUEUE_KEY_FILE"
 class Key:
     """One key. Its id is eight hexadecimal digits of an HMAC, which tell nothing of the key."""
 
-    __slots__ = ("id", "material")
+    __slots__ = ("_mac_key", "id", "material")
 
     def __init__(self, material: bytes) -> None:
         if len(material) != KEY_SIZE:
             raise InvalidKey(f"it has {len(material)} bytes")
         self.material = material
         self.id = _keyed(material, b"taskqueue-ray key id")[:4].hex()
+        self._mac_key = _keyed(material, b"taskqueue-ray mac")
+
+    def mac(self, data: bytes) -> bytes:
+        """32 bytes that only a holder of this key can make of `data`."""
+        return _keyed(self._mac_key, data)
 
     def __repr__(self) -> str:
         return f"<Key {self.id}>"
@@ -79,11 +83,11 @@ class Keyring:
 
     def mac(self, data: bytes) -> bytes:
         """32 bytes that only a holder of the primary key can make of `data`."""
-        return _mac(self.primary, data)
+        return self.primary.mac(data)
 
     def verify(self, data: bytes, mac: bytes) -> bool:
         """Whether `mac` was made of `data` by any of these keys."""
-        return any(hmac.compare_digest(_mac(key, data), mac) for key in self.keys)
+        return any(hmac.compare_digest(key.mac(data), mac) for key in self.keys)
 
     def as_variable(self) -> str:
         """The keys as the value of `TASKQUEUE_ENCRYPTION_KEYS`, for a child process only.
@@ -180,12 +184,8 @@ def _material(text: str) -> bytes | None:
     return None
 
 
-def _mac(key: Key, data: bytes) -> bytes:
-    return _keyed(_keyed(key.material, b"taskqueue-ray mac"), data)
-
-
 def _keyed(key: bytes, data: bytes) -> bytes:
-    return hmac.new(key, data, hashlib.sha256).digest()
+    return hmac.digest(key, data, "sha256")
 
 
 def _sync_folder(path: Path) -> None:

@@ -20,6 +20,7 @@ import threading
 import weakref
 from collections.abc import Callable
 from enum import StrEnum
+from hashlib import blake2b
 from itertools import count
 from typing import NamedTuple
 
@@ -89,6 +90,7 @@ class Sealer:
         self.max_size = max_size
         self._inspected_above = min(_WORTH_COMPRESSING, max_size)
         self._keyring = keyring
+        self._fingerprint_key = keyring.mac(b"fingerprint")
         self._random = random
         self._bound: dict[tuple[str, str], bytes] = {}
         self._openers: dict[bytes, Callable[[bytes, bytes, bytes | None], bytes]] = {}
@@ -119,8 +121,11 @@ class Sealer:
         return content[1:] if content[:1] == _RAW else self._unpacked(kind, content)
 
     def fingerprint(self, data: bytes) -> bytes:
-        """32 bytes that stand for `data` and tell nothing of it to who has no key."""
-        return self._keyring.mac(b"fingerprint\0" + data)
+        """16 bytes that stand for `data` and tell nothing of it to who has no key.
+
+        Keyed BLAKE2b (RFC 7693), under a key of its own.
+        """
+        return blake2b(data, digest_size=16, key=self._fingerprint_key).digest()
 
     def renew(self) -> None:
         """Draw a new salt. Called by itself in a forked child."""

@@ -7,7 +7,7 @@ import msgspec
 
 from taskqueue_ray.core.errors import InvalidArguments
 from taskqueue_ray.core.exchange import BatchRecord, EnqueueReply
-from taskqueue_ray.core.model import Claim, Input, JobId, JobSpec, Options
+from taskqueue_ray.core.model import Claim, Conditions, Input, JobId, JobSpec, Options
 from taskqueue_ray.core.options import JobOptions
 from taskqueue_ray.engine import code
 from taskqueue_ray.engine.claiming import claim_of
@@ -28,6 +28,9 @@ R = TypeVar("R")
 MAX_JOBS = 500
 MAX_BYTES = 96 * 1024
 """A larger argument of a call goes through Ray's object store, which takes longer."""
+
+RECIPES = 4096
+"""Options that are remembered by a client, each of which some hundred bytes long."""
 
 _PER_JOB = 48
 _encode = msgspec.msgpack.Encoder().encode
@@ -57,8 +60,7 @@ class Batch:
         self._preparer = preparer
         self._sealer = preparer.sealer
         self._options: list[Options] = []
-        self._indexes: dict[Options, int] = {}
-        self._last: tuple[JobType, JobOptions, int, bool] | None = None
+        self._indexes: dict[int, int] = {}
         self._specs: list[JobSpec] = []
         self._size = 0
         self._claimants: dict[int, JobHandle[Any]] = {}
@@ -87,15 +89,14 @@ class Batch:
             plain, inputs = bind_around(job_type, item.args, item.kwargs)
         job_id = options.id or source.draw()
         payload = self._sealer.seal(Kind.PAYLOAD, job_id, job_type.name, plain)
-        last = self._last
-        if last is not None and last[0] is job_type and last[1] is options:
-            _, _, index, simple = last
-        else:
-            index, simple = self._index(job_type, options), options.is_plain
-            self._last = (job_type, options, index, simple)
+        recipe = self._preparer.recipe(job_type, options)
+        index = self._indexes.get(id(recipe.shared))
+        if index is None:
+            index = self._indexes[id(recipe.shared)] = len(self._options)
+            self._options.append(recipe.shared)
         handle: JobHandle[R] = JobHandle(self._client, job_id, job_type, delivery)
-        if simple and not inputs:
-            spec = JobSpec(job_id, index, payload)
+        if recipe.constant and not inputs:
+            spec = JobSpec(job_id, index, payload, 0.0, (), recipe.conditions)
         else:
             rule = options.unique
             claim = None
@@ -115,16 +116,9 @@ class Batch:
     def take(self) -> Parcel:
         """The same; the batch is empty afterwards."""
         parcel = self.pack()
-        self._options, self._indexes, self._last = [], {}, None
+        self._options, self._indexes = [], {}
         self._specs, self._size, self._claimants = [], 0, {}
         return parcel
-
-    def _index(self, job_type: JobType, options: JobOptions) -> int:
-        shared = self._preparer.shared(job_type, options)
-        index = self._indexes.setdefault(shared, len(self._options))
-        if index == len(self._options):
-            self._options.append(shared)
-        return index
 
 
 def _conditioned(
@@ -141,6 +135,20 @@ def _conditioned(
     return JobSpec(job_id, index, payload, options.due(now), parents, conditions)
 
 
+class Recipe(NamedTuple):
+    """How jobs of one type and the same options are told to the queue.
+
+    `constant` says that `conditions` are all that there is to say of each single one. The type and
+    the options are kept so that no others get their identity.
+    """
+
+    job_type: JobType
+    options: JobOptions
+    shared: Options
+    constant: bool
+    conditions: Conditions | None
+
+
 class Preparer:
     """What all batches of a client have in common: its key, and the code that it has sent.
 
@@ -152,8 +160,23 @@ class Preparer:
         self.max_jobs = min(MAX_JOBS, max_batch)
         self._transport = transport
         self._hashes: dict[JobType, str] = {}
+        self._recipes: dict[tuple[int, int], Recipe] = {}
+        self._shared: dict[Options, Options] = {}
 
-    def shared(self, job_type: JobType, options: JobOptions) -> Options:
+    def recipe(self, job_type: JobType, options: JobOptions) -> "Recipe":
+        """What all jobs of these options have in common, worked out once."""
+        # By identity: a comparison of all options would take as long as what it saves.
+        found = self._recipes.get((id(job_type), id(options)))
+        if found is None:
+            if len(self._recipes) >= RECIPES:
+                self._recipes, self._shared = {}, {}
+            shared = self._options(job_type, options)
+            shared = self._shared.setdefault(shared, shared)
+            found = Recipe(job_type, options, shared, options.is_constant, options.conditions(0.0))
+            self._recipes[id(job_type), id(options)] = found
+        return found
+
+    def _options(self, job_type: JobType, options: JobOptions) -> Options:
         """The options as the queue keeps them, with the code's hash when there is one."""
         code_hash = self._store(job_type) if job_type.by_value else None
         return options.shared(

@@ -173,6 +173,7 @@ def test_leasing_with_many_returned_jobs_looks_at_few_of_them() -> None:
     CountingDeque.touched = 0
     assert [job.ordinal for job in ready.pick((), lambda lane: True, 10)] == list(range(1, 11))
     assert CountingDeque.touched <= 12
+    assert lane.returned is not None
     assert len(lane.returned) == 5_000
 
 
