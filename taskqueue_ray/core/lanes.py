@@ -78,7 +78,7 @@ class LaneQueue:
 
     def oldest(self) -> Job | None:
         """The pending job of this line that came in first."""
-        return next(iter(self), None)
+        return self.head() or next(iter(self), None)
 
     def __iter__(self) -> Iterator[Job]:
         if self.returned is None:

@@ -32,7 +32,10 @@ MAX_BYTES = 96 * 1024
 RECIPES = 4096
 """Options that are remembered by a client, each of which some hundred bytes long."""
 
-_PER_JOB = 48
+NO_ID = JobId(bytes(16))
+_LENGTH = 4
+"""Bytes that say how long a payload is."""
+
 _encode = msgspec.msgpack.Encoder().encode
 _reply = msgspec.msgpack.Decoder(EnqueueReply).decode
 
@@ -97,6 +100,7 @@ class Batch:
         handle: JobHandle[R] = JobHandle(self._client, job_id, job_type, delivery)
         if recipe.constant and not inputs:
             spec = JobSpec(job_id, index, payload, 0.0, (), recipe.conditions)
+            self._size += len(payload) + recipe.size
         else:
             rule = options.unique
             claim = None
@@ -105,8 +109,8 @@ class Batch:
                 # It turns out to be another job when its key is taken.
                 self._claimants[len(self._specs)] = handle
             spec = _conditioned(job_id, index, payload, options, claim, inputs)
+            self._size += len(_encode(spec))
         self._specs.append(spec)
-        self._size += len(payload) + _PER_JOB
         return handle
 
     def pack(self) -> Parcel:
@@ -138,8 +142,9 @@ def _conditioned(
 class Recipe(NamedTuple):
     """How jobs of one type and the same options are told to the queue.
 
-    `constant` says that `conditions` are all that there is to say of each single one. The type and
-    the options are kept so that no others get their identity.
+    `constant` says that `conditions` are all that there is to say of each single one; `size` is
+    what a job takes in a batch then, in bytes, besides its payload. The type and the options are
+    kept so that no others get their identity.
     """
 
     job_type: JobType
@@ -147,6 +152,7 @@ class Recipe(NamedTuple):
     shared: Options
     constant: bool
     conditions: Conditions | None
+    size: int
 
 
 class Preparer:
@@ -172,7 +178,9 @@ class Preparer:
                 self._recipes, self._shared = {}, {}
             shared = self._options(job_type, options)
             shared = self._shared.setdefault(shared, shared)
-            found = Recipe(job_type, options, shared, options.is_constant, options.conditions(0.0))
+            conditions = options.conditions(0.0)
+            size = len(_encode(JobSpec(NO_ID, 0, b"", 0.0, (), conditions))) + _LENGTH
+            found = Recipe(job_type, options, shared, options.is_constant, conditions, size)
             self._recipes[id(job_type), id(options)] = found
         return found
 
