@@ -95,6 +95,8 @@ class Aside:
 
     def pause_of(self, options: Options) -> Pause | None:
         """The pause that keeps such jobs from being leased, those of whole queues apart."""
+        if not self.pauses:
+            return None
         for pause in (Pause("type", options.type), *(Pause("tag", tag) for tag in options.tags)):
             if pause in self.pauses:
                 return pause

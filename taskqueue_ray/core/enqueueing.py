@@ -220,13 +220,14 @@ def apply(state: State, event: Enqueued) -> list[Job]:
     state.keys.update(one.key for one in options)
     claimants: list[Job] = []
     orphans: list[Job] = []
-    paused, before, line, key = state.ready.any_pauses, None, None, ""
+    before, line, key = None, None, ""
     for spec in _accepted(event):
         state.ordinal = ordinal = state.ordinal + 1
         own = options[spec.options]
         job = state.jobs[spec.id] = Job(spec.id, own, spec.payload, ordinal, at)
         if own is not before:
             before, line, counts = own, None, state.total(own.queue).counts
+            paused = state.ready.aside.pause_of(own) is not None
         conditions = PLAIN
         if spec.conditions is not None:
             conditions = job.conditions = state.conditions(spec.conditions)

@@ -79,11 +79,6 @@ class Ready:
         else:
             self._let_in(self.aside.admit(job))
 
-    @property
-    def any_pauses(self) -> bool:
-        """Whether something is paused, so that each job has to be asked about."""
-        return bool(self.aside.pauses)
-
     def line_of(self, job: Job) -> LaneQueue:
         """The line in which a job stands."""
         return self.lane_of(job.options).line_of(job.conditions.fair_key)
