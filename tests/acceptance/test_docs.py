@@ -8,9 +8,11 @@ lines of each `console` block run in order. A comment before a block changes tha
 import importlib.util
 import os
 import re
+import secrets
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -19,8 +21,12 @@ import pytest
 import yaml
 from markdown_it import MarkdownIt
 
+from tests.cluster.place import Place
+
 ROOT = Path(__file__).parents[2]
+GUIDES = sorted((ROOT / "docs" / "guides").glob("*.md"))
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+FRONT = [page for page in PAGES if page not in GUIDES]
 
 
 class Block(NamedTuple):
@@ -51,8 +57,10 @@ def _blocks(page: Path) -> list[Block]:
     return blocks
 
 
-def _of(language: str) -> list[Block]:
-    return [block for page in PAGES for block in _blocks(page) if block.language == language]
+def _of(language: str, pages: list[Path]) -> list[Block]:
+    """The blocks of that language that do something."""
+    blocks = [block for page in pages for block in _blocks(page) if block.language == language]
+    return [block for block in blocks if language != "console" or _commands(block)]
 
 
 def _commands(block: Block) -> list[list[str]]:
@@ -77,6 +85,25 @@ def environment(tmp_path: Path) -> dict[str, str]:
     }
 
 
+@pytest.fixture
+def joined(
+    environment: dict[str, str], shared_ray: str, tmp_path: Path
+) -> Iterator[dict[str, str]]:
+    """The same user with a cluster to join, which starts faster than one's own."""
+    key = tmp_path / "key"
+    key.write_text(secrets.token_hex(32))
+    key.chmod(0o600)
+    yield environment | {"RAY_ADDRESS": shared_ray, "TASKQUEUE_KEY_FILE": str(key)}
+    place = Place(tmp_path)  # whose queue is the user's too
+    place.leave()
+
+
+def _run_program(block: Block, where: Path, environment: dict[str, str]) -> None:
+    program = where / "example.py"
+    program.write_text(block.text, encoding="utf-8")
+    _run([sys.executable, str(program)], where, environment)
+
+
 def _run(command: list[str], where: Path, environment: dict[str, str]) -> None:
     done = subprocess.run(
         command, cwd=where, env=environment, capture_output=True, text=True, timeout=100
@@ -85,20 +112,29 @@ def _run(command: list[str], where: Path, environment: dict[str, str]) -> None:
 
 
 @pytest.mark.cluster
-@pytest.mark.parametrize("block", _of("python"), ids=lambda block: block.name)
+@pytest.mark.parametrize("block", _of("python", FRONT), ids=lambda block: block.name)
 def test_example_runs(block: Block, tmp_path: Path, environment: dict[str, str]) -> None:
-    program = tmp_path / "example.py"
-    program.write_text(block.text, encoding="utf-8")
-    _run([sys.executable, str(program)], tmp_path, environment)
+    _run_program(block, tmp_path, environment)
 
 
 @pytest.mark.cluster
-@pytest.mark.parametrize(
-    "block", [b for b in _of("console") if _commands(b)], ids=lambda block: block.name
-)
+@pytest.mark.parametrize("block", _of("python", GUIDES), ids=lambda block: block.name)
+def test_example_of_a_guide_runs(block: Block, tmp_path: Path, joined: dict[str, str]) -> None:
+    _run_program(block, tmp_path, joined)
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("block", _of("console", FRONT), ids=lambda block: block.name)
 def test_commands_run(block: Block, tmp_path: Path, environment: dict[str, str]) -> None:
     for command in _commands(block):
         _run(command, tmp_path, environment)
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize("block", _of("console", GUIDES), ids=lambda block: block.name)
+def test_commands_of_a_guide_run(block: Block, tmp_path: Path, joined: dict[str, str]) -> None:
+    for command in _commands(block):
+        _run(command, tmp_path, joined)
 
 
 @pytest.mark.cluster
