@@ -256,6 +256,16 @@ class JobPage(msgspec.Struct, frozen=True):
     cursor: Cursor | None
 
 
+class BatchSummary(msgspec.Struct, frozen=True):
+    """How far a batch of jobs is: `done` have ended, of which `failed` without completing."""
+
+    id: str
+    total: int
+    done: int
+    failed: int
+    counts: dict[JobState, int]
+
+
 class QueueStats(msgspec.Struct, frozen=True):
     """Counts of one queue. `counts` has every state; they add up to `total`."""
 

@@ -44,6 +44,8 @@ AnyId = str | bytes | JobHandle[Any] | JobRecord
 _Flight = tuple[Parcel, Answer]
 StartWorkers = Callable[..., Workforce]
 log = logging.getLogger(__name__)
+COUNTED = 100_000
+"""Jobs of one state that are counted at most, where the queue no longer keeps count."""
 _IN_HISTORY = (JobState.COMPLETED, JobState.CANCELLED, JobState.EXPIRED)
 
 
@@ -71,7 +73,7 @@ class TaskQueue:
         """Settings of single queues, and what is paused."""
         self.watcher = Watcher(transport)
         self._transport = transport
-        self._preparer = Preparer(transport, sealer, max_batch=max_batch)
+        self._preparer = self.preparer = Preparer(transport, sealer, max_batch=max_batch)
         self._start_workers = start_workers
         self._on_close = on_close
         self._closed = False
@@ -157,6 +159,19 @@ class TaskQueue:
         ...     flow.add(store, rows)
         """
         return Workflow(self, Batch(self, self._preparer), name, id, on_parent_failure)
+
+    def count_workflow(self, id: str) -> dict[JobState, int]:
+        """How many jobs of a workflow are in each state, of a batch likewise.
+
+        The queue keeps count. Of one whose last job ended more than a day ago it knows no more, so
+        its jobs are looked for in the history, which takes longer the more they are.
+        """
+        counts = self._ask(requests.workflow(id))
+        if not counts:
+            for state in _IN_HISTORY:
+                found = self._ask(requests.search(JobFilter(state, workflow=id), COUNTED))
+                counts |= {state: len(found)} if found else {}
+        return counts
 
     def enqueue_together(self, batch: Batch) -> None:
         """Enqueue a batch in one call: all of it is stored, or nothing. Durable on return."""
