@@ -288,6 +288,6 @@ class Bench:
 
     def _job_type(self, options: Options) -> JobType:
         if options.code is None:
-            return registry.get(options.type)
+            return registry.resolve(options.type, ())
         stored = msgspec.msgpack.decode(self._ask("code", options.code), type=StoredCode)
         return restore(stored, options.code, self.sealer)
