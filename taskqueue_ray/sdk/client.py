@@ -21,6 +21,7 @@ from taskqueue_ray.engine.payload import Sealer
 from taskqueue_ray.sdk import current, requests
 from taskqueue_ray.sdk.batches import MAX_JOBS, Batch, Parcel, Preparer
 from taskqueue_ray.sdk.bulk import ErrorFilter, Selection, move_all
+from taskqueue_ray.sdk.callbacks import JobBatch
 from taskqueue_ray.sdk.filters import filter_of, start_of
 from taskqueue_ray.sdk.handle import JobHandle
 from taskqueue_ray.sdk.history import History
@@ -159,6 +160,27 @@ class TaskQueue:
         ...     flow.add(store, rows)
         """
         return Workflow(self, Batch(self, self._preparer), name, id, on_parent_failure)
+
+    def batch(
+        self,
+        name: str | None = None,
+        *,
+        id: str | None = None,
+        on_success: Any = None,
+        on_complete: Any = None,
+        on_failure: Any = None,
+    ) -> JobBatch:
+        """A batch of jobs with callbacks, which are jobs; or that of an `id`, to look at or add to.
+
+        >>> with q.batch("import", on_complete=report) as b:  # doctest: +SKIP
+        ...     for row in rows:
+        ...         b.add(load, row)
+        >>> b.progress().done  # doctest: +SKIP
+        """
+        callbacks = {
+            "on_success": on_success, "on_complete": on_complete, "on_failure": on_failure,
+        }  # fmt: skip
+        return JobBatch(self, Batch(self, self._preparer), name, id, callbacks)
 
     def count_workflow(self, id: str) -> dict[JobState, int]:
         """How many jobs of a workflow are in each state, of a batch likewise.
