@@ -55,7 +55,7 @@ class JobBatch:
 
     A callback is an ordinary job, with its own retries. `on_success` runs when all have completed,
     `on_complete` when all have ended, `on_failure` when all have ended and one did not complete.
-    One with a parameter named `summary`, or annotated with `tq.BatchSummary`, gets the counts in it.
+    One with a parameter named `summary`, or annotated with `tq.BatchSummary`, gets the counts.
     """
 
     def __init__(

@@ -208,7 +208,7 @@ def nobody_is_suspected() -> AbstractContextManager[Any]:
 
 
 PLANTED: dict[str, Planted] = {
-    "reply before commit": Planted(reply_before_commit, frozenset({"I1", "I2", "I5", "I14"})),
+    "reply before commit": Planted(reply_before_commit, frozenset({"I1", "I2", "I4", "I5", "I14"})),
     "a repeat is answered before the commit": Planted(
         repeat_before_commit, frozenset({"I1", "I14"})
     ),
@@ -224,7 +224,7 @@ PLANTED: dict[str, Planted] = {
     "delivery count kept in memory only": Planted(
         delivery_count_in_memory_only, frozenset({"I4", "I5", "I6"})
     ),
-    "fence check skipped": Planted(fence_not_looked_at, frozenset({"I7"})),
+    "fence check skipped": Planted(fence_not_looked_at, frozenset({"I4", "I7"})),
     "leases of lost workers kept": Planted(leases_of_lost_workers_kept, frozenset({"I14"})),
     "journal removed before the manifest": Planted(
         journal_removed_before_the_manifest, frozenset({"I12", "I13"}), frozenset()
