@@ -103,6 +103,8 @@ def check(batch: Batch, bounds: Bounds) -> None:
         assert spec.conditions is not None
         _check_conditions(spec.conditions)
         _check_inputs(spec.conditions.inputs, spec.parents)
+        if spec.conditions.on_parent_failure == "only" and not spec.parents:
+            raise InvalidRequest("a job that runs only when a parent fails needs a parent")
 
 
 def _check_conditions(conditions: Conditions) -> None:

@@ -110,7 +110,7 @@ class JobBatch:
         # What runs after success may be cancelled while the jobs are yet to come.
         before = tuple(self._id_of(kind) for kind in ends if kind != "on_success")
         options = replace(item.options, workflow=self.id, before=before)
-        own = JobItem(item.job_type, options, item.args, item.kwargs)
+        own: JobItem[Any] = JobItem(item.job_type, options, item.args, item.kwargs)
         return self._add(map_item(self._client.preparer, own, items, kwargs))
 
     def start(self) -> None:

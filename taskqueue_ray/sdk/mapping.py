@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any, Optional
 import msgspec
 from msgspec.structs import replace
 
-from taskqueue_ray.core.errors import InvalidArguments, InvalidOption, QueueFull, StorageFull
+from taskqueue_ray.core.errors import (
+    BatchEnded,
+    InvalidArguments,
+    InvalidOption,
+    QueueFull,
+    StorageFull,
+)
 from taskqueue_ray.core.events import encode_batch
 from taskqueue_ray.core.exchange import BatchRecord, EnqueueReply
 from taskqueue_ray.core.identity import derive_job_id
@@ -111,6 +117,8 @@ def _send(
             return _reply(context.channel.call("enqueue", body)).accepted
         except (QueueFull, StorageFull):
             raise Snooze(FULL) from None
+        except BatchEnded:
+            raise Fail("the callback of its batch no longer waits for its jobs") from None
 
     for job_id, item in items.items():
         plain = _encode({**common, shape.parameter: item})
@@ -142,6 +150,8 @@ def map_item(
     job_type, options = target.job_type, target.options
     if options.unique is not None:
         raise InvalidOption("unique", "a rule", "nothing: jobs of a map are told apart by it")
+    if options.on_parent_failure == "only":
+        raise InvalidOption("on_parent_failure", "'only'", "another one: a map needs its list")
     parameter, constant = _constant(job_type, kwargs)
     alike = _each(options)
     shape = Shape(

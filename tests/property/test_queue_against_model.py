@@ -84,6 +84,8 @@ class QueueAgainstModel(RuleBasedStateMachine):
             max_attempts=max_attempts,
             backoff=Backoff(kind="fixed", base=WAIT, jitter=False),
         )
+        if not parents and conditions.on_parent_failure == "only":
+            conditions = msgspec.structs.replace(conditions, on_parent_failure="cancel")
         unique, expires = conditions.unique, conditions.expires
         if unique and parents:
             numbers = numbers[:1]  # what two of them mean to each other is tested elsewhere

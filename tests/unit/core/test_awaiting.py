@@ -101,12 +101,24 @@ def test_a_child_that_fails_takes_it_along_or_not_as_it_says() -> None:
         ("cancel", CANCELLED),
         ("continue", PENDING),
         ("wait", BLOCKED),
-        ("only", PENDING),
     ):
         ledger, _ = _waiting(2, on_parent_failure=policy)
         _end_next(ledger, ERRORED)
         assert ledger.state_of(1) is expected, policy
         _same_after_recovery(ledger)
+
+
+def test_one_that_ran_after_a_failure_goes_on_whatever_becomes_of_the_next() -> None:
+    ledger = Ledger()
+    ledger.enqueue([spec(9), spec(1, parents=[9], on_parent_failure="only")])
+    _end_next(ledger, ERRORED)
+    grant = ledger.lease()[0]
+    ledger.enqueue([spec(2), spec(3)])
+    _await(ledger, grant, [2, 3])
+    _end_next(ledger)
+    _end_next(ledger)
+    assert ledger.order() == [1]
+    _same_after_recovery(ledger)
 
 
 def test_waiting_for_what_has_failed_already() -> None:
@@ -205,6 +217,13 @@ def test_without_a_failure_it_is_not_needed() -> None:
     assert (phase.state, phase.reason) == (CANCELLED, "unneeded")
     assert ledger.order() == [3]
     _same_after_recovery(ledger)
+
+
+def test_only_needs_a_parent() -> None:
+    from taskqueue_ray.core.errors import InvalidRequest
+
+    with pytest.raises(InvalidRequest, match="needs a parent"):
+        Ledger().enqueue([spec(1, on_parent_failure="only")])
 
 
 def test_only_meets_parents_that_have_ended() -> None:

@@ -213,6 +213,28 @@ def test_a_map_in_a_batch(bench: Bench) -> None:
     assert dict(told)["success"].counts == {COMPLETED: 5}
 
 
+def test_callbacks_wait_for_the_items_of_a_map_that_was_given_up(bench: Bench) -> None:
+    with bench.q.batch("b", on_complete=untyped.item("ops")) as batch:
+        rows = batch.map(load, [1, 2])
+    bench.q.pause(type="tests.unit.sdk.test_callbacks.load")
+    bench.work(5)
+    assert bench.q.why(batch.callback("on_complete")).facts["awaited"] == 3
+    assert rows.cancel()
+    _work(bench)
+    assert told == []
+    bench.q.resume(type="tests.unit.sdk.test_callbacks.load")
+    _work(bench)
+    assert dict(told)["ops"].counts == {CANCELLED: 1, COMPLETED: 2}
+
+
+def test_a_map_whose_callback_was_cancelled_fails_for_good(bench: Bench) -> None:
+    with bench.q.batch("b", on_complete=failed) as batch:
+        rows = batch.map(load, [1, 2])
+    assert batch.callback("on_complete").cancel()
+    _work(bench)
+    assert rows.status() is FAILED
+
+
 def test_callbacks_survive_a_restart(bench: Bench) -> None:
     batch = _batch(bench, 1, -1)
     bench.work(1)
@@ -261,7 +283,7 @@ def test_what_is_refused(bench: Bench) -> None:
     with pytest.raises(InvalidOption, match="drop"):
         _ = batch.add(load.options(unique=tq.Unique(on_conflict="drop")), 1)
     with pytest.raises(InvalidOption, match="on_success"):
-        batch.callback("always")
+        _ = batch.callback("always")
     batch.start()
     with pytest.raises(tq.InvalidRequest, match="started already"):
         batch.start()

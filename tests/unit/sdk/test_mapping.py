@@ -200,6 +200,8 @@ def test_wrong_calls_are_refused_where_they_are_made(bench: Bench) -> None:
         untyped(square, 7)
     with pytest.raises(tq.InvalidRequest, match="without arguments"):
         untyped(square.item(1), source)
+    with pytest.raises(InvalidOption, match="only"):
+        untyped(square.options(on_parent_failure="only"), source)
     with pytest.raises(InvalidOption, match="unique"):
         untyped(square.options(unique=True), source)
     flow.start()
