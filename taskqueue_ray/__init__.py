@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from taskqueue_ray import jobs as jobs
     from taskqueue_ray.core.claims import Unique as Unique
+    from taskqueue_ray.core.errors import BatchEnded as BatchEnded
     from taskqueue_ray.core.errors import CommitUnknown as CommitUnknown
     from taskqueue_ray.core.errors import Conflict as Conflict
     from taskqueue_ray.core.errors import DuplicateJob as DuplicateJob
@@ -37,12 +38,16 @@ if TYPE_CHECKING:
     from taskqueue_ray.core.errors import StorageFull as StorageFull
     from taskqueue_ray.core.errors import TaskQueueError as TaskQueueError
     from taskqueue_ray.core.errors import Unavailable as Unavailable
+    from taskqueue_ray.core.exchange import BatchSummary as BatchSummary
     from taskqueue_ray.core.lifecycle import JobState as JobState
     from taskqueue_ray.engine.context import Cancel as Cancel
     from taskqueue_ray.engine.context import Fail as Fail
     from taskqueue_ray.engine.context import Retry as Retry
     from taskqueue_ray.engine.context import Snooze as Snooze
+    from taskqueue_ray.engine.context import WaitFor as WaitFor
     from taskqueue_ray.engine.context import current as current
+    from taskqueue_ray.sdk.awaiting import await_for as await_for
+    from taskqueue_ray.sdk.awaiting import wait_for as wait_for
     from taskqueue_ray.sdk.client import TaskQueue as TaskQueue
     from taskqueue_ray.sdk.connection import connect as connect
     from taskqueue_ray.sdk.handle import JobHandle as JobHandle
@@ -59,7 +64,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _ERRORS = (
-    "CommitUnknown", "Conflict", "DuplicateJob", "Fenced", "InvalidArguments", "InvalidKey",
+    "BatchEnded", "CommitUnknown", "Conflict", "DuplicateJob", "Fenced", "InvalidArguments",
+    "InvalidKey",
     "InvalidOption", "InvalidRequest", "InvalidSetting", "JobCancelled", "JobExpired", "JobFailed",
     "JobNotFound", "KeyMissing", "OwnedElsewhere", "PayloadTooLarge", "QueueClosed", "QueueFull",
     "Recovering", "ResultTimeout", "SealBroken", "StorageCorrupt", "StorageFull",
@@ -67,9 +73,11 @@ _ERRORS = (
 )  # fmt: skip
 _HOMES = {
     **dict.fromkeys(_ERRORS, "core.errors"),
+    "BatchSummary": "core.exchange",
     "JobState": "core.lifecycle",
     "Unique": "core.claims",
-    **dict.fromkeys(("Cancel", "Fail", "Retry", "Snooze", "current"), "engine.context"),
+    **dict.fromkeys(("Cancel", "Fail", "Retry", "Snooze", "WaitFor", "current"), "engine.context"),
+    **dict.fromkeys(("await_for", "wait_for"), "sdk.awaiting"),
     "TaskQueue": "sdk.client",
     "connect": "sdk.connection",
     "JobHandle": "sdk.handle",

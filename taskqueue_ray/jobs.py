@@ -4,7 +4,11 @@ import os
 import time
 
 from taskqueue_ray.engine.context import current_or_none
+from taskqueue_ray.engine.registry import registry
 from taskqueue_ray.sdk.job import Job
+from taskqueue_ray.sdk.mapping import MAP
+
+registry.register(MAP)
 
 
 class TestJob(Job):

@@ -26,7 +26,15 @@ from taskqueue_ray.core.exchange import (
 )
 from taskqueue_ray.core.model import Failure, JobId, Options, StoredCode
 from taskqueue_ray.engine.code import restore
-from taskqueue_ray.engine.context import Cancel, Context, Snooze, activate, deactivate
+from taskqueue_ray.engine.context import (
+    Cancel,
+    Context,
+    Fail,
+    Snooze,
+    WaitFor,
+    activate,
+    deactivate,
+)
 from taskqueue_ray.engine.desk import Desk
 from taskqueue_ray.engine.engine import Engine, Ports
 from taskqueue_ray.engine.keyring import Key, Keyring
@@ -265,17 +273,21 @@ class Bench:
         except Snooze as snooze:
             due = self.host.clock.now() + snooze.seconds
             return Outcome(*token, OutcomeKind.SNOOZED, due=due)
+        except WaitFor as wait:
+            return Outcome(*token, OutcomeKind.WAITING, awaited=wait.ids)
         except Cancel:
             return Outcome(*token, OutcomeKind.CANCELLED)
         except Exception as error:
             detail = seal_error(self.sealer, grant.id, options.type, str(error), "Traceback …")
             failure = Failure("error", type(error).__name__, detail)
-            return Outcome(*token, OutcomeKind.ERRORED, failure=failure)
+            return Outcome(
+                *token, OutcomeKind.ERRORED, failure=failure, final=isinstance(error, Fail)
+            )
         finally:
             deactivate(context)
 
     def _job_type(self, options: Options) -> JobType:
         if options.code is None:
-            return registry.get(options.type)
+            return registry.resolve(options.type, ())
         stored = msgspec.msgpack.decode(self._ask("code", options.code), type=StoredCode)
         return restore(stored, options.code, self.sealer)

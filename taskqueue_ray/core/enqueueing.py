@@ -2,12 +2,19 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from taskqueue_ray.core import awaiting
 from taskqueue_ray.core.bounds import Bounds
 from taskqueue_ray.core.commands import Enqueue
-from taskqueue_ray.core.errors import BatchTooLarge, InvalidRequest, QueueFull
+from taskqueue_ray.core.errors import (
+    BatchEnded,
+    BatchTooLarge,
+    InvalidRequest,
+    QueueFull,
+)
 from taskqueue_ray.core.events import Cancelled, Enqueued, Event
 from taskqueue_ray.core.exchange import Batch, EnqueueReply
 from taskqueue_ray.core.expiries import WAITING
@@ -33,6 +40,16 @@ from taskqueue_ray.core.state import State
 PRIORITIES = range(101)
 
 
+class Parents(NamedTuple):
+    """New jobs whose parents have ended: those that are to be cancelled for that, or because no
+    parent failed, and those that run only because one has.
+    """
+
+    orphans: list[JobId]
+    unneeded: list[JobId]
+    failed: list[JobId]
+
+
 def decide(
     state: State,
     command: Enqueue,
@@ -56,13 +73,18 @@ def decide(
         return [], reply
     _check_depth(state, batch, skipped, conflicts.replaced, bounds.max_depth)
     others = {batch.jobs[index].id: holder for index, holder in conflicts.existing.items()}
-    orphans = _check_parents(state, command, set(skipped), conflicts.replaced, others)
+    _check_before(state, command, set(skipped), conflicts.replaced)
+    parents = _check_parents(state, command, set(skipped), conflicts.replaced, others)
     events: list[Event] = []
     if conflicts.replaced:
         events.append(Cancelled(now, conflicts.replaced, [], "replaced"))
-    events.append(Enqueued(now, batch, tuple(skipped), tuple(others.items())))
-    if orphans:
-        events.append(Cancelled(now, orphans, [], "parent"))
+    events.append(
+        Enqueued(now, batch, tuple(skipped), tuple(others.items()), tuple(parents.failed))
+    )
+    if parents.orphans:
+        events.append(Cancelled(now, parents.orphans, [], "parent"))
+    if parents.unneeded:
+        events.append(Cancelled(now, parents.unneeded, [], awaiting.UNNEEDED))
     return events, reply
 
 
@@ -82,6 +104,8 @@ def check(batch: Batch, bounds: Bounds) -> None:
         assert spec.conditions is not None
         _check_conditions(spec.conditions)
         _check_inputs(spec.conditions.inputs, spec.parents)
+        if spec.conditions.on_parent_failure == "only" and not spec.parents:
+            raise InvalidRequest("a job that runs only when a parent fails needs a parent")
 
 
 def _check_conditions(conditions: Conditions) -> None:
@@ -98,8 +122,10 @@ def _check_inputs(inputs: tuple[Input, ...], parents: tuple[JobId, ...]) -> None
         return
     if not {job_id for one in inputs for job_id in one.ids}.issubset(parents):
         raise InvalidRequest("an argument is to come from a job that is no parent")
-    if any(not one.ids or len(one.name) > MAX_TITLE for one in inputs):
-        raise InvalidRequest("an argument is to come from no job, or its name is too long")
+    if any(bool(one.ids) is bool(one.workflow) or len(one.name) > MAX_TITLE for one in inputs):
+        raise InvalidRequest(
+            "an argument is to come from no job, or from jobs and counts, or its name is too long"
+        )
 
 
 def _check_options(options: Options) -> None:
@@ -168,10 +194,10 @@ def _check_parents(
     known: set[int],
     replaced: list[JobId],
     others: Mapping[JobId, JobId],
-) -> list[JobId]:
-    """The new jobs that have a parent which ended without completing. Unknown parents refuse."""
+) -> Parents:
+    """What the parents of the new jobs have ended as means to them. Unknown parents refuse."""
     ending = dict.fromkeys(replaced, JobState.CANCELLED)
-    orphans: list[JobId] = []
+    found = Parents([], [], [])
     orphaned: set[JobId] = set()
     earlier: set[JobId] = set()
     for index, spec in enumerate(command.batch.jobs):
@@ -181,26 +207,46 @@ def _check_parents(
                 for parent in (others.get(one, one) for one in spec.parents)
                 if parent not in earlier
             ]
-            lost = any(_is_lost(state, _policy(spec), *one) for one in parents)
-            if lost or (_policy(spec) != "continue" and not orphaned.isdisjoint(spec.parents)):
-                orphans.append(spec.id)
+            policy = _policy(spec)
+            lost = any(awaiting.is_lost(state, policy, *one) for one in parents)
+            fatal = not awaiting.goes_on(policy) and not orphaned.isdisjoint(spec.parents)
+            if lost or fatal:
+                found.orphans.append(spec.id)
                 orphaned.add(spec.id)
+            elif policy == "only":
+                _sort_only(found, spec, [end for _, end in parents])
         if index not in known:
             earlier.add(spec.id)
-    return orphans
+    return found
+
+
+def _sort_only(found: Parents, spec: JobSpec, ends: list[JobState]) -> None:
+    """A job that is to run only if a parent fails: whether one has, or none can any more."""
+    if any(map(awaiting.has_failed, ends)):
+        found.failed.append(spec.id)
+    elif len(ends) == len(spec.parents) and all(end.final for end in ends):
+        found.unneeded.append(spec.id)
+
+
+def _check_before(state: State, command: Enqueue, known: set[int], replaced: list[JobId]) -> None:
+    """What new jobs are to end before must be blocked still, and not be needed by them."""
+    batch = command.batch
+    for index in batch.special:
+        spec = batch.jobs[index]
+        if spec.conditions is None or not spec.conditions.before or index in known:
+            continue
+        for one in spec.conditions.before:
+            if state.state_of(one) is not JobState.BLOCKED or one in replaced:
+                raise BatchEnded(to_text(one))
+        if spec.parents and awaiting.would_ring(state, spec.conditions.before, spec.parents):
+            raise InvalidRequest(
+                f"job {to_text(spec.id)} would wait for a job that waits for it: what runs after a "
+                "batch cannot be needed by a job of it"
+            )
 
 
 def _policy(spec: JobSpec) -> OnParentFailure:
     return "cancel" if spec.conditions is None else spec.conditions.on_parent_failure
-
-
-def _is_lost(state: State, policy: OnParentFailure, parent: JobId, end: JobState | None) -> bool:
-    """Whether a job is to be cancelled at once, because of how a parent has ended."""
-    if end is None or not end.final or end is JobState.COMPLETED:
-        return False
-    # Only a dead letter that is still there can be redriven.
-    can_wait = end is JobState.FAILED and parent in state.jobs
-    return policy == "cancel" or (policy == "wait" and not can_wait)
 
 
 def _parent_state(state: State, command: Enqueue, spec: JobSpec, parent: JobId) -> JobState:
@@ -220,6 +266,7 @@ def apply(state: State, event: Enqueued) -> list[Job]:
     state.keys.update(one.key for one in options)
     claimants: list[Job] = []
     orphans: list[Job] = []
+    failed = frozenset(event.failed)
     before, line, key = None, None, ""
     for spec in _accepted(event):
         state.ordinal = ordinal = state.ordinal + 1
@@ -234,17 +281,14 @@ def apply(state: State, event: Enqueued) -> list[Job]:
             state.expiring.add(job)
             if conditions.unique is not None:
                 claimants.append(job)
-        if spec.due or spec.parents or conditions.concurrency_key or paused:
-            if _hold_back(state, job, spec):
+        if spec.due or spec.parents or paused or _stands_alone(conditions):
+            if _hold_back(state, job, spec, failed=spec.id in failed):
                 orphans.append(job)
         else:
             # What most jobs come to: alike, they stand in one line.
-            if line is None:
-                lane, key = state.ready.lane_of(own), conditions.fair_key
-                line = lane.line_of(key)
-            elif conditions.fair_key != key:
+            if line is None or conditions.fair_key != key:
                 key = conditions.fair_key
-                line = lane.line_of(key)
+                line = state.ready.line_of(job)
             line.add(job)
         counts[job.phase.state] += 1
     for job in orphans:
@@ -277,27 +321,43 @@ def _accepted(event: Enqueued) -> Iterable[JobSpec]:
     return (_meaning(spec, others) for spec in accepted) if others else accepted
 
 
-def _hold_back(state: State, job: Job, spec: JobSpec) -> bool:
+def _stands_alone(conditions: Conditions) -> bool:
+    """Whether a job cannot simply go to the end of a line."""
+    return conditions is not PLAIN and bool(
+        conditions.concurrency_key or conditions.workflow or conditions.before
+    )
+
+
+def _go_before(state: State, job: Job) -> None:
+    """Let what this job is to end before wait for it."""
+    for one in job.conditions.before:
+        other = state.jobs.get(one)
+        if other is not None and isinstance(other.phase, Blocked):
+            awaiting.join(state, other, (job.id,))
+
+
+def _hold_back(state: State, job: Job, spec: JobSpec, *, failed: bool) -> bool:
     """Let a job wait for its parents and its time; whether a parent has ended badly."""
+    lost = _place(state, job, spec, failed=failed)
+    if job.conditions.workflow:
+        state.tally(job.conditions.workflow, None, job.phase.state)
+    _go_before(state, job)
+    return lost
+
+
+def _place(state: State, job: Job, spec: JobSpec, *, failed: bool) -> bool:
     job.due = spec.due
     job.parents = tuple(dict.fromkeys(spec.parents))
     # A parent that memory has forgotten had completed: decide checked it against the history.
     policy = job.conditions.on_parent_failure
-    waiting = [p for p in job.parents if _is_awaited(state.state_of(p), policy == "continue")]
+    ends = [(parent, state.state_of(parent)) for parent in job.parents]
+    waiting = [parent for parent, end in ends if awaiting.is_awaited(end, policy)]
     if waiting:
-        job.phase = Blocked(set(waiting))
-        for parent in waiting:
-            state.children.setdefault(parent, []).append(job.id)
-        return any(_is_lost(state, policy, one, state.state_of(one)) for one in waiting)
+        failed = failed or any(awaiting.has_failed(end) for _, end in ends)
+        awaiting.block(state, job, waiting, failed=failed)
+        return any(awaiting.is_lost(state, policy, *one) for one in ends)
     if spec.due > 0:
         state.wait(job, spec.due)
     else:
         state.ready.add(job)
     return False
-
-
-def _is_awaited(parent: JobState | None, goes_on: bool) -> bool:
-    """Whether a child waits for a parent in this state."""
-    if parent is None or parent is JobState.COMPLETED:
-        return False
-    return not (goes_on and parent.final)

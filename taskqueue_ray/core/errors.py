@@ -106,6 +106,18 @@ class BatchTooLarge(InvalidRequest):
         )
 
 
+class BatchEnded(InvalidRequest):
+    """A job came too late to be one of a batch: what is to run after the batch waits no longer."""
+
+    def __init__(self, job_id: str) -> None:
+        TaskQueueError.__init__(
+            self,
+            f"the batch has ended: job {job_id}, which is to run after it, no longer waits; begin "
+            "another batch",
+            job_id=job_id,
+        )
+
+
 class JobNotFound(InvalidRequest):
     """No job with that id is known, neither waiting nor in the history."""
 

@@ -14,10 +14,11 @@ class Enqueued:
     """Jobs came in. `known` are indexes of the batch that were there before and are skipped.
 
     `others` are pairs of ids: who depends on the one, which was skipped because its unique key is
-    taken, depends on the other, which has it.
+    taken, depends on the other, which has it. `failed` are jobs that have a parent which ended
+    without completing, as far as that means something to them later.
     """
 
-    __slots__ = ("at", "batch", "known", "others")
+    __slots__ = ("at", "batch", "failed", "known", "others")
 
     def __init__(
         self,
@@ -25,11 +26,13 @@ class Enqueued:
         batch: Batch,
         known: tuple[int, ...] = (),
         others: tuple[tuple[JobId, JobId], ...] = (),
+        failed: tuple[JobId, ...] = (),
     ) -> None:
         self.at = at
         self.batch = batch
         self.known = known
         self.others = others
+        self.failed = failed
 
 
 class EnqueuedRecord(msgspec.Struct, frozen=True, array_like=True, tag="enqueued"):
@@ -39,6 +42,7 @@ class EnqueuedRecord(msgspec.Struct, frozen=True, array_like=True, tag="enqueued
     batch: msgspec.Raw
     known: tuple[int, ...] = ()
     others: tuple[tuple[JobId, JobId], ...] = ()
+    failed: tuple[JobId, ...] = ()
 
 
 class Promoted(msgspec.Struct, frozen=True, array_like=True, tag="promoted"):
@@ -88,6 +92,7 @@ class Settled(msgspec.Struct, frozen=True, array_like=True, tag="settled"):
     snoozed: list[Outcome] = []
     cancelled: list[Outcome] = []
     released: list[JobId] = []
+    waiting: list[Outcome] = []
 
 
 class Released(msgspec.Struct, frozen=True, array_like=True, tag="released"):
@@ -253,7 +258,7 @@ def encode(events: list[Event]) -> bytes:
 def decode(payload: bytes) -> list[Event]:
     """The events of one journal frame. Raises `msgspec.MsgspecError` for anything else."""
     return [
-        Enqueued(record.at, decode_batch(record.batch), record.known, record.others)
+        Enqueued(record.at, decode_batch(record.batch), record.known, record.others, record.failed)
         if isinstance(record, EnqueuedRecord)
         else record
         for record in _decoder.decode(payload)
@@ -262,5 +267,7 @@ def decode(payload: bytes) -> list[Event]:
 
 def _stored(event: Event) -> Stored:
     if isinstance(event, Enqueued):
-        return EnqueuedRecord(event.at, msgspec.Raw(event.batch.raw), event.known, event.others)
+        return EnqueuedRecord(
+            event.at, msgspec.Raw(event.batch.raw), event.known, event.others, event.failed
+        )
     return event

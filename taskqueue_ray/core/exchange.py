@@ -52,13 +52,15 @@ class OutcomeKind(IntEnum):
     SNOOZED = 2
     CANCELLED = 3
     RELEASED = 4
+    WAITING = 5
 
 
 class Outcome(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The end of one run, under the token (`id`, `delivery`, `lease`).
 
     `due` is the time of a snooze or of a retry that the job chose itself (0: the policy decides).
-    `final` says that an error must not be retried. `seconds` is the run time.
+    `final` says that an error must not be retried. `seconds` is the run time. A job that
+    is `WAITING` goes on when those that it `awaited` have ended.
     """
 
     id: JobId
@@ -71,6 +73,7 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True, gc=False):
     failure: Failure | None = None
     due: float = 0.0
     final: bool = False
+    awaited: tuple[JobId, ...] = ()
 
 
 class Grant(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -251,6 +254,16 @@ class JobPage(msgspec.Struct, frozen=True):
 
     jobs: list[JobView]
     cursor: Cursor | None
+
+
+class BatchSummary(msgspec.Struct, frozen=True):
+    """How far a batch of jobs is: `done` have ended, of which `failed` without completing."""
+
+    id: str
+    total: int
+    done: int
+    failed: int
+    counts: dict[JobState, int]
 
 
 class QueueStats(msgspec.Struct, frozen=True):

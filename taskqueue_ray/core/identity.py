@@ -10,6 +10,8 @@ Layout (RFC 9562, version 7, with the first random byte used for the shard)::
 The text form is 32 lower-case hexadecimal digits; the dashed form of a UUID is read too.
 """
 
+from hashlib import sha256
+
 from taskqueue_ray.core.errors import InvalidOption
 from taskqueue_ray.core.model import JobId
 
@@ -26,6 +28,13 @@ def make_job_id(now: float, entropy: bytes, shard: int = 0) -> JobId:
     version = bytes((0x70 | entropy[0] & 0x0F, entropy[1]))
     variant = bytes((0x80 | entropy[2] & 0x3F, shard))
     return JobId(head + version + variant + entropy[3:9])
+
+
+def derive_job_id(base: JobId, key: str) -> JobId:
+    """The id of the job that `base` makes under this key: always the same, and as old as `base`."""
+    entropy = sha256(base + key.encode()).digest()[:9]
+    made = make_job_id(created_at(base), entropy, shard_of(base))
+    return JobId(base[:6] + made[6:])
 
 
 def created_at(job_id: JobId) -> float:

@@ -46,6 +46,7 @@ class Verb(StrEnum):
     FAIL = "fail"
     RELEASE = "release"
     SNOOZE = "snooze"
+    AWAIT = "await"
     CANCEL = "cancel"
     EXPIRE = "expire"
     REDRIVE = "redrive"
@@ -80,6 +81,10 @@ RETRY = Move(_S.PROCESSING, _V.RETRY, _S.SCHEDULED, "its attempt failed and othe
 FAIL = Move(_S.PROCESSING, _V.FAIL, _S.FAILED, "no attempt is left, or it asked to fail")
 RELEASE = Move(_S.PROCESSING, _V.RELEASE, _S.PENDING, "its worker gave it back, or vanished")
 SNOOZE = Move(_S.PROCESSING, _V.SNOOZE, _S.SCHEDULED, "its code asked to run later")
+AWAIT = Move(_S.PROCESSING, _V.AWAIT, _S.BLOCKED, "its code asked to wait for jobs")
+AWAIT_ENDED = Move(
+    _S.PROCESSING, _V.AWAIT, _S.PENDING, "its code asked to wait for jobs that have ended"
+)
 STOP = Move(_S.PROCESSING, _V.CANCEL, _S.CANCELLED, "it was cancelled while it ran")
 CANCEL = Move(_S.PENDING, _V.CANCEL, _S.CANCELLED, "it was cancelled")
 CANCEL_SCHEDULED = Move(_S.SCHEDULED, _V.CANCEL, _S.CANCELLED, "it was cancelled")

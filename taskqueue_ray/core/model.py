@@ -56,7 +56,7 @@ Lane = tuple[str, str, str | None]
 
 
 OnConflict = Literal["return_existing", "drop", "replace", "raise"]
-OnParentFailure = Literal["cancel", "continue", "wait"]
+OnParentFailure = Literal["cancel", "continue", "wait", "only"]
 
 
 class Claim(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -87,11 +87,15 @@ NO_CONFLICTS = Conflicts({}, [], [])
 
 
 class Input(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What these jobs return becomes the argument `name`: of one, or of `many` as a list."""
+    """What these jobs return becomes the argument `name`: of one, or of `many` as a list.
+
+    With `workflow` it is instead how many of the jobs of that workflow are in which state.
+    """
 
     name: str
     ids: tuple[JobId, ...]
     many: bool = False
+    workflow: str = ""
 
 
 class Conditions(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -101,7 +105,8 @@ class Conditions(msgspec.Struct, frozen=True, omit_defaults=True):
     turns with those of others; of one `concurrency_key` one runs at a time, and if they are
     `ordered`, none overtakes one that waits for a retry. `on_parent_failure` says what becomes of
     it when a parent ends without completing. `inputs` are arguments that are results of
-    parents. `workflow` names the one that it belongs to.
+    parents. `workflow` names the one that it belongs to. `before` are blocked jobs that wait for
+    this one too.
     """
 
     expires: float = 0.0
@@ -112,6 +117,7 @@ class Conditions(msgspec.Struct, frozen=True, omit_defaults=True):
     on_parent_failure: OnParentFailure = "cancel"
     inputs: tuple[Input, ...] = ()
     workflow: str = ""
+    before: tuple[JobId, ...] = ()
 
     @property
     def holds_a_key(self) -> bool:
@@ -179,10 +185,15 @@ class Scheduled(msgspec.Struct, frozen=True, tag="scheduled"):
 
 
 class Blocked(msgspec.Struct, tag="blocked"):
-    """Waits for these of its parents."""
+    """Waits for these of its parents, or for jobs that its code asked to wait for.
+
+    `failed` says that a parent has ended without completing, which tells a job that runs `only`
+    then.
+    """
 
     state: ClassVar[JobState] = JobState.BLOCKED
     parents: set[JobId]
+    failed: bool = False
 
 
 class Leased(msgspec.Struct, frozen=True, tag="leased", gc=False):
@@ -249,6 +260,13 @@ class Job(msgspec.Struct, gc=False, omit_defaults=True):
     def state(self) -> JobState:
         """The state that the phase stands for."""
         return self.phase.state
+
+
+class Tally(msgspec.Struct):
+    """How many jobs of a workflow are in which state, and when that last changed."""
+
+    counts: dict[JobState, int] = {}
+    at: float = 0.0
 
 
 class Settled(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -4,7 +4,7 @@ A decorator's options come first, then those of `.options(...)`; the later wins.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
@@ -34,13 +34,14 @@ from taskqueue_ray.core.timing import parse_duration, parse_moment
 MAX_PRIORITY = 100
 MAX_ATTEMPTS = 1000
 MAX_PARENTS = 100_000
+POLICIES = get_args(OnParentFailure)
 
 
 class JobOptions(msgspec.Struct, frozen=True):
     """Everything that can be said of a job apart from its arguments. Seconds throughout.
 
     `executor` None lets the function decide, `timeout` 0 the worker. `delay` and `at` exclude each
-    other. A `workflow` sets its own name.
+    other. A `workflow` sets its own name, a batch what its jobs end `before`.
     """
 
     id: JobId | None = None
@@ -65,6 +66,7 @@ class JobOptions(msgspec.Struct, frozen=True):
     retry_on: tuple[str, ...] = ()
     give_up_on: tuple[str, ...] = ()
     workflow: str = ""
+    before: tuple[JobId, ...] = ()
 
     def but(self, given: Mapping[str, object]) -> "JobOptions":
         """These options with the checked changes of `given`. Raises `InvalidOption`.
@@ -129,6 +131,7 @@ class JobOptions(msgspec.Struct, frozen=True):
             ordered=self.ordered,
             on_parent_failure=self.on_parent_failure,
             workflow=self.workflow,
+            before=self.before,
         )
         return None if found == PLAIN else found
 
@@ -187,8 +190,8 @@ def _expires(value: object) -> float:
 
 
 def _on_parent_failure(value: object) -> str:
-    if not isinstance(value, str) or value not in ("cancel", "continue", "wait"):
-        raise InvalidOption("on_parent_failure", _shown(value), "'cancel', 'continue' or 'wait'")
+    if not isinstance(value, str) or value not in POLICIES:
+        raise InvalidOption("on_parent_failure", _shown(value), ", ".join(map(repr, POLICIES)))
     return value
 
 

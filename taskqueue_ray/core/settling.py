@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from taskqueue_ray.core import awaiting
 from taskqueue_ray.core.commands import Settle
 from taskqueue_ray.core.errors import InvalidRequest
 from taskqueue_ray.core.events import Event, Failed, Retried, Settled
@@ -33,6 +34,11 @@ from taskqueue_ray.core.state import State
 
 _DONE = OutcomeKind.COMPLETED
 _UNEXPLAINED = Failure("error", "Unknown")
+_RING = Failure("error", "CircularWait")
+_MANY = Failure("error", "TooManyAwaited")
+
+MAX_AWAITED = 100_000
+"""Jobs that one job may wait for."""
 
 
 class Verdict(NamedTuple):
@@ -47,7 +53,7 @@ def decide(state: State, command: Settle, now: float) -> Verdict:
 
     Raises `InvalidRequest` when one has a time that no history could keep.
     """
-    event = Settled(now, command.worker, [], [], [], [], [], [])
+    event = Settled(now, command.worker, [], [], [], [], [], [], [])
     completed, held, done = event.completed, state.held.get(command.worker, {}), _DONE
     stale: list[JobId] = []
     seen: set[JobId] = set()
@@ -72,7 +78,7 @@ def decide(state: State, command: Settle, now: float) -> Verdict:
         if outcome.kind is done:
             completed.append(outcome)
         else:
-            _sort(event, job, outcome, now, chance)
+            _sort(state, event, job, outcome, now, chance)
     return Verdict([event] if seen else [], stale)
 
 
@@ -88,7 +94,9 @@ def _is_repeat(state: State, outcome: Outcome) -> bool:
     return (job.state is JobState.COMPLETED) == (outcome.kind is _DONE)
 
 
-def _sort(event: Settled, job: Job, outcome: Outcome, now: float, chance: float) -> None:
+def _sort(
+    state: State, event: Settled, job: Job, outcome: Outcome, now: float, chance: float
+) -> None:
     kind = outcome.kind
     if kind is OutcomeKind.CANCELLED or job.cancelling:
         event.cancelled.append(outcome)
@@ -96,6 +104,8 @@ def _sort(event: Settled, job: Job, outcome: Outcome, now: float, chance: float)
         event.released.append(outcome.id)
     elif kind is OutcomeKind.SNOOZED:
         event.snoozed.append(outcome)
+    elif kind is OutcomeKind.WAITING:
+        _sort_waiting(state, event, outcome)
     elif outcome.final:
         event.failed.append(Failed(outcome, "final"))
     elif job.attempts + 1 >= job.options.max_attempts:
@@ -103,6 +113,19 @@ def _sort(event: Settled, job: Job, outcome: Outcome, now: float, chance: float)
     else:
         wait = job.options.backoff.delay(job.attempts + 1, chance)
         event.retried.append(Retried(outcome, _moment(outcome.due, now + wait)))
+
+
+def _sort_waiting(state: State, event: Settled, outcome: Outcome) -> None:
+    """One that could never go on fails at once, as an attempt of its own doing."""
+    problem = None
+    if len(outcome.awaited) > MAX_AWAITED:
+        problem = _MANY
+    elif awaiting.would_ring(state, (outcome.id,), outcome.awaited):
+        problem = _RING
+    if problem is None:
+        event.waiting.append(outcome)
+    else:
+        event.failed.append(Failed(replace(outcome, failure=problem, awaited=()), "final"))
 
 
 def _moment(due: float, otherwise: float) -> float:
@@ -127,10 +150,7 @@ def apply(state: State, event: Settled) -> None:
         job = _ran(state, failed.outcome, event.worker)
         _finish(state, job, FAIL, failed.outcome, at, failed.reason)
     for outcome in event.snoozed:
-        job = jobs[outcome.id]
-        state.drop_lease(job)
-        if job.conditions.expires:  # it was started in time
-            job.conditions = replace(job.conditions, expires=0.0)
+        job = _put_off(state, outcome.id)
         _wait_again(state, job, SNOOZE, _moment(outcome.due, at))
     for outcome in event.cancelled:
         job = _ran(state, outcome, event.worker)
@@ -139,6 +159,17 @@ def apply(state: State, event: Settled) -> None:
         job = jobs[job_id]
         state.drop_lease(job)
         _wait_again(state, job, RELEASE, 0.0)
+    for outcome in event.waiting:
+        awaiting.wait_for(state, _put_off(state, outcome.id), outcome.awaited, at)
+
+
+def _put_off(state: State, job_id: JobId) -> Job:
+    """Take the lease off a job that goes on later. It was started in time."""
+    job = state.jobs[job_id]
+    state.drop_lease(job)
+    if job.conditions.expires:
+        job.conditions = replace(job.conditions, expires=0.0)
+    return job
 
 
 def _complete(state: State, job: Job, outcome: Outcome, at: float) -> None:

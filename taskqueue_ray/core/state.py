@@ -26,6 +26,7 @@ from taskqueue_ray.core.model import (
     Scheduled,
     Settled,
     StoredCode,
+    Tally,
 )
 from taskqueue_ray.core.ready import Ready
 
@@ -45,7 +46,8 @@ class State:
 
     DURABLE = (
         "jobs", "settled", "unfolded", "marked", "totals", "codes", "receipts", "keys", "unique",
-        "pauses", "settings", "ordinal", "lease", "epoch", "at", "folded", "forgotten_before",
+        "pauses", "settings", "workflows", "ordinal", "lease", "epoch", "at", "folded",
+        "forgotten_before",
     )  # fmt: skip
     DERIVED = (
         "ready", "delayed", "expiring", "held", "children", "suspects", "ended", "interned",
@@ -74,9 +76,9 @@ class State:
         """What is paused, and since when."""
         self.settings: dict[str, QueueSettings] = {}
         """Settings of single queues."""
-        self.ordinal = 0
-        self.lease = 0
-        self.epoch = 0
+        self.workflows: dict[str, Tally] = {}
+        """Counters of workflows of which there is a record, or was lately."""
+        self.ordinal = self.lease = self.epoch = 0
         self.at = 0.0
         """The latest time of any event: time never runs back from it."""
         self.folded = 0
@@ -116,6 +118,21 @@ class State:
         totals.counts[source] -= 1
         if move.target is not None:
             totals.counts[move.target] += 1
+        if job.conditions is not PLAIN and job.conditions.workflow:
+            self.tally(job.conditions.workflow, source, move.target)
+
+    def tally(self, workflow: str, source: JobState | None, target: JobState | None) -> None:
+        """Count a move of a job of a workflow."""
+        found = self.workflows.get(workflow)
+        if found is None:
+            found = self.workflows[workflow] = Tally({})
+        counts, found.at = found.counts, self.at
+        if source is not None:
+            counts[source] = counts.get(source, 0) - 1
+            if not counts[source]:
+                del counts[source]
+        if target is not None:
+            counts[target] = counts.get(target, 0) + 1
 
     def intern(self, options: Options) -> Options:
         """One object for equal options, so that a million jobs share it."""
@@ -230,7 +247,7 @@ class State:
             case Leased(worker=worker):
                 self.held.setdefault(worker, {})[job.id] = job
             case Blocked(parents=parents):
-                for parent in (parent for parent in job.parents if parent in parents):
+                for parent in parents:
                     self.children.setdefault(parent, []).append(job.id)
             case Finished():
                 pass

@@ -118,6 +118,7 @@ def apply_folded(state: State, event: Folded) -> None:
     state.folded = max(state.folded, event.through)
     state.forgotten_before = max(state.forgotten_before, event.forget_before)
     _forget_jobs(state, state.forgotten_before)
+    _forget_workflows(state, state.forgotten_before)
     for key in [k for k, receipt in state.receipts.items() if receipt.at < event.receipts_before]:
         del state.receipts[key]
 
@@ -129,6 +130,14 @@ def _forget_jobs(state: State, before: float) -> None:
     )
     for job_id in [job_id for job_id, _ in old]:
         del state.settled[job_id]
+
+
+def _forget_workflows(state: State, before: float) -> None:
+    """Counters go with the memory of the last job; dead letters keep theirs."""
+    old = [name for name, tally in state.workflows.items() if tally.at < before]
+    for name in old:
+        if all(one.final and one is not JobState.FAILED for one in state.workflows[name].counts):
+            del state.workflows[name]
 
 
 def _has_record(state: State, job_id: JobId) -> bool:

@@ -1,6 +1,9 @@
 """Views of jobs that both memory and history give."""
 
-from taskqueue_ray.core.exchange import Ended, JobView
+from collections.abc import Mapping
+
+from taskqueue_ray.core.exchange import BatchSummary, Ended, JobView
+from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import Finished, Job
 
 
@@ -16,6 +19,13 @@ def finished_view(job: Job) -> JobView:
         result=phase.result, reason=phase.reason, parents=job.parents, history=job.history,
         conditions=job.conditions,
     )  # fmt: skip
+
+
+def summary_of(batch: str, counts: Mapping[JobState, int]) -> BatchSummary:
+    """The counts of a batch's jobs by state, added up."""
+    done = sum(count for state, count in counts.items() if state.final)
+    failed = done - counts.get(JobState.COMPLETED, 0)
+    return BatchSummary(batch, sum(counts.values()), done, failed, dict(counts))
 
 
 def ended_view(job: Job) -> Ended:

@@ -60,7 +60,8 @@ def _scheduled(job: Job, due: float, now: float) -> Why:
 
 
 def _blocked(state: State, job: Job, parents: set[JobId]) -> Why:
-    awaited = [parent for parent in job.parents if parent in parents]
+    # Beside the parents that it came with it may wait for jobs that its code asked to wait for.
+    awaited = [*(one for one in job.parents if one in parents), *parents.difference(job.parents)]
     shown = [
         {"id": to_text(one), "state": found.value if (found := state.state_of(one)) else None}
         for one in awaited[:SHOWN]
@@ -68,6 +69,11 @@ def _blocked(state: State, job: Job, parents: set[JobId]) -> Why:
     dead = [one for one in awaited if state.state_of(one) is JobState.FAILED]
     facts = {"awaited": len(awaited), "of": len(job.parents), "parents": shown, "failed": len(dead)}
     words = f"it waits for {len(awaited)} of its {len(job.parents)} parents"
+    if not parents.issubset(job.parents):
+        facts["of"] = len(awaited)
+        words = (
+            f"it waits for {len(awaited)} jobs that it asked to wait for, or that joined a batch"
+        )
     if dead:
         words += f"; {len(dead)} of them failed and wait to be redriven, such as {to_text(dead[0])}"
     return Why("parents", words, facts)

@@ -1,5 +1,6 @@
 """What a running job can learn of itself and say: `tq.current()`, and the ways to end early."""
 
+from collections.abc import Iterable
 from contextvars import ContextVar, Token
 from typing import Protocol
 
@@ -7,7 +8,7 @@ import msgspec
 
 from taskqueue_ray.core.errors import InvalidOption, InvalidRequest
 from taskqueue_ray.core.exchange import Progress
-from taskqueue_ray.core.identity import to_text
+from taskqueue_ray.core.identity import derive_job_id, from_text, to_text
 from taskqueue_ray.core.model import JobId, Options
 from taskqueue_ray.core.timing import Duration, parse_duration
 
@@ -82,6 +83,20 @@ class Context:
         )
 
     @property
+    def raw_id(self) -> JobId:
+        """The id of this job, as bytes."""
+        return self._id
+
+    def child_id(self, key: str | int) -> str:
+        """An id for a job that this one enqueues: for one key the same in each of its runs.
+
+        So a run that is repeated enqueues the same jobs, and no others.
+
+        >>> send.options(id=tq.current().child_id("mail")).enqueue("a@b.c")  # doctest: +SKIP
+        """
+        return to_text(derive_job_id(self._id, str(key)))
+
+    @property
     def attempt(self) -> int:
         """The number of this attempt, from 1."""
         return self._attempt
@@ -152,6 +167,22 @@ class Snooze(ControlFlow):
     def __init__(self, delay: Duration) -> None:
         self.seconds = parse_duration(delay, "delay")
         super().__init__(f"snoozed for {self.seconds:g} s")
+
+
+class WaitFor(ControlFlow):
+    """Run this job again when those have ended. It holds no worker meanwhile; no attempt counts.
+
+    `tq.wait_for` raises it, and is what job code should call: it knows when there is nothing to
+    wait for. What a failure of one of those means to this job says its `on_parent_failure`.
+    """
+
+    def __init__(self, jobs: Iterable[object]) -> None:
+        ids = (from_text(getattr(one, "id", one)) for one in jobs)
+        self.ids: tuple[JobId, ...] = tuple(dict.fromkeys(ids))
+        context = _current.get()
+        if context is not None and context.raw_id in self.ids:
+            raise InvalidRequest("a job cannot wait for itself")
+        super().__init__(f"waits for {len(self.ids)} jobs")
 
 
 class Retry(ControlFlow):

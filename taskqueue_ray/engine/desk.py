@@ -60,6 +60,7 @@ class Desk:
             "configure": _typed(commands.Configure, engine.control),
             "controls": _typed(None, self._read(lambda _: engine.insights.controls())),
             "results": _typed(list[JobId], self._results),
+            "workflow": _typed(str, self._workflow),
             "why": _typed(JobId, self._read(engine.why)),
             "fold": _typed(None, self._read(lambda _: engine.folding.request())),
         }
@@ -96,6 +97,10 @@ class Desk:
     def _results(self, ids: list[JobId], respond: Respond) -> None:
         # Somebody's argument: it waits for the commit, as a job does.
         self._engine.path.answer(respond, self._engine.insights.results(ids))
+
+    def _workflow(self, name: str, respond: Respond) -> None:
+        # A callback's argument, likewise.
+        self._engine.path.answer(respond, self._engine.insights.workflow(name))
 
     def _read(self, read: Callable[[Any], Any]) -> Callable[[Any, Respond], None]:
         return lambda call, respond: respond(read(call))

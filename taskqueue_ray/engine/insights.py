@@ -15,7 +15,7 @@ from taskqueue_ray.core.exchange import (
     WorkerView,
 )
 from taskqueue_ray.core.lifecycle import JobState
-from taskqueue_ray.core.model import Finished, Job, JobId, Leased, Scheduled
+from taskqueue_ray.core.model import Finished, Job, JobId, Leased, Scheduled, Settled
 from taskqueue_ray.core.state import State, finish_key
 from taskqueue_ray.core.views import ended_view, finished_view
 from taskqueue_ray.core.why import Why, explain
@@ -167,9 +167,14 @@ class Insights:
         return any(one is not None and one.counts[wanted.state] for one in some)
 
     def results(self, ids: list[JobId]) -> list[Ended]:
-        """How these jobs ended, as far as memory has their records."""
-        found = (self._state.settled.get(one) or self._state.jobs.get(one) for one in ids)
-        return [ended_view(job) for job in found if isinstance(job, Job) and job.state.final]
+        """How these jobs ended, or where they are, as far as memory knows them."""
+        found = ((one, self._state.settled.get(one) or self._state.jobs.get(one)) for one in ids)
+        return [_end(one, job) for one, job in found if job is not None]
+
+    def workflow(self, name: str) -> dict[JobState, int]:
+        """How many jobs of a workflow are in each state; none when all ended long ago."""
+        tally = self._state.workflows.get(name)
+        return dict(tally.counts) if tally is not None else {}
 
     def why(self, job_id: JobId, now: float) -> Why | None:
         """Why a job is not running, if its record is in memory."""
@@ -237,6 +242,12 @@ class Insights:
             progress=self._fleet.progress.get(job.id),
             conditions=job.conditions,
         )
+
+
+def _end(job_id: JobId, job: Job | Settled) -> Ended:
+    if isinstance(job, Settled):
+        return Ended(job_id, job.state, known=False)
+    return ended_view(job) if job.state.final else Ended(job_id, job.state)
 
 
 def _ended_at(job: Job) -> float:

@@ -8,7 +8,7 @@ from taskqueue_ray.core.errors import KeyMissing, QueueClosed, SealBroken, Unava
 from taskqueue_ray.core.exchange import Outcome, OutcomeKind
 from taskqueue_ray.core.model import Failure, Options
 from taskqueue_ray.core.naming import exception_name
-from taskqueue_ray.engine.context import Cancel, Fail, Retry, Snooze
+from taskqueue_ray.engine.context import Cancel, Fail, Retry, Snooze, WaitFor
 from taskqueue_ray.engine.payload import Sealer, seal_error
 from taskqueue_ray.executor.runs import Run
 
@@ -38,6 +38,8 @@ class Endings:
         match error:
             case Snooze(seconds=wait):
                 return job.outcome(OutcomeKind.SNOOZED, due=time.time() + wait)
+            case WaitFor(ids=ids):
+                return job.outcome(OutcomeKind.WAITING, awaited=ids)
             case Cancel(reason=reason):
                 told = self._failure(job, error) if reason else None
                 return job.outcome(OutcomeKind.CANCELLED, told)

@@ -1,7 +1,7 @@
 """Arguments that are results of parents: fetched when the job runs, and put among the others."""
 
-from collections.abc import Generator, Iterable
-from typing import Any
+from collections.abc import Generator, Iterable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
@@ -10,8 +10,11 @@ from taskqueue_ray.core.exchange import Ended, JobView
 from taskqueue_ray.core.identity import to_text
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import Input, JobId
+from taskqueue_ray.core.views import summary_of
 from taskqueue_ray.engine.payload import Kind, Sealer
 from taskqueue_ray.engine.registry import value_in
+
+T = TypeVar("T")
 
 PORTION = 500
 """Results that are asked for at once."""
@@ -23,6 +26,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _arguments = msgspec.msgpack.Decoder(dict[str, msgspec.Raw]).decode
 _ends = msgspec.msgpack.Decoder(list[Ended]).decode
 _views = msgspec.msgpack.Decoder(list[JobView]).decode
+_counts = msgspec.msgpack.Decoder(dict[JobState, int]).decode
 _NIL = msgspec.Raw(b"\xc0")
 
 
@@ -30,52 +34,81 @@ def filled(plain: bytes, inputs: Iterable[Input], sealer: Sealer) -> Questions:
     """The arguments with these among them. A parent that did not complete gives None."""
     arguments = _arguments(plain)
     for one in inputs:
-        values: list[msgspec.Raw] = []
-        for start in range(0, len(one.ids), PORTION):
-            values += yield from _results(one.ids[start : start + PORTION], sealer)
+        if one.workflow:
+            counts = _counts((yield "workflow", _encode(one.workflow)))
+            arguments[one.name] = msgspec.Raw(_encode(summary_of(one.workflow, counts)))
+            continue
+        ends = yield from ends_of(one.ids)
+        values = [value_of(job_id, ends[job_id], sealer) for job_id in one.ids]
         arguments[one.name] = msgspec.Raw(_encode(values)) if one.many else values[0]
     return _encode(arguments)
 
 
-def _results(
-    ids: tuple[JobId, ...], sealer: Sealer
-) -> Generator[tuple[str, bytes], bytes, list[msgspec.Raw]]:
-    found: dict[JobId, msgspec.Raw] = {}
+class End(NamedTuple):
+    """How a job ended: its state, its type, and its sealed result."""
+
+    state: JobState
+    type: str
+    result: bytes
+
+
+Ends = Generator[tuple[str, bytes], bytes, dict[JobId, End | None]]
+
+
+def ends_of(ids: Sequence[JobId], *, all_or_nothing: bool = False) -> Ends:
+    """How these jobs ended; None for those that have not. Raises `JobNotFound`.
+
+    With `all_or_nothing` it stops where it meets one that has not ended.
+    """
+    found: dict[JobId, End | None] = {}
+    for start in range(0, len(ids), PORTION):
+        portion = yield from _portion(ids[start : start + PORTION], all_or_nothing)
+        found.update(portion)
+        if all_or_nothing and None in portion.values():
+            break
+    return found
+
+
+def _portion(ids: Sequence[JobId], all_or_nothing: bool) -> Ends:
+    found: dict[JobId, End | None] = {}
     for end in _ends((yield "results", _encode(ids))):
         if end.known and end.state is not None:
-            found[end.id] = _value(end.id, end.state, end.type, end.result, sealer)
+            found[end.id] = End(end.state, end.type, end.result) if end.state.final else None
+    if all_or_nothing and None in found.values():
+        return found
     older = [job_id for job_id in ids if job_id not in found]
     if older:
         for view in _views((yield "past", _encode(older))):
-            found[view.id] = _value(view.id, view.state, view.options.type, view.result, sealer)
+            found[view.id] = End(view.state, view.options.type, view.result)
     if missing := [job_id for job_id in ids if job_id not in found]:
         raise JobNotFound(to_text(missing[0]))
-    return [found[job_id] for job_id in ids]
+    return found
 
 
-def _value(
-    job_id: JobId, state: JobState, type_name: str, sealed: bytes, sealer: Sealer
-) -> msgspec.Raw:
-    if state is not JobState.COMPLETED or not sealed:
+def value_of(job_id: JobId, end: End | None, sealer: Sealer) -> msgspec.Raw:
+    """What a job returned, as it is stored; nil when it has not completed."""
+    if end is None or end.state is not JobState.COMPLETED or not end.result:
         return _NIL
-    return value_in(sealer.open(Kind.RESULT, job_id, type_name, sealed))
+    return value_in(sealer.open(Kind.RESULT, job_id, end.type, end.result))
 
 
-def answered(questions: Questions, call: Any) -> bytes:
+def answered(questions: Generator[tuple[str, bytes], bytes, T], call: Any) -> T:
     """Put the questions with `call`, one after another."""
     try:
         asked = next(questions)
         while True:
             asked = questions.send(call(*asked))
     except StopIteration as end:
-        return bytes(end.value)
+        result: T = end.value
+        return result
 
 
-async def aanswered(questions: Questions, acall: Any) -> bytes:
+async def aanswered(questions: Generator[tuple[str, bytes], bytes, T], acall: Any) -> T:
     """The same, awaiting each."""
     try:
         asked = next(questions)
         while True:
             asked = questions.send(await acall(*asked))
     except StopIteration as end:
-        return bytes(end.value)
+        result: T = end.value
+        return result

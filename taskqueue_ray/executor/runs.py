@@ -3,7 +3,7 @@
 import time
 
 from taskqueue_ray.core.exchange import Grant, Outcome, OutcomeKind
-from taskqueue_ray.core.model import Failure, Options
+from taskqueue_ray.core.model import Failure, JobId, Options
 
 
 class Run:
@@ -38,6 +38,7 @@ class Run:
         *,
         due: float = 0.0,
         final: bool = False,
+        awaited: tuple[JobId, ...] = (),
     ) -> Outcome:
         """Another outcome, of a run that ends now."""
         grant = self.grant
@@ -52,4 +53,5 @@ class Run:
             failure=failure,
             due=due,
             final=final,
+            awaited=awaited,
         )

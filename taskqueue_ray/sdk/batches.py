@@ -176,7 +176,7 @@ class Preparer:
         if found is None:
             if len(self._recipes) >= RECIPES:
                 self._recipes, self._shared = {}, {}
-            shared = self._options(job_type, options)
+            shared = self.shared(job_type, options)
             shared = self._shared.setdefault(shared, shared)
             conditions = options.conditions(0.0)
             size = len(_encode(JobSpec(NO_ID, 0, b"", 0.0, (), conditions))) + _LENGTH
@@ -184,7 +184,7 @@ class Preparer:
             self._recipes[id(job_type), id(options)] = found
         return found
 
-    def _options(self, job_type: JobType, options: JobOptions) -> Options:
+    def shared(self, job_type: JobType, options: JobOptions) -> Options:
         """The options as the queue keeps them, with the code's hash when there is one."""
         code_hash = self._store(job_type) if job_type.by_value else None
         return options.shared(

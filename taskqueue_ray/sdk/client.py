@@ -21,6 +21,7 @@ from taskqueue_ray.engine.payload import Sealer
 from taskqueue_ray.sdk import current, requests
 from taskqueue_ray.sdk.batches import MAX_JOBS, Batch, Parcel, Preparer
 from taskqueue_ray.sdk.bulk import ErrorFilter, Selection, move_all
+from taskqueue_ray.sdk.callbacks import JobBatch
 from taskqueue_ray.sdk.filters import filter_of, start_of
 from taskqueue_ray.sdk.handle import JobHandle
 from taskqueue_ray.sdk.history import History
@@ -44,6 +45,8 @@ AnyId = str | bytes | JobHandle[Any] | JobRecord
 _Flight = tuple[Parcel, Answer]
 StartWorkers = Callable[..., Workforce]
 log = logging.getLogger(__name__)
+COUNTED = 100_000
+"""Jobs of one state that are counted at most, where the queue no longer keeps count."""
 _IN_HISTORY = (JobState.COMPLETED, JobState.CANCELLED, JobState.EXPIRED)
 
 
@@ -71,7 +74,7 @@ class TaskQueue:
         """Settings of single queues, and what is paused."""
         self.watcher = Watcher(transport)
         self._transport = transport
-        self._preparer = Preparer(transport, sealer, max_batch=max_batch)
+        self._preparer = self.preparer = Preparer(transport, sealer, max_batch=max_batch)
         self._start_workers = start_workers
         self._on_close = on_close
         self._closed = False
@@ -157,6 +160,40 @@ class TaskQueue:
         ...     flow.add(store, rows)
         """
         return Workflow(self, Batch(self, self._preparer), name, id, on_parent_failure)
+
+    def batch(
+        self,
+        name: str | None = None,
+        *,
+        id: str | None = None,
+        on_success: Any = None,
+        on_complete: Any = None,
+        on_failure: Any = None,
+    ) -> JobBatch:
+        """A batch of jobs with callbacks, which are jobs; or that of an `id`, to look at or add to.
+
+        >>> with q.batch("import", on_complete=report) as b:  # doctest: +SKIP
+        ...     for row in rows:
+        ...         b.add(load, row)
+        >>> b.progress().done  # doctest: +SKIP
+        """
+        callbacks = {
+            "on_success": on_success, "on_complete": on_complete, "on_failure": on_failure,
+        }  # fmt: skip
+        return JobBatch(self, Batch(self, self._preparer), name, id, callbacks)
+
+    def count_workflow(self, id: str) -> dict[JobState, int]:
+        """How many jobs of a workflow are in each state, of a batch likewise.
+
+        The queue keeps count. Of one whose last job ended more than a day ago it knows no more, so
+        its jobs are looked for in the history, which takes longer the more they are.
+        """
+        counts = self._ask(requests.workflow(id))
+        if not counts:
+            for state in _IN_HISTORY:
+                found = self._ask(requests.search(JobFilter(state, workflow=id), COUNTED))
+                counts |= {state: len(found)} if found else {}
+        return counts
 
     def enqueue_together(self, batch: Batch) -> None:
         """Enqueue a batch in one call: all of it is stored, or nothing. Durable on return."""

@@ -78,6 +78,11 @@ class JobHandle(Generic[R_co]):
         return self._delivery is None or self._delivery.durable
 
     @property
+    def job_type(self) -> "JobType | None":
+        """What the job is, where that is known."""
+        return self._job_type
+
+    @property
     def created_at(self) -> float:
         """When the id was made, in seconds since the epoch."""
         return created_at(self.raw_id)

@@ -8,9 +8,17 @@ from taskqueue_ray.engine.registry import JobType
 from taskqueue_ray.sdk.handle import JobHandle
 
 
+class CountsOf:
+    """Stands for an argument: how far the jobs of a workflow are when the job runs."""
+
+    def __init__(self, workflow: str) -> None:
+        self.workflow = workflow
+
+
 def any_handles(args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
     """Whether there is one among the arguments."""
-    return any(handles_in(value) is not None for value in (*args, *kwargs.values()))
+    given = (*args, *kwargs.values())
+    return any(isinstance(one, CountsOf) or handles_in(one) is not None for one in given)
 
 
 def handles_in(value: Any) -> list[JobHandle[Any]] | None:
@@ -29,6 +37,9 @@ def bind_around(
     inputs: list[Input] = []
 
     def take(name: str, value: Any) -> bool:
+        if isinstance(value, CountsOf):
+            inputs.append(Input(name, (), workflow=value.workflow))
+            return True
         handles = handles_in(value)
         if handles is None:
             return False

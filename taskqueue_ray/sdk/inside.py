@@ -48,18 +48,18 @@ class Inside:
             raise KeyMissing("of the queue", [])
         self.channel = channel
         self._transport = ChannelTransport(channel)
-        self._sealer = Sealer(keyring, max_size=settings.max_payload)
-        self._max_batch = settings.max_batch
+        self.sealer = Sealer(keyring, max_size=settings.max_payload)
+        self.max_batch = settings.max_batch
         self.client = self.connect()
 
     def connect(self) -> TaskQueue:
         """A client of its own, for whoever wants to close it."""
         return TaskQueue(
             self._transport,
-            self._sealer,
+            self.sealer,
             location="inside",
             is_current=False,
-            max_batch=self._max_batch,
+            max_batch=self.max_batch,
         )
 
 

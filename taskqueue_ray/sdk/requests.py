@@ -13,6 +13,7 @@ from taskqueue_ray.core.commands import Configure, Pause, Resume
 from taskqueue_ray.core.exchange import (
     Controls,
     Cursor,
+    Ended,
     EnqueueReply,
     JobFilter,
     JobPage,
@@ -20,6 +21,7 @@ from taskqueue_ray.core.exchange import (
     QueueStats,
     WorkerView,
 )
+from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import JobId, QueueSettings, StoredCode
 from taskqueue_ray.core.why import Why
 
@@ -140,6 +142,16 @@ def configure(command: Configure) -> Request[QueueSettings]:
 def controls() -> Request[Controls]:
     """What operators have set."""
     return Request("controls", _encode(None), _reader(Controls))
+
+
+def workflow(name: str) -> Request[dict[JobState, int]]:
+    """How many jobs of a workflow are in each state; none when all ended long ago."""
+    return Request("workflow", _encode(name), _reader(dict[JobState, int]))
+
+
+def results(ids: Sequence[JobId]) -> Request[list[Ended]]:
+    """How these jobs ended, or where they are, as far as memory knows them."""
+    return Request("results", _encode(ids), _reader(list[Ended]))
 
 
 def why(job_id: JobId) -> Request[Why | None]:

@@ -37,6 +37,8 @@ class Transport(Protocol):
     purge         the same                                    the same
     store_code    [hash, StoredCode]                          nil
     code          hash                                        StoredCode, or nil
+    results       [JobId]                                     [Ended]; live ones have their state
+    workflow      workflow                                    counts by state
     ============  ==========================================  =================================
 
     Every method may be called from any thread. While the queue restarts or recovers, a call waits

@@ -16,12 +16,10 @@ from taskqueue_ray.core.naming import check_name
 from taskqueue_ray.sdk.batches import Batch
 from taskqueue_ray.sdk.handle import JobHandle
 from taskqueue_ray.sdk.job import JobItem, as_item
+from taskqueue_ray.sdk.mapping import map_item
 
 if TYPE_CHECKING:
     from taskqueue_ray.sdk.client import TaskQueue
-
-ALL = 1_000_000
-"""Jobs of a workflow that are counted at most."""
 
 
 class Workflow:
@@ -58,12 +56,33 @@ class Workflow:
 
         Raises at once what is wrong with the call itself.
         """
-        item = self._own(as_item(target, args, kwargs))
+        return self._add(self._own(as_item(target, args, kwargs)))
+
+    def _add(self, item: JobItem[Any]) -> JobHandle[Any]:
         if self._gathered is None:
             handle = self._client.enqueue(item)
         else:
             handle = self._gathered.add(item)
         self._handles.append(handle)
+        return handle
+
+    def map(self, target: Any, items: Any, /, **kwargs: Any) -> JobHandle[list[Any]]:
+        """Add one job of `target` for each of `items`, with the item as its first argument.
+
+        `items` is a list, or a handle of a job that returns one, or a list of handles. The handle
+        stands for the results of all, in the order of the items, and may be an argument of others.
+        Other arguments, `kwargs`, are the same for all. Options of `target` are those of each job;
+        its `on_parent_failure` says what the failure of one means to the list: with `"continue"`
+        there is None in its place.
+
+        >>> sizes = flow.map(resize.options(queue="images"), paths, width=100)  # doctest: +SKIP
+        """
+        item = as_item(target, (), {})
+        if item.args or item.kwargs:
+            raise InvalidRequest("map takes a job, without arguments")
+        handle: JobHandle[list[Any]] = self._add(
+            map_item(self._client.preparer, self._own(item), items, kwargs)
+        )
         return handle
 
     def start(self) -> None:
@@ -84,12 +103,7 @@ class Workflow:
 
     def counts(self) -> dict[JobState, int]:
         """How many of its jobs are in each state, jobs that others have added included."""
-        ended = (JobState.COMPLETED, JobState.CANCELLED, JobState.EXPIRED)
-        found = {job.id: job.state for job in self._client.jobs(workflow=self.id, limit=ALL)}
-        for state in ended:
-            for job in self._client.jobs(workflow=self.id, state=state, limit=ALL):
-                found.setdefault(job.id, job.state)
-        return dict(Counter(found.values()))
+        return self._client.count_workflow(self.id)
 
     def wait(self, timeout: float | None = None) -> dict[JobState, int]:
         """Wait until the jobs that were added here have ended; how many ended how."""

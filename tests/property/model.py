@@ -33,6 +33,7 @@ class Plain:
     expires: float = 0.0
     policy: str = "cancel"
     awaited: set[int] = field(default_factory=set)
+    let_down: bool = False
     claims: bool = False
     within: float = 0.0
 
@@ -41,6 +42,7 @@ class Plain:
         return bool(self.expires) and self.state in WAITING and not started
 
 
+GOES_ON = ("continue", "only")
 WAITING = ("pending", "scheduled", "blocked")
 FINAL = ("completed", "failed", "cancelled", "expired")
 
@@ -95,7 +97,7 @@ class Model:
             if claim:
                 self._hold(number, wish, now)
             fresh.add(number)
-            self._add(replace(wish, number=number, awaited=set()))
+            self._add(replace(wish, number=number, awaited=set()), now)
         return True
 
     def _hold(self, number: int, job: Plain, now: float) -> None:
@@ -118,11 +120,16 @@ class Model:
             return True
         return False
 
-    def _add(self, job: Plain) -> None:
+    def _add(self, job: Plain, now: float) -> None:
         self.jobs[job.number] = job
+        ends = [self.jobs[parent].state for parent in job.parents]
+        job.let_down = any(end in FINAL and end != "completed" for end in ends)
+        if job.policy == "only" and job.parents and all(end == "completed" for end in ends):
+            self._end(job, "cancelled", now)
+            return
         for parent in job.parents:
             state = self.jobs[parent].state
-            if state == "completed" or (state in FINAL and job.policy == "continue"):
+            if state == "completed" or (state in FINAL and job.policy in GOES_ON):
                 continue
             redrivable = state == "failed" and parent not in self.purged
             if state in FINAL and not (redrivable and job.policy == "wait"):
@@ -189,7 +196,14 @@ class Model:
             job.running, job.suspect = True, False
 
     def settle(
-        self, worker: str, number: int, delivery: int, kind: str, now: float, due: float
+        self,
+        worker: str,
+        number: int,
+        delivery: int,
+        kind: str,
+        now: float,
+        due: float,
+        awaited: frozenset[int] = frozenset(),
     ) -> None:
         job = self.jobs.get(number)
         if job is None or (job.state, job.worker, job.delivery) != ("processing", worker, delivery):
@@ -208,10 +222,40 @@ class Model:
                 job.state, job.due = "scheduled", due
         elif kind == "cancelled" or job.cancelling:
             self._end(job, "cancelled", now)
+        elif kind == "waiting":
+            self._wait_for(job, awaited, now)
         elif kind == "snoozed":
             job.state, job.due, job.expires = "scheduled", due, 0.0
         else:
             job.state = "pending"
+
+    def _wait_for(self, job: Plain, awaited: frozenset[int], now: float) -> None:
+        if self._waits_for(awaited, job.number):
+            job.attempts += 1
+            self._end(job, "failed", now)
+            return
+        job.expires, job.awaited = 0.0, set()
+        policy = "continue" if job.policy == "only" else job.policy
+        for number in awaited:
+            state = self.jobs[number].state
+            if state == "completed" or (state in FINAL and policy == "continue"):
+                continue
+            redrivable = state == "failed" and number not in self.purged
+            if state in FINAL and not (redrivable and policy == "wait"):
+                self._end(job, "cancelled", now)
+                return
+            job.awaited.add(number)
+        job.state = "blocked" if job.awaited else "pending"
+
+    def _waits_for(self, numbers: frozenset[int], wanted: int) -> bool:
+        """Whether any of these is that job, or waits for it, however far."""
+        seen, line = set(numbers), list(numbers)
+        for number in line:
+            job = self.jobs[number]
+            fresh = (job.awaited if job.state == "blocked" else set()) - seen
+            seen |= fresh
+            line += fresh
+        return wanted in seen
 
     def release(self, worker: str, number: int, now: float) -> None:
         job = self.jobs.get(number)
@@ -269,9 +313,14 @@ class Model:
         for child in self.jobs.values():
             if job.number not in child.awaited or child.state != "blocked":
                 continue
-            if state == "completed" or child.policy == "continue":
+            if state == "completed" or child.policy in GOES_ON:
                 child.awaited.remove(job.number)
-                if not child.awaited:
+                child.let_down = child.let_down or state != "completed"
+                if child.awaited:
+                    continue
+                if child.policy == "only" and not child.let_down and not child.delivery:
+                    self._end(child, "cancelled", now)
+                else:
                     child.state = "scheduled" if child.due > now else "pending"
             elif not (state == "failed" and child.policy == "wait"):
                 self._end(child, "cancelled", now)

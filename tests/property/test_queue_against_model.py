@@ -33,12 +33,13 @@ KINDS = {
     "snoozed": OutcomeKind.SNOOZED,
     "cancelled": OutcomeKind.CANCELLED,
     "released": OutcomeKind.RELEASED,
+    "waiting": OutcomeKind.WAITING,
 }
 
 EXPIRES = (0.0, 0.0, 4.0, 25.0)
 MODES: tuple[OnConflict, ...] = ("return_existing", "drop", "replace", "raise")
 CLAIMS = (*[None] * 8, *[Claim("key", within, mode) for mode in MODES for within in (0.0, 20.0)])
-POLICIES: tuple[OnParentFailure, ...] = ("cancel", "continue", "wait")
+POLICIES: tuple[OnParentFailure, ...] = ("cancel", "continue", "wait", "only")
 
 
 class QueueAgainstModel(RuleBasedStateMachine):
@@ -83,6 +84,8 @@ class QueueAgainstModel(RuleBasedStateMachine):
             max_attempts=max_attempts,
             backoff=Backoff(kind="fixed", base=WAIT, jitter=False),
         )
+        if not parents and conditions.on_parent_failure == "only":
+            conditions = msgspec.structs.replace(conditions, on_parent_failure="cancel")
         unique, expires = conditions.unique, conditions.expires
         if unique and parents:
             numbers = numbers[:1]  # what two of them mean to each other is tested elsewhere
@@ -108,16 +111,23 @@ class QueueAgainstModel(RuleBasedStateMachine):
         assert [(number_of(grant.id), grant.delivery) for grant in grants] == given
         self.grants += [(name, grant) for grant in grants]
 
-    @rule(pick=st.integers(0, 9), kind=st.sampled_from(sorted(KINDS)))
+    @rule(
+        pick=st.integers(0, 9),
+        kind=st.sampled_from(sorted(KINDS)),
+        awaited=st.frozensets(NUMBERS, max_size=2),
+    )
     @precondition(lambda self: self.grants)
-    def settle(self, pick: int, kind: str) -> None:
+    def settle(self, pick: int, kind: str, awaited: frozenset[int]) -> None:
         """One of the latest leases, stale or not."""
         name, grant = self.grants[-1 - pick % len(self.grants)]
         now = self.ledger.now
         due = now + 7.0 if kind == "snoozed" else 0.0
-        made = outcome(grant, KINDS[kind], final=kind == "final", due=due)
+        awaited = frozenset(one for one in awaited if one in self.model.jobs)
+        ids = tuple(map(job_id, awaited)) if kind == "waiting" else ()
+        made = outcome(grant, KINDS[kind], final=kind == "final", due=due, awaited=ids)
         self.ledger.settle(made, by=name)
-        self.model.settle(name, number_of(grant.id), grant.delivery, kind, now, due or now + WAIT)
+        token = (name, number_of(grant.id), grant.delivery)
+        self.model.settle(*token, kind, now, due or now + WAIT, awaited)
 
     @rule(name=WORKERS, number=NUMBERS)
     def start(self, name: str, number: int) -> None:
@@ -299,7 +309,11 @@ def _arguments(name: str, chance: Random) -> dict[str, Any]:
         case "lease":
             return {"name": who, "want": chance.randint(1, 4)}
         case "settle":
-            return {"pick": chance.randint(0, 5), "kind": chance.choice(sorted(KINDS))}
+            return {
+                "pick": chance.randint(0, 5),
+                "kind": chance.choice(sorted(KINDS)),
+                "awaited": frozenset(chance.sample(range(1, 15), chance.randint(0, 2))),
+            }
         case "start" | "release":
             return {"name": who, "number": number}
         case "lose":

@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 import msgspec
 
-from taskqueue_ray.core import dependencies, leasing, settling, uniqueness
+from taskqueue_ray.core import awaiting, dependencies, leasing, settling, uniqueness
 from taskqueue_ray.core.commands import Command, Enqueue, Settle
 from taskqueue_ray.core.exchange import OutcomeKind
 from taskqueue_ray.core.model import NO_CONFLICTS, Leased
@@ -149,9 +149,9 @@ def attempts_not_counted() -> AbstractContextManager[Any]:
     """A failed attempt is tried again for ever."""
     honest = settling._sort
 
-    def sort(event: Any, job: Any, outcome: Any, now: float, chance: float) -> None:
+    def sort(state: State, event: Any, job: Any, outcome: Any, now: float, chance: float) -> None:
         few = msgspec.structs.replace(job, attempts=0)
-        honest(event, few, outcome, now, chance)
+        honest(state, event, few, outcome, now, chance)
 
     return patch.object(settling, "_sort", sort)
 
@@ -174,6 +174,11 @@ def unique_keys_kept_for_ever() -> AbstractContextManager[Any]:
 def children_not_told() -> AbstractContextManager[Any]:
     """The end of a parent means nothing to its children."""
     return patch.object(dependencies, "apply_ended", lambda state, parent, at: None)
+
+
+def wishes_to_wait_ignored() -> AbstractContextManager[Any]:
+    """A job that asked to wait for others is ready again at once."""
+    return patch.object(awaiting, "is_awaited", lambda parent, policy: False)
 
 
 def cancel_wins_over_completion() -> AbstractContextManager[Any]:
@@ -203,7 +208,7 @@ def nobody_is_suspected() -> AbstractContextManager[Any]:
 
 
 PLANTED: dict[str, Planted] = {
-    "reply before commit": Planted(reply_before_commit, frozenset({"I1", "I2", "I5", "I14"})),
+    "reply before commit": Planted(reply_before_commit, frozenset({"I1", "I2", "I4", "I5", "I14"})),
     "a repeat is answered before the commit": Planted(
         repeat_before_commit, frozenset({"I1", "I14"})
     ),
@@ -219,7 +224,7 @@ PLANTED: dict[str, Planted] = {
     "delivery count kept in memory only": Planted(
         delivery_count_in_memory_only, frozenset({"I4", "I5", "I6"})
     ),
-    "fence check skipped": Planted(fence_not_looked_at, frozenset({"I7"})),
+    "fence check skipped": Planted(fence_not_looked_at, frozenset({"I4", "I7"})),
     "leases of lost workers kept": Planted(leases_of_lost_workers_kept, frozenset({"I14"})),
     "journal removed before the manifest": Planted(
         journal_removed_before_the_manifest, frozenset({"I12", "I13"}), frozenset()
@@ -231,6 +236,7 @@ PLANTED: dict[str, Planted] = {
     "unique keys are not looked at": Planted(unique_keys_not_looked_at, frozenset({"I15"})),
     "unique keys are kept for ever": Planted(unique_keys_kept_for_ever, frozenset({"I15"})),
     "children are not told": Planted(children_not_told, frozenset({"I14"})),
+    "nobody waits for others": Planted(wishes_to_wait_ignored, frozenset({"I16"})),
     "a cancellation wins over a completion": Planted(
         cancel_wins_over_completion, frozenset({"I1", "I6"})
     ),

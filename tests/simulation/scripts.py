@@ -5,13 +5,17 @@ from random import Random
 import msgspec
 
 from taskqueue_ray.core.exchange import Grant
+from taskqueue_ray.core.identity import derive_job_id
+from taskqueue_ray.core.model import JobSpec, Options
+from taskqueue_ray.core.retry import Backoff
 
 
 class Script(msgspec.Struct, frozen=True, omit_defaults=True):
     """`fails` is how many attempts fail; the other troubles come once, at the first attempt.
 
     A job that `kills` takes its worker with it, over and over: no attempt of it is ever counted.
-    One that does so `at_once` leaves no time to report that it runs.
+    One that does so `at_once` leaves no time to report that it runs. One that `forks` enqueues so
+    many jobs and waits for them.
     """
 
     seconds: float
@@ -21,6 +25,7 @@ class Script(msgspec.Struct, frozen=True, omit_defaults=True):
     exits: bool = False
     kills: bool = False
     at_once: bool = False
+    forks: int = 0
 
 
 def make_script(chance: Random) -> Script:
@@ -40,8 +45,21 @@ def make_script(chance: Random) -> Script:
         case 6:
             luck = chance.random()
             return Script(seconds, kills=luck < 0.6, at_once=luck < 0.3)
+        case 7 | 8:
+            return Script(seconds, forks=chance.choice((1, 2, 3)))
         case _:
             return Script(seconds)
+
+
+def fork(grant: Grant, count: int) -> tuple[list[JobSpec], Options]:
+    """The jobs that a job enqueues: in each of its runs the same."""
+    jobs = []
+    for index in range(count):
+        made = derive_job_id(grant.id, str(index))
+        luck = Random(made).random()
+        script = Script(0.5, fails=int(luck < 0.3), final=luck < 0.1)
+        jobs.append(JobSpec(made, 0, msgspec.msgpack.encode(script)))
+    return jobs, Options("mail", "t", max_attempts=3, backoff=Backoff(base=0.5, max=3.0))
 
 
 def result_of(grant: Grant, worker: str) -> bytes:

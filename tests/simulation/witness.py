@@ -4,7 +4,8 @@ The names of the checks are those of the fault programme: I1 nothing lost, I2 no
 I3 every completion has its run, I4 what completed never runs again, I5 leases do not overlap,
 I6 stale tokens are refused, I7 a fenced writer counts for nothing, I8 order, I9 never early,
 I10 attempts and losses are bounded, I11 the counts add up, I12 recovery gives the same state,
-I13 what is whole is not called damaged, I14 everything drains, I15 a unique key has one holder.
+I13 what is whole is not called damaged, I14 everything drains, I15 a unique key has one holder,
+I16 who waits for others goes on when these have ended.
 """
 
 from collections import Counter
@@ -234,6 +235,8 @@ class Shadow:
         self.purged = 0
         self.doubted: set[JobId] = set()
         """Jobs that were lost before they began, and are not tried since."""
+        self.awaited: dict[JobId, tuple[JobId, ...]] = {}
+        """For which jobs those wait that asked to."""
         self.returned: Counter[JobId] = Counter()
         self.redriven: Counter[JobId] = Counter()
         self.astray = False
@@ -324,6 +327,7 @@ class Shadow:
         if isinstance(event, events.Leased):
             if any(jobs[i].state is not JobState.PENDING for i in event.ids):
                 self._witness.fail("I5", "a job was leased that was not pending")
+            self._check_waits(event)
             self._check_order(event)
             self._check_apart(event)
         elif isinstance(event, events.Settled):
@@ -336,6 +340,14 @@ class Shadow:
             self.purged += len(event.ids)
         elif isinstance(event, events.Promoted) and event.until > self._witness._world.agenda.now:
             self._witness.fail("I9", "a promotion came early")
+
+    def _check_waits(self, event: events.Leased) -> None:
+        """What a job waited for has ended, unless somebody sent it again meanwhile."""
+        for job_id in event.ids:
+            for one in self.awaited.pop(job_id, ()):
+                state = self.state.state_of(one)
+                if state is not None and not state.final and not self.redriven[one]:
+                    self._witness.fail("I16", f"{job_id.hex()} goes on before {one.hex()} ended")
 
     def _doubt(self, event: Any) -> None:
         """Jobs lost before they began are suspects; those that a worker outlived are so no more."""
@@ -351,6 +363,9 @@ class Shadow:
         elif isinstance(event, events.Settled | events.Released):
             returned = event.ids if isinstance(event, events.Released) else event.released
             self.returned.update(returned)
+            waiting = [] if isinstance(event, events.Released) else event.waiting
+            self.awaited.update((one.id, one.awaited) for one in waiting)
+            self.doubted.difference_update(one.id for one in waiting)
             self.doubted.difference_update(returned)
 
     def _close_cases(self) -> None:

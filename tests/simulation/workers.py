@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
 from taskqueue_ray.core.envelopes import decode, encode, open_reply
 from taskqueue_ray.core.errors import TaskQueueError, UnknownSession
 from taskqueue_ray.core.exchange import (
+    Ended,
+    EnqueueReply,
     Grant,
     Outcome,
     OutcomeKind,
@@ -17,11 +19,13 @@ from taskqueue_ray.core.exchange import (
     WorkRequest,
 )
 from taskqueue_ray.core.model import Failure, JobId
-from tests.simulation.scripts import Script, result_of
+from tests.records import raw_batch
+from tests.simulation.scripts import Script, fork, result_of
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
 
+T = TypeVar("T")
 HOLD = 3.0
 PATIENCE = HOLD + 4.0
 EXITED = Failure("exit", "ExecutorExited")
@@ -100,11 +104,58 @@ class Worker:
             self._end(grant, OutcomeKind.SNOOZED, due=self.world.agenda.now + 2)
         elif attempt <= script.fails:
             self._end(grant, OutcomeKind.ERRORED, failure=ERROR, final=script.final)
+        elif script.forks:
+            self._fork(grant, script.forks)
+            return
         else:
-            self.world.witness.finished(grant, self.info.id)
-            self._end(grant, OutcomeKind.COMPLETED, result=result_of(grant, self.info.id))
+            self._complete(grant)
         self._feed()
         self._exchange()
+
+    def _complete(self, grant: Grant) -> None:
+        self.world.witness.finished(grant, self.info.id)
+        self._end(grant, OutcomeKind.COMPLETED, result=result_of(grant, self.info.id))
+
+    def _fork(self, grant: Grant, count: int) -> None:
+        """Enqueue its jobs, and wait for them unless all have ended."""
+        jobs, shared = fork(grant, count)
+        ids = [job.id for job in jobs]
+        self.world.witness.invoked(jobs, [shared])
+        states: dict[JobId, bool] = {}
+
+        def asked(reply: bytes | None) -> None:
+            found = self._opened(reply, list[Ended])
+            if found is None or self.running.get(grant.id) is not grant:
+                self._later(1.0, lambda: self._fork_again(grant, count))
+                return
+            states.update((one.id, bool(one.state and one.state.final)) for one in found)
+            self._call("enqueue", raw_batch(jobs, shared), enqueued)
+
+        def enqueued(reply: bytes | None) -> None:
+            told = self._opened(reply, EnqueueReply)
+            if told is None or self.running.get(grant.id) is not grant:
+                self._later(1.0, lambda: self._fork_again(grant, count))
+                return
+            self.world.witness.accepted(ids)
+            # One that is known, and of which memory says nothing, ended long ago.
+            if all(states.get(one, at in told.known) for at, one in enumerate(ids)):
+                self._complete(grant)
+            else:
+                self._end(grant, OutcomeKind.WAITING, awaited=tuple(ids))
+            self._feed()
+            self._exchange()
+
+        self._call("results", encode(ids), asked)
+
+    def _fork_again(self, grant: Grant, count: int) -> None:
+        if self.running.get(grant.id) is grant:
+            self._fork(grant, count)
+
+    def _opened(self, reply: bytes | None, kind: type[T]) -> T | None:
+        try:
+            return None if reply is None else decode(open_reply(reply), kind)
+        except TaskQueueError:
+            return None
 
     def _end(self, grant: Grant, kind: OutcomeKind, **given: object) -> None:
         self.held.pop(grant.id, None)

@@ -57,6 +57,13 @@ def _blocked_with_a_time() -> Setting:
     return ledger, GONE
 
 
+def _blocked_by_its_own_wish() -> Setting:
+    ledger, grant = _processing()
+    ledger.enqueue([spec(PARENT)])
+    ledger.end(grant, OutcomeKind.WAITING, awaited=(job_id(PARENT),))
+    return ledger, grant
+
+
 def _processing() -> Setting:
     ledger, _ = _pending()
     return ledger, ledger.lease()[0]
@@ -86,6 +93,7 @@ SETTINGS: dict[str, Callable[[], Setting]] = {
     "scheduled": _scheduled,
     "blocked": _blocked,
     "blocked, with a time": _blocked_with_a_time,
+    "blocked, by its own wish": _blocked_by_its_own_wish,
     "processing": _processing,
     "processing, to be cancelled": _cancelling,
     "completed": lambda: _ended(OutcomeKind.COMPLETED),
@@ -109,6 +117,20 @@ def _lease(ledger: Ledger, _: Grant) -> object:
     if ledger.state_of(PARENT) is JobState.PENDING:
         ledger.lease()
     return ledger.lease(5)
+
+
+def _await(end: OutcomeKind | None) -> Way:
+    """It asks to wait for a job that is open (None), or that has ended so."""
+
+    def way(ledger: Ledger, grant: Grant) -> object:
+        if ledger.state_of(PARENT) is None:
+            ledger.enqueue([spec(PARENT)], options(priority=9))
+            if end is not None:
+                ledger.end(ledger.lease()[0], end, final=True)
+        made = outcome(grant, OutcomeKind.WAITING, awaited=(job_id(PARENT),))
+        return ledger.settle(made) if grant is not GONE else None
+
+    return way
 
 
 def _parent_ends(kind: OutcomeKind) -> Way:
@@ -137,7 +159,9 @@ WAYS: dict[Verb, list[Way]] = {
         lambda ledger, _: ledger.lose(),
     ],
     Verb.SNOOZE: [_settle(OutcomeKind.SNOOZED, due=2e9), _settle(OutcomeKind.SNOOZED)],
+    Verb.AWAIT: [_await(None), _await(OutcomeKind.COMPLETED)],
     Verb.CANCEL: [
+        _await(OutcomeKind.ERRORED),
         lambda ledger, _: ledger.cancel(JOB),
         _settle(OutcomeKind.CANCELLED),
         _parent_ends(OutcomeKind.ERRORED),
@@ -153,6 +177,7 @@ FLAGGED = {
     (Verb.FAIL, JobState.CANCELLED),
     (Verb.RELEASE, JobState.CANCELLED),
     (Verb.SNOOZE, JobState.CANCELLED),
+    (Verb.AWAIT, JobState.CANCELLED),
 }
 """What these verbs come to for a job that was to be cancelled: the move is `cancel`."""
 

@@ -25,7 +25,7 @@ def _full() -> tuple[Ledger, int]:
     shared = [options(key="k1", tags=("a",)), options(queue="other", priority=9, executor="async")]
     ledger.enqueue([spec(n, n % 2) for n in range(1, 13)], *shared)
     later = ledger.now + 500
-    held = spec(22, due=later, unique=Claim("key"), expires=later + 1)
+    held = spec(22, due=later, unique=Claim("key"), expires=later + 1, workflow="flow:1")
     ledger.enqueue([spec(20, due=later), spec(21, 0, parents=[11, 12]), held], *shared)
     ledger.do(commands.Pause("tag", "paused"))
     ledger.do(commands.Configure("q", 5000, {"gold": 2.0}))

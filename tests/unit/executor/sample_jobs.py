@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from taskqueue_ray.engine.context import Cancel, Fail, Retry, Snooze, current
+from taskqueue_ray.engine.context import Cancel, Fail, Retry, Snooze, WaitFor, current
 from taskqueue_ray.engine.registry import JobType, registry
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -93,6 +93,11 @@ def os_exit(code: int) -> None:
 @job
 def segfault() -> None:
     ctypes.string_at(0)
+
+
+@job
+def wait_for_another(other: str) -> None:
+    raise WaitFor([other, other])
 
 
 @job

@@ -14,6 +14,7 @@ from taskqueue_ray.engine.keyring import Key, Keyring
 from taskqueue_ray.engine.payload import Sealer
 from taskqueue_ray.engine.registry import JobType
 from taskqueue_ray.executor.endings import gives_up
+from tests.records import job_id
 from tests.unit.executor.lab import Lab, encode, lab
 
 
@@ -67,6 +68,8 @@ async def test_control_flow(it: Lab) -> None:
     snoozed = await it.run("snooze")
     assert snoozed.kind is OutcomeKind.SNOOZED
     assert snoozed.due == pytest.approx(snoozed.started_at + 300, abs=5)
+    waiting = await it.run("wait_for_another", job_id(1).hex())
+    assert (waiting.kind, waiting.awaited) == (OutcomeKind.WAITING, (job_id(1),))
     later = await it.run("retry_later")
     assert later.kind is OutcomeKind.ERRORED
     assert later.due == pytest.approx(later.started_at + 60, abs=5)
