@@ -21,7 +21,7 @@ from taskqueue_ray.core.exchange import (
     WatchRequest,
     WorkRequest,
 )
-from taskqueue_ray.core.model import Claim, Failure, StoredCode
+from taskqueue_ray.core.model import Claim, Failure, Input, StoredCode
 from taskqueue_ray.core.views import finished_view
 from taskqueue_ray.engine.desk import Desk
 from taskqueue_ray.storage.history import history_files
@@ -63,7 +63,7 @@ class Counter:
         trial.enqueued(*[spec(n) for n in range(1, 9)], shared=options(max_attempts=1))
         trial.enqueued(spec(9, due=trial.clock.at + 50), spec(10, parents=[1]))
         self.hand = Hand(trial)
-        self.grants = self.hand.exchange(want=5).grants
+        self.grants = self.hand.exchange(want=6).grants
         ended = outcome(self.grants[3]), outcome(self.grants[4], OutcomeKind.ERRORED)
         self.hand.exchange(*ended, running=[job_id(1)])
         trial.watched(1, job_id(1), reset=True)
@@ -78,12 +78,15 @@ class Counter:
             outcome(one, started_at=now, seconds=1.0),
             outcome(two, OutcomeKind.ERRORED, failure=failure, due=now + 5, started_at=now),
             outcome(three, OutcomeKind.SNOOZED, due=now + 9),
+            outcome(self.grants[5], OutcomeKind.WAITING, awaited=(job_id(7), job_id(4))),
         ]
         work = WorkRequest(
             "w", 3, 2, outcomes, [], [], 2, 0.0, [], [(job_id(2), Progress(1, 2, "x"))]
         )
         special = spec(22, expires=now + 9, unique=Claim("key", 5.0), fair_key="f", ordered=True)
-        jobs = [spec(20, due=now + 5), spec(21, parents=[20]), special]
+        after = Input("summary", (), workflow="flow:1")
+        joining = spec(23, parents=[20], workflow="flow:1", before=(job_id(10),), inputs=(after,))
+        jobs = [spec(20, due=now + 5), spec(21, parents=[20]), special, joining]
         batch = raw_batch(jobs, options(timeout=5.0))
         made = {
             "enqueue": msgspec.Raw(batch),
@@ -108,6 +111,7 @@ class Counter:
             "configure": Configure("q", 7, {"gold": 2.0}),
             "controls": None,
             "why": job_id(2),
+            "workflow": "flow:1",
             "results": [job_id(4), job_id(5), job_id(9)],
         }
         return {name: msgspec.msgpack.decode(encode(one)) for name, one in made.items()}
