@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from taskqueue_ray.engine.context import Retry as Retry
     from taskqueue_ray.engine.context import Snooze as Snooze
     from taskqueue_ray.engine.context import current as current
+    from taskqueue_ray.engine.middleware import Enqueueing as Enqueueing
+    from taskqueue_ray.engine.middleware import Middleware as Middleware
+    from taskqueue_ray.engine.registry import use as use
     from taskqueue_ray.sdk.client import TaskQueue as TaskQueue
     from taskqueue_ray.sdk.connection import connect as connect
     from taskqueue_ray.sdk.handle import JobHandle as JobHandle
@@ -70,6 +73,8 @@ _HOMES = {
     "JobState": "core.lifecycle",
     "Unique": "core.claims",
     **dict.fromkeys(("Cancel", "Fail", "Retry", "Snooze", "current"), "engine.context"),
+    **dict.fromkeys(("Enqueueing", "Middleware"), "engine.middleware"),
+    "use": "engine.registry",
     "TaskQueue": "sdk.client",
     "connect": "sdk.connection",
     "JobHandle": "sdk.handle",

@@ -10,6 +10,7 @@ from taskqueue_ray.core.exchange import Ended, JobView
 from taskqueue_ray.core.identity import to_text
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import Input, JobId
+from taskqueue_ray.engine.headers import arguments_of, attach, headers_of
 from taskqueue_ray.engine.payload import Kind, Sealer
 from taskqueue_ray.engine.registry import value_in
 
@@ -28,13 +29,13 @@ _NIL = msgspec.Raw(b"\xc0")
 
 def filled(plain: bytes, inputs: Iterable[Input], sealer: Sealer) -> Questions:
     """The arguments with these among them. A parent that did not complete gives None."""
-    arguments = _arguments(plain)
+    arguments = _arguments(arguments_of(plain))
     for one in inputs:
         values: list[msgspec.Raw] = []
         for start in range(0, len(one.ids), PORTION):
             values += yield from _results(one.ids[start : start + PORTION], sealer)
         arguments[one.name] = msgspec.Raw(_encode(values)) if one.many else values[0]
-    return _encode(arguments)
+    return attach(headers_of(plain), _encode(arguments))
 
 
 def _results(
