@@ -7,6 +7,7 @@ gives it to one type, further inside.
 import inspect
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -17,17 +18,21 @@ from taskqueue_ray.engine.context import Context, current_or_none
 from taskqueue_ray.engine.headers import check_headers
 
 MAIN = "__main__"
-_RUN, _ARUN, _ON_ENQUEUE = "run", "arun", "on_enqueue"
+_FORMS = {"on_enqueue": False, "around": False, "run": False, "arun": True}
+"""The methods, and whether they are `async def`."""
 
 
 class Middleware:
-    """Base of middleware: override what is needed, `on_enqueue`, `run` and `arun`.
+    """Base of middleware: override what is needed, `on_enqueue`, `around`, or `run` and `arun`.
 
     One object serves all jobs of its process, in an async executor many at a time.
 
-    >>> class Traced(Middleware):
-    ...     def on_enqueue(self, item):
-    ...         item.headers["trace"] = "4bf92f35"
+    >>> class Timed(Middleware):
+    ...     @contextmanager
+    ...     def around(self, context):
+    ...         began = time.monotonic()
+    ...         yield
+    ...         print(context.job.type, time.monotonic() - began)
     """
 
     def on_enqueue(self, item: "Enqueueing") -> None:
@@ -37,17 +42,26 @@ class Middleware:
         and whoever enqueues gets the exception.
         """
 
-    def run(self, context: Context, call_next: Callable[[], Any]) -> Any:
-        """Around the code of a job, in its executor; what it returns is the job's result.
+    def around(self, context: Context) -> AbstractContextManager[object]:
+        """What is entered before the code of a job and left after it, be it plain or `async def`.
 
-        `call_next()` runs what is further inside, at last the job's own code. What is raised here
-        ends the run as if that code had raised it.
+        What is raised here ends the run as if the job's code had raised it.
         """
-        return call_next()
+        return nullcontext()
+
+    def run(self, context: Context, call_next: Callable[[], Any]) -> Any:
+        """Around the code of a plain job, in its executor; what it returns is the job's result.
+
+        `call_next()` runs what is further inside, at last the job's own code. For what `around`
+        cannot do: another result, another exception, no call or several.
+        """
+        with self.around(context):
+            return call_next()
 
     async def arun(self, context: Context, call_next: Callable[[], Awaitable[Any]]) -> Any:
         """The same around the jobs of an `async def`: `await call_next()`."""
-        return await call_next()
+        with self.around(context):
+            return await call_next()
 
 
 class Enqueueing:
@@ -138,9 +152,9 @@ def check_middleware(given: object) -> Middleware:
     if not isinstance(given, Middleware):
         shown = f"the class {given.__name__}" if isinstance(given, type) else ascii(given)[:80]
         raise InvalidOption("middleware", shown, "an instance of a class that derives from it")
-    if not any(overrides(given, method) for method in (_RUN, _ARUN, _ON_ENQUEUE)):
-        raise InvalidOption("middleware", named(given), "one with on_enqueue, run or arun")
-    for method, is_async in ((_RUN, False), (_ARUN, True), (_ON_ENQUEUE, False)):
+    if not any(overrides(given, method) for method in _FORMS):
+        raise InvalidOption("middleware", named(given), f"one with {', '.join(_FORMS)}")
+    for method, is_async in _FORMS.items():
         function = getattr(given, method)
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise InvalidOption("middleware", named(given), f"a {method} that is no generator")
@@ -159,20 +173,20 @@ def check_all(given: object) -> tuple[Middleware, ...]:
 
 def check_fit(middleware: Iterable[Middleware], job_type: str, is_async: bool) -> None:
     """That each which runs around jobs can do so around this type. Raises `InvalidRequest`."""
-    method, other = (_ARUN, _RUN) if is_async else (_RUN, _ARUN)
+    method, other = ("arun", "run") if is_async else ("run", "arun")
     for one in middleware:
-        if runs(one) and not overrides(one, method):
+        if runs(one) and not (overrides(one, method) or overrides(one, "around")):
             form = "async def arun" if is_async else "def run"
             raise InvalidRequest(
                 f"the middleware {named(one)} has `{other}` alone, and job {job_type!r} is "
                 f"{'an' if is_async else 'no'} `async def`: give it `{form}(self, context, "
-                "call_next)` too, which may do nothing but call the next"
+                "call_next)` too, or `around`, which serves both"
             )
 
 
 def runs(one: Middleware) -> bool:
     """Whether it stands around runs."""
-    return overrides(one, _RUN) or overrides(one, _ARUN)
+    return any(overrides(one, method) for method in ("around", "run", "arun"))
 
 
 def overrides(one: Middleware, method: str) -> bool:
@@ -194,7 +208,7 @@ def surround(
     around: tuple[Middleware, ...], context: Context, call: Callable[[], Any], is_async: bool
 ) -> Callable[[], Any]:
     """The call with the middleware around it."""
-    # Partials, so that tracebacks show no frame of ours between those of an application.
+    # Partials, which add no frame of ours to tracebacks.
     for one in reversed(around):
         call = partial(one.arun if is_async else one.run, context, call)
     return call

@@ -249,7 +249,7 @@ def use(middleware: Middleware) -> None:
     there, and with no others. One of the same class replaces an earlier one, at its place.
 
     Raises `InvalidOption` for what is no middleware, and `InvalidRequest` when it cannot stand
-    around a job that is registered: `run` is for plain functions, `arun` for `async def`.
+    around a job that is registered: `run` is for plain jobs, `arun` for `async def`.
 
     >>> use(Tracing())  # doctest: +SKIP
     """
