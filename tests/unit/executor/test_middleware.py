@@ -64,11 +64,10 @@ async def test_what_it_raises_is_what_the_job_raised(it: Lab) -> None:
 
 @lab(app_modules=APP)
 async def test_what_it_sets_does_not_reach_the_next_job(it: Lab) -> None:
-    first = it.submit("async_sleep", 0.2)
-    assert (await _told(it, first)).done == 1
-    second = it.submit("async_sleep", 0.2)
-    assert (await _told(it, second)).done == 1
-    await it.outcome(second)
+    for name in ("c_sleep", "c_sleep", "async_sleep", "async_sleep"):
+        job_id = it.submit(name, 0.2)
+        assert (await _told(it, job_id)).done == 1
+        await it.outcome(job_id)
 
 
 @lab()

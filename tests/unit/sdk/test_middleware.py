@@ -386,6 +386,14 @@ def test_a_form_that_does_not_fit_is_refused_at_registration(install: Install) -
     with pytest.raises(tq.InvalidRequest, match="around"):
         tq.job(middleware=[SyncOnly()])(fetch.__wrapped__)
     assert installed.all == ()
+    install(Exclaiming())
+    installed.add(SyncOnly(), "app")  # as if there had been no coroutine yet
+    try:
+        with pytest.raises(tq.InvalidRequest, match="SyncOnly"):
+            tq.job(type="new.coroutine")(fetch.__wrapped__)
+    finally:
+        installed.remove(installed.all[-1])
+    assert "new.coroutine" not in registry.names
 
 
 def test_a_context_manager_serves_both_kinds(bench: Bench, install: Install) -> None:
