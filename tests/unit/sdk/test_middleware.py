@@ -387,12 +387,13 @@ def test_a_form_that_does_not_fit_is_refused_at_registration(install: Install) -
         tq.job(middleware=[SyncOnly()])(fetch.__wrapped__)
     assert installed.all == ()
     install(Exclaiming())
-    installed.add(SyncOnly(), "app")  # as if there had been no coroutine yet
+    late = SyncOnly()
+    installed.add(late, "app")  # as if there had been no coroutine yet
     try:
         with pytest.raises(tq.InvalidRequest, match="SyncOnly"):
             tq.job(type="new.coroutine")(fetch.__wrapped__)
     finally:
-        installed.remove(installed.all[-1])
+        installed.remove(late)
     assert "new.coroutine" not in registry.names
 
 
