@@ -7,9 +7,10 @@ says what makes it. With `--check` nothing is written, and a page that is out of
 import inspect
 import re
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import msgspec
 import pyarrow
@@ -21,6 +22,51 @@ from taskqueue_ray.storage.history import SCHEMA as HISTORY_SCHEMA
 from taskqueue_ray.storage.snapshot import JOBS_SCHEMA, SETTLED_SCHEMA
 
 DOCS = Path(__file__).parent
+ROOT = DOCS.parent
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+
+
+class Feature(NamedTuple):
+    """A row of `features.toml`: tests are named as `path::name`, paths from the root."""
+
+    group: str
+    what: str
+    page: str
+    tests: tuple[str, ...]
+
+
+def features() -> list[Feature]:
+    """What `features.toml` says works."""
+    groups = tomllib.loads(_text(DOCS / "features.toml"))
+    return [
+        Feature(group, what, page, tuple(tests))
+        for group, table in groups.items()
+        for what, page, *tests in table["rows"]
+    ]
+
+
+def feature_table() -> str:
+    """The features by group, each with its page and its tests, whose names are sentences."""
+    lines = ["| what | shown in | tests |", "|---|---|---|"]
+    group = ""
+    for feature in features():
+        if feature.group != group:
+            group = feature.group
+            lines.append(f"| **{group}** | | |")
+        tests = ", ".join(_test_link(test) for test in feature.tests)
+        lines.append(f"| {feature.what} | {_page_link(feature.page)} | {tests} |")
+    return "\n".join(lines)
+
+
+def _page_link(page: str) -> str:
+    if page == "README.md":
+        return "[above](#more)"
+    return f"[{Path(page).stem.lstrip('0123456789-').replace('-', ' ')}]({page})"
+
+
+def _test_link(test: str) -> str:
+    path, _, name = test.partition("::")
+    return f"[{name.removeprefix('test_').replace('_', ' ')}]({path})"
 
 
 def state_diagram() -> str:
@@ -128,6 +174,7 @@ def _cell(state: JobState | None, absent: str) -> str:
 
 
 PARTS: dict[str, Callable[[], str]] = {
+    "features": feature_table,
     "states": state_diagram,
     "moves": move_table,
     "events": event_table,
@@ -152,7 +199,7 @@ def regenerate(text: str) -> str:
 
 def outdated() -> list[Path]:
     """The pages whose generated parts differ from what the code says now."""
-    return [page for page in sorted(DOCS.rglob("*.md")) if regenerate(_text(page)) != _text(page)]
+    return [page for page in PAGES if regenerate(_text(page)) != _text(page)]
 
 
 def _text(page: Path) -> str:

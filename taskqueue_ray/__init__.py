@@ -46,6 +46,9 @@ if TYPE_CHECKING:
     from taskqueue_ray.engine.context import Snooze as Snooze
     from taskqueue_ray.engine.context import WaitFor as WaitFor
     from taskqueue_ray.engine.context import current as current
+    from taskqueue_ray.engine.middleware import Enqueueing as Enqueueing
+    from taskqueue_ray.engine.middleware import Middleware as Middleware
+    from taskqueue_ray.engine.registry import use as use
     from taskqueue_ray.sdk.awaiting import await_for as await_for
     from taskqueue_ray.sdk.awaiting import wait_for as wait_for
     from taskqueue_ray.sdk.client import TaskQueue as TaskQueue
@@ -78,6 +81,8 @@ _HOMES = {
     "Unique": "core.claims",
     **dict.fromkeys(("Cancel", "Fail", "Retry", "Snooze", "WaitFor", "current"), "engine.context"),
     **dict.fromkeys(("await_for", "wait_for"), "sdk.awaiting"),
+    **dict.fromkeys(("Enqueueing", "Middleware"), "engine.middleware"),
+    "use": "engine.registry",
     "TaskQueue": "sdk.client",
     "connect": "sdk.connection",
     "JobHandle": "sdk.handle",

@@ -14,6 +14,7 @@ import msgspec
 from taskqueue_ray.core.errors import InvalidArguments, Unserialisable
 from taskqueue_ray.core.options import NAMES as OPTION_NAMES
 from taskqueue_ray.engine.annotations import Annotation, decoder, encode, hints_of
+from taskqueue_ray.engine.headers import HEADED, arguments_of
 from taskqueue_ray.engine.values import decode_value, describe, encode_value
 
 _Parameter = inspect.Parameter
@@ -101,7 +102,7 @@ class Binder:
         Raises `InvalidArguments` when the function no longer takes what was stored.
         """
         try:
-            record = self._decode(plain)
+            record = self._decode(arguments_of(plain) if plain.startswith(HEADED) else plain)
         except (msgspec.MsgspecError, NotImplementedError, *_COMPLAINTS) as problem:
             raise self._refuse(f"what was stored no longer fits: {problem}") from None
         named = msgspec.structs.asdict(record)

@@ -8,7 +8,6 @@ import hashlib
 import io
 import sys
 import threading
-from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -16,6 +15,7 @@ import cloudpickle
 
 from taskqueue_ray.core.errors import SealBroken, Unserialisable
 from taskqueue_ray.core.model import StoredCode
+from taskqueue_ray.engine.middleware import Middleware
 from taskqueue_ray.engine.payload import Kind, Sealer
 from taskqueue_ray.engine.registry import JobType
 from taskqueue_ray.engine.structs import reduce_struct, travels_by_value
@@ -46,8 +46,8 @@ def restore(stored: StoredCode, code_hash: str, sealer: Sealer) -> JobType:
     plain = sealer.open(Kind.CODE, bytes.fromhex(code_hash), stored.name, stored.sealed)
     if hashlib.sha256(plain).hexdigest() != code_hash:
         raise SealBroken(Kind.CODE, "its content has another hash than its name")
-    name, target = _unpickle(plain)
-    return JobType(name, target)
+    name, target, *middleware = _unpickle(plain)
+    return JobType(name, target, None, *middleware)
 
 
 def _pickled(job_type: JobType) -> tuple[str, bytes]:
@@ -59,7 +59,7 @@ def _pickled(job_type: JobType) -> tuple[str, bytes]:
 
 def _pickle(job_type: JobType) -> tuple[str, bytes]:
     try:
-        plain = _dumps((job_type.name, job_type.target))
+        plain = _dumps((job_type.name, job_type.target, *_around(job_type)))
     except Exception as problem:
         raise Unserialisable(
             f"the function of job {job_type.name!r}",
@@ -88,6 +88,12 @@ def _dumps(value: object) -> bytes:
     return file.getvalue()
 
 
-def _unpickle(plain: bytes) -> tuple[str, Callable[..., Any]]:
-    name, target = cloudpickle.loads(plain)
-    return name, target
+def _around(job_type: JobType) -> tuple[tuple[Middleware, ...], ...]:
+    """The middleware that goes along, its own and that of `__main__`; most types have none."""
+    own, carried = job_type.middleware, job_type.carried
+    return (own, carried) if own or carried else ()
+
+
+def _unpickle(plain: bytes) -> tuple[Any, ...]:
+    found: tuple[Any, ...] = cloudpickle.loads(plain)
+    return found

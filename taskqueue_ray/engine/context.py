@@ -1,7 +1,8 @@
 """What a running job can learn of itself and say: `tq.current()`, and the ways to end early."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextvars import ContextVar, Token
+from types import MappingProxyType
 from typing import Protocol
 
 import msgspec
@@ -45,10 +46,13 @@ class RunningJob(msgspec.Struct, frozen=True):
     timeout: float
 
 
+_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+
 class Context:
     """One run of one job. Made by the executor for each run; nothing is computed until asked."""
 
-    __slots__ = ("_attempt", "_channel", "_enqueued_at", "_id", "_options")
+    __slots__ = ("_attempt", "_channel", "_enqueued_at", "_id", "_options", "headers")
 
     def __init__(
         self,
@@ -63,6 +67,8 @@ class Context:
         self._options = options
         self._attempt = attempt
         self._enqueued_at = enqueued_at
+        self.headers = _NO_HEADERS
+        """What middleware has sent along from where the job was enqueued."""
 
     @property
     def job(self) -> RunningJob:

@@ -4,8 +4,8 @@ import importlib
 import inspect
 import threading
 from collections.abc import Callable, Iterable
-from functools import cached_property
-from typing import Any, cast
+from functools import cached_property, partial
+from typing import Any, NamedTuple, cast
 
 import msgspec
 
@@ -14,6 +14,20 @@ from taskqueue_ray.core.naming import check_type_name
 from taskqueue_ray.core.options import JobOptions
 from taskqueue_ray.engine.annotations import hints_of
 from taskqueue_ray.engine.arguments import Binder, ResultType
+from taskqueue_ray.engine.context import current, current_or_none
+from taskqueue_ray.engine.headers import HEADED, headers_of
+from taskqueue_ray.engine.middleware import (
+    MAIN,
+    Middleware,
+    check_fit,
+    check_middleware,
+    importing,
+    installed,
+    kind_of,
+    overrides,
+    runs,
+    surround,
+)
 from taskqueue_ray.engine.values import decode_value, encode_value
 
 SHIPPED_MODULE = "taskqueue_ray.jobs"
@@ -23,14 +37,28 @@ _NOTHING = _PAIR + _NIL + _NIL
 _envelope = msgspec.msgpack.Decoder(tuple[msgspec.Raw, msgspec.Raw])
 
 
+class _Known(NamedTuple):
+    """The middleware of a job type, as long as what the process has installed is `present`."""
+
+    present: tuple[Middleware, ...]
+    before: tuple[Middleware, ...]
+    around: tuple[Middleware, ...]
+
+
 class JobType:
     """A named function, or class with a `handle` method, and how its jobs are run.
 
     A result is an envelope: MessagePack of [value, payload that `handle` left, or nil].
+    `middleware` is its own; `carried` came with its code out of another process's `__main__`.
     """
 
     def __init__(
-        self, name: str, target: Callable[..., Any], defaults: JobOptions | None = None
+        self,
+        name: str,
+        target: Callable[..., Any],
+        defaults: JobOptions | None = None,
+        middleware: tuple[Middleware, ...] = (),
+        carried: tuple[Middleware, ...] = (),
     ) -> None:
         self.name = check_type_name("type", name)
         self.target = target
@@ -42,6 +70,11 @@ class JobType:
         self.is_async = inspect.iscoroutinefunction(self._function)
         if _is_generator(self._function):
             raise InvalidRequest(f"job {name!r} is a generator: return a value, or enqueue jobs")
+        self.middleware = middleware
+        self._carried = carried
+        self.has_own = bool(middleware or carried)
+        self._known: _Known | None = None
+        check_fit(middleware, self.name, self.is_async)
 
     @cached_property
     def binder(self) -> Binder:
@@ -65,6 +98,11 @@ class JobType:
 
     def run(self, plain: bytes) -> bytes:
         """Run one job of a plain function or class, from its arguments to its result envelope."""
+        if plain.startswith(HEADED):
+            _receive(plain)
+        if installed.all or self.has_own:
+            call, stored = self._prepared(plain)
+            return stored(surround(self._layers.around, current(), call, is_async=False)())
         args, kwargs = self.binder.load(plain)
         if self.is_class:
             job = self._revive(kwargs["payload"])
@@ -73,11 +111,54 @@ class JobType:
 
     async def run_async(self, plain: bytes) -> bytes:
         """Run one job of an `async def`."""
+        if plain.startswith(HEADED):
+            _receive(plain)
+        if installed.all or self.has_own:
+            call, stored = self._prepared(plain)
+            return stored(await surround(self._layers.around, current(), call, is_async=True)())
         args, kwargs = self.binder.load(plain)
         if self.is_class:
             job = self._revive(kwargs["payload"])
             return self._with_payload(await job.handle(), job.payload)
         return self._envelope(await self.target(*args, **kwargs))
+
+    @property
+    def before(self) -> tuple[Middleware, ...]:
+        """What is to see its jobs before they are stored, the outermost first."""
+        return self._layers.before
+
+    @property
+    def carried(self) -> tuple[Middleware, ...]:
+        """What must travel with its code, beside its own: executors do not import `__main__`."""
+        return (*installed.of_main, *self._carried_here)
+
+    @property
+    def _carried_here(self) -> tuple[Middleware, ...]:
+        # Back in the process that it came from, it is installed already.
+        present = {kind_of(one) for one in installed.all}
+        return tuple(one for one in self._carried if kind_of(one) not in present)
+
+    @property
+    def _layers(self) -> "_Known":
+        known = self._known
+        if known is None or known.present is not installed.all:
+            known = self._known = self._look(installed.all)
+        return known
+
+    def _look(self, present: tuple[Middleware, ...]) -> "_Known":
+        layers = (*present, *self._carried_here, *self.middleware)
+        # Again, since code that was sent by value may meet here what it has not met before.
+        check_fit(layers, self.name, self.is_async)
+        before = tuple(one for one in layers if overrides(one, "on_enqueue"))
+        return _Known(present, before, tuple(one for one in layers if runs(one)))
+
+    def _prepared(self, plain: bytes) -> tuple[Callable[[], Any], Callable[[Any], bytes]]:
+        """The call, and how what it returns is stored."""
+        args, kwargs = self.binder.load(plain)
+        if self.is_class:
+            job = self._revive(kwargs["payload"])
+            return job.handle, lambda value: self._with_payload(value, job.payload)
+        return partial(self.target, *args, **kwargs), self._envelope
 
     def open_result(self, envelope: bytes) -> Any:
         """The return value, in the type that the function declares."""
@@ -107,6 +188,7 @@ class Registry:
 
         Raises `InvalidRequest` for another function under a name that is taken.
         """
+        check_fit(installed.all, job_type.name, job_type.is_async)
         with self._lock:
             present = self._types.get(job_type.name)
             if present is not None and not _is_redefinition(present, job_type):
@@ -132,7 +214,15 @@ class Registry:
     @property
     def modules(self) -> tuple[str, ...]:
         """The importable modules that define the types: what an executor has to load."""
-        return tuple(sorted({job.module for job in self._types.values() if not job.by_value}))
+        modules = {job.module for job in self._types.values() if not job.by_value}
+        return tuple(sorted(modules | installed.modules))
+
+    def use(self, middleware: Middleware, module: str) -> None:
+        """Install middleware for all jobs of this process. `module` is what calls for it."""
+        one = check_middleware(middleware)
+        for job_type in list(self._types.values()):
+            check_fit((one,), job_type.name, job_type.is_async)
+        installed.add(one, module)
 
     def resolve(self, name: str, allowed_modules: Iterable[str]) -> JobType:
         """The type of that name, after importing the allowed modules if need be.
@@ -149,6 +239,31 @@ class Registry:
 
 registry = Registry()
 """The registry of this process, which `tq.job` fills."""
+
+
+def use(middleware: Middleware) -> None:
+    """Have middleware around all jobs that this process enqueues or runs; the first is outermost.
+
+    It belongs at the top of a module of the application: executors import that module, and so have
+    it too. What is used in a notebook or a script goes along with the functions that are defined
+    there, and with no others. One of the same class replaces an earlier one, at its place.
+
+    Raises `InvalidOption` for what is no middleware, and `InvalidRequest` when it cannot stand
+    around a job that is registered: `run` is for plain jobs, `arun` for `async def`.
+
+    >>> use(Tracing())  # doctest: +SKIP
+    """
+    registry.use(middleware, importing())
+
+
+def check_reach(job_type: JobType) -> None:
+    """That the executors of a type will have what is installed here. Raises `InvalidRequest`."""
+    if not job_type.by_value and (strays := installed.of_main):
+        raise InvalidRequest(
+            f"the middleware {type(strays[0]).__name__} was installed by {MAIN}, which executors "
+            f"do not import, so job {job_type.name!r} would run without it: call tq.use at the top "
+            "of a module of the application, or give it to single jobs as middleware=[...]"
+        )
 
 
 def type_name_of(target: Callable[..., Any]) -> str:
@@ -179,6 +294,12 @@ def open_payload_after(envelope: bytes) -> Any:
 
 def _takes_payload(payload: dict[str, Any]) -> None:
     """What the arguments of a class's job look like."""
+
+
+def _receive(plain: bytes) -> None:
+    context = current_or_none()
+    if context is not None:
+        context.headers = headers_of(plain)
 
 
 def _is_generator(function: Callable[..., Any]) -> bool:

@@ -11,6 +11,7 @@ from taskqueue_ray.core.identity import to_text
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import Input, JobId
 from taskqueue_ray.core.views import summary_of
+from taskqueue_ray.engine.headers import arguments_of, attach, headers_of
 from taskqueue_ray.engine.payload import Kind, Sealer
 from taskqueue_ray.engine.registry import value_in
 
@@ -32,7 +33,7 @@ _NIL = msgspec.Raw(b"\xc0")
 
 def filled(plain: bytes, inputs: Iterable[Input], sealer: Sealer) -> Questions:
     """The arguments with these among them. A parent that did not complete gives None."""
-    arguments = _arguments(plain)
+    arguments = _arguments(arguments_of(plain))
     for one in inputs:
         if one.workflow:
             counts = _counts((yield "workflow", _encode(one.workflow)))
@@ -41,7 +42,7 @@ def filled(plain: bytes, inputs: Iterable[Input], sealer: Sealer) -> Questions:
         ends = yield from ends_of(one.ids)
         values = [value_of(job_id, ends[job_id], sealer) for job_id in one.ids]
         arguments[one.name] = msgspec.Raw(_encode(values)) if one.many else values[0]
-    return _encode(arguments)
+    return attach(headers_of(plain), _encode(arguments))
 
 
 class End(NamedTuple):

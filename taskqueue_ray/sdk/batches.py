@@ -1,6 +1,7 @@
 """Jobs on their way: bound, sealed and gathered into batches that the queue's journal keeps."""
 
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
@@ -11,8 +12,10 @@ from taskqueue_ray.core.model import Claim, Conditions, Input, JobId, JobSpec, O
 from taskqueue_ray.core.options import JobOptions
 from taskqueue_ray.engine import code
 from taskqueue_ray.engine.claiming import claim_of
+from taskqueue_ray.engine.headers import attach
+from taskqueue_ray.engine.middleware import Enqueueing, announce, installed
 from taskqueue_ray.engine.payload import Kind, Sealer
-from taskqueue_ray.engine.registry import JobType
+from taskqueue_ray.engine.registry import JobType, check_reach
 from taskqueue_ray.sdk import requests
 from taskqueue_ray.sdk.delivery import Delivery
 from taskqueue_ray.sdk.handle import JobHandle
@@ -82,6 +85,10 @@ class Batch:
         `delivery` tells the handle when the batch is stored; without, it is by whoever sends it.
         """
         job_type, options = item.job_type, item.options
+        headers: Mapping[str, str] = {}
+        if installed.all or job_type.has_own:
+            told = Enqueueing(job_type.name, options, item.args, item.kwargs)
+            options, headers = announce(job_type.before, told)
         inputs: list[Input] = []
         try:
             plain = job_type.binder.bind(item.args, item.kwargs)
@@ -91,7 +98,8 @@ class Batch:
                 raise
             plain, inputs = bind_around(job_type, item.args, item.kwargs)
         job_id = options.id or source.draw()
-        payload = self._sealer.seal(Kind.PAYLOAD, job_id, job_type.name, plain)
+        content = attach(headers, plain) if headers else plain
+        payload = self._sealer.seal(Kind.PAYLOAD, job_id, job_type.name, content)
         recipe = self._preparer.recipe(job_type, options)
         index = self._indexes.get(id(recipe.shared))
         if index is None:
@@ -186,6 +194,7 @@ class Preparer:
 
     def shared(self, job_type: JobType, options: JobOptions) -> Options:
         """The options as the queue keeps them, with the code's hash when there is one."""
+        check_reach(job_type)
         code_hash = self._store(job_type) if job_type.by_value else None
         return options.shared(
             job_type.name,

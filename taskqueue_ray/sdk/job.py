@@ -1,6 +1,6 @@
 """Functions and classes as jobs."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from functools import update_wrapper
 from typing import Any, ClassVar, Generic, ParamSpec, TypedDict, TypeVar, Unpack, cast, overload
 from weakref import WeakKeyDictionary
@@ -12,6 +12,7 @@ from taskqueue_ray.core.model import JobId
 from taskqueue_ray.core.options import NAMES, JobOptions
 from taskqueue_ray.core.retry import Backoff
 from taskqueue_ray.engine.context import current_or_none
+from taskqueue_ray.engine.middleware import Middleware, check_all
 from taskqueue_ray.engine.registry import JobType, registry, type_name_of
 from taskqueue_ray.sdk import current
 from taskqueue_ray.sdk.handle import JobHandle
@@ -113,11 +114,18 @@ class JobFunction(Generic[P, C, R]):
             return self.__qualname__  # the global of this name in the module
         # A recursive function refers to this object while it is itself being unpickled: nothing
         # may look at the function before the state is set.
-        return (_unfinished, (), (self._function, self.job_type.name, self._options))
+        job = self.job_type
+        state = self._function, job.name, self._options, job.middleware, job.carried
+        return (_unfinished, (), state)
 
-    def __setstate__(self, state: tuple[Callable[P, C], str, JobOptions]) -> None:
-        function, name, options = state
-        self._assign(function, JobType(name, function, options), options)
+    def __setstate__(
+        self,
+        state: tuple[
+            Callable[P, C], str, JobOptions, tuple[Middleware, ...], tuple[Middleware, ...]
+        ],
+    ) -> None:
+        function, name, options, own, carried = state
+        self._assign(function, JobType(name, function, options, own, carried), options)
 
     def __repr__(self) -> str:
         return f"<job {self.job_type.name}>"
@@ -130,9 +138,12 @@ def _unfinished() -> "JobFunction[Any, Any, Any]":
 class _Decorator:
     """`@tq.job(...)`: typed apart for `async def`, whose jobs give what is awaited."""
 
-    def __init__(self, options: JobOptions, name: str | None) -> None:
+    def __init__(
+        self, options: JobOptions, name: str | None, middleware: tuple[Middleware, ...]
+    ) -> None:
         self._options = options
         self._name = name
+        self._middleware = middleware
 
     @overload
     def __call__(
@@ -147,7 +158,8 @@ class _Decorator:
             raise InvalidRequest(f"{function!r} is a job already")
         if isinstance(function, type) or not callable(function):
             raise InvalidRequest("@tq.job is for functions; a class derives from tq.Job")
-        job_type = JobType(self._name or type_name_of(function), function, self._options)
+        name = self._name or type_name_of(function)
+        job_type = JobType(name, function, self._options, self._middleware)
         return JobFunction(function, registry.register(job_type), self._options)
 
 
@@ -162,7 +174,12 @@ def job(function: Callable[P, R], /) -> JobFunction[P, R, R]: ...
 
 
 @overload
-def job(*, type: str | None = None, **options: Unpack[OptionArguments]) -> _Decorator: ...
+def job(
+    *,
+    type: str | None = None,
+    middleware: Sequence[Middleware] = (),
+    **options: Unpack[OptionArguments],
+) -> _Decorator: ...
 
 
 def job(
@@ -170,6 +187,7 @@ def job(
     /,
     *,
     type: str | None = None,
+    middleware: Sequence[Middleware] = (),
     **options: Any,
 ) -> Any:
     """Make a function a job. It can still be called as before.
@@ -178,7 +196,8 @@ def job(
     backoff, retry_on, give_up_on, timeout, delay, at, expires, unique, tags, category, depends_on,
     on_parent_failure, fair_key, concurrency_key, ordered, executor` ("process" or "async", which
     `async def` gets by itself); see the guides. Durations are seconds, a `timedelta`, or text such
-    as "5m". `type` is the registered name, by default the dotted path. Raises `InvalidOption`.
+    as "5m". `type` is the registered name, by default the dotted path; `middleware` stands around
+    the jobs of this type alone, the first outermost. Raises `InvalidOption`.
 
     >>> @job(queue="mail", priority=10, timeout="30s")
     ... def send_email(to: str, subject: str = "") -> str:
@@ -186,7 +205,7 @@ def job(
     >>> send_email("a@b.c")
     'sent to a@b.c'
     """
-    decorate = _Decorator(JobOptions().but(options), type)
+    decorate = _Decorator(JobOptions().but(options), type, check_all(middleware))
     return decorate if function is None else decorate(function)
 
 
@@ -204,6 +223,7 @@ class Job:
     {'path': 'cat.png'}
     """
 
+    middleware: ClassVar[Sequence[Middleware]] = ()
     _type_name: ClassVar[str | None] = None
 
     def __init__(self, payload: dict[str, Any] | None = None, **options: Any) -> None:
@@ -262,7 +282,7 @@ def type_of(cls: type[Job]) -> JobType:
             raise InvalidRequest(f"{cls.__qualname__} has no method `handle`, which does the work")
         defaults = JobOptions().but(_class_options(cls))
         name = cls._type_name or type_name_of(cls)
-        found = _types[cls] = JobType(name, cls, defaults)
+        found = _types[cls] = JobType(name, cls, defaults, check_all(cls.middleware))
     return found
 
 

@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from taskqueue_ray.core.errors import KeyMissing, SealBroken, TaskQueueError, UnknownJobType
 from taskqueue_ray.core.model import Failure, JobId
+from taskqueue_ray.engine.headers import arguments_of
 from taskqueue_ray.engine.payload import Kind, Sealer, decode_value, open_error
 from taskqueue_ray.engine.registry import (
     JobType,
@@ -33,7 +34,7 @@ class Opener:
     def arguments(self, job_id: JobId, type_name: str, sealed: bytes) -> dict[str, Any]:
         """The arguments by name, as plain values; `*` and `**` hold the variadic ones."""
         plain = self._open(Kind.PAYLOAD, job_id, type_name, sealed)
-        values: dict[str, Any] = decode_value(plain)
+        values: dict[str, Any] = decode_value(arguments_of(plain))
         return values
 
     def result(

@@ -6,13 +6,11 @@ import pytest
 
 from taskqueue_ray.core import commands
 from taskqueue_ray.core.exchange import Grant, OutcomeKind
-from taskqueue_ray.core.lifecycle import JobState
-from taskqueue_ray.core.model import Job, JobId, Options
 from taskqueue_ray.core.retry import Backoff
-from taskqueue_ray.core.state import State
 from taskqueue_ray.storage.snapshot import read_snapshot, write_snapshot
 from tests.ledger import Ledger, count_up, facts, meaning
 from tests.records import job_id, options, outcome, spec
+from tests.standing import leasable
 
 SEEDS, STEPS = 150, 100
 RETRY = Backoff(kind="fixed", base=5.0, jitter=False)
@@ -24,39 +22,6 @@ SHARED = [
 ]
 PAUSES = (("queue", "other"), ("type", "b"), ("tag", "x"), ("type", "a"))
 KINDS = (OutcomeKind.COMPLETED, OutcomeKind.ERRORED, OutcomeKind.RELEASED, OutcomeKind.SNOOZED)
-
-
-def leasable(state: State) -> list[JobId]:
-    """The rule: what is pending and not paused; of each key the best, when none has it."""
-    jobs = [job for job in state.jobs.values() if job.state is JobState.PENDING]
-    jobs = [job for job in jobs if not _is_paused(state, job.options)]
-    taken = {key for job in state.jobs.values() if (key := _key(job)) and _has_key(job)}
-    free = [job for job in jobs if (key := _key(job)) is None or key not in taken]
-    best: dict[tuple[str, str] | JobId, Job] = {}
-    for job in sorted(free, key=_rank):
-        best.setdefault(_key(job) or job.id, job)
-    found = sorted(best.values(), key=lambda job: (-job.options.priority, job.ordinal))
-    return [job.id for job in found]
-
-
-def _rank(job: Job) -> tuple[bool, int, int]:
-    started = job.conditions.ordered and job.delivery > 0
-    return (not started, -job.options.priority, job.ordinal)
-
-
-def _key(job: Job) -> tuple[str, str] | None:
-    key = job.conditions.concurrency_key
-    return (job.options.queue, key) if key else None
-
-
-def _has_key(job: Job) -> bool:
-    waits_in_order = job.state is JobState.SCHEDULED and job.conditions.ordered and job.delivery > 0
-    return job.state is JobState.PROCESSING or waits_in_order
-
-
-def _is_paused(state: State, one: Options) -> bool:
-    whats = [("queue", one.queue), ("type", one.type), *(("tag", tag) for tag in one.tags)]
-    return any(what in state.pauses for what in whats)
 
 
 class Play:
@@ -74,7 +39,7 @@ class Play:
         self.chance.choice((*often, *often, *rarely))()
         state = self.ledger.state
         picked = state.ready.pick((), lambda lane: True, 1000)
-        assert [job.id for job in picked] == leasable(state)
+        assert [job.id for job in picked] == [job.id for job in leasable(state)]
         count_up(state)
 
     def enqueue(self) -> None:

@@ -33,6 +33,7 @@ PAUSE = 1.5
 BACKOFFS = (Backoff(base=0.5, max=3.0), Backoff(kind="fixed", base=1.0, jitter=False))
 QUEUES = ("mail", "reports")
 KEYS = ("daily", "weekly")
+TENANTS = ("", "acme", "beta")
 MODES: tuple[OnConflict, ...] = ("return_existing", "replace")
 POLICIES: tuple[OnParentFailure, ...] = ("cancel", "continue")
 
@@ -101,23 +102,28 @@ class Client:
         return Options(
             queue=chance.choice(QUEUES), type="t", priority=chance.choice((1, 5, 5, 10)),
             max_attempts=chance.choice((1, 2, 3)), backoff=chance.choice(BACKOFFS),
+            tags=chance.choice(((), (), ("bulk",))),
         )  # fmt: skip
 
     def _conditions(self, *, alone: bool) -> Conditions | None:
-        """Those that do not touch the order.
+        """Some of all there are.
 
         Only the first of a batch may replace another: who depends on one that is replaced by a
         later one of its batch is refused.
         """
         chance = self.chance
-        if chance.random() > 0.3:
-            return None
+        tenant = chance.choice(TENANTS) if self.world.fair else ""
+        if chance.random() > 0.5:
+            return Conditions(fair_key=tenant) if tenant else None
         key, mode = chance.choice(KEYS), chance.choice(MODES) if alone else MODES[0]
         expires = self.world.agenda.now + chance.choice((2, 20, 60))
         return Conditions(
-            expires=expires if chance.random() < 0.3 else 0.0,
-            unique=Claim(key, 0.0, mode) if chance.random() < 0.7 else None,
+            expires=expires if chance.random() < 0.2 else 0.0,
+            unique=Claim(key, 0.0, mode) if chance.random() < 0.4 else None,
             on_parent_failure=chance.choice(POLICIES),
+            fair_key=tenant,
+            concurrency_key=chance.choice(("", "", "account")),
+            ordered=chance.random() < 0.5,
         )
 
     def _parents(self, batch: list[JobId]) -> tuple[JobId, ...]:

@@ -12,7 +12,15 @@ from unittest.mock import patch
 
 import msgspec
 
-from taskqueue_ray.core import awaiting, dependencies, leasing, settling, uniqueness
+from taskqueue_ray.core import (
+    aside,
+    awaiting,
+    dependencies,
+    lanes,
+    leasing,
+    settling,
+    uniqueness,
+)
 from taskqueue_ray.core.commands import Command, Enqueue, Settle
 from taskqueue_ray.core.exchange import OutcomeKind
 from taskqueue_ray.core.model import NO_CONFLICTS, Leased
@@ -207,6 +215,26 @@ def nobody_is_suspected() -> AbstractContextManager[Any]:
     return patch.object(State, "suspect", lambda self, job: None)
 
 
+def concurrency_keys_forgotten_at_restart() -> AbstractContextManager[Any]:
+    """Of a job that runs a new process does not know that it has its key."""
+    return patch.object(aside.Aside, "occupy", lambda self, job: None)
+
+
+def pauses_do_not_hold_newcomers() -> AbstractContextManager[Any]:
+    """What comes, or comes back, while its type or tag is paused stands in line."""
+    return patch.object(aside.Aside, "pause_of", lambda self, options: None)
+
+
+def paused_jobs_kept_aside() -> AbstractContextManager[Any]:
+    """What stood aside for a pause is not let in when it is over."""
+    return patch.object(aside.Aside, "resume", lambda self, pause: [])
+
+
+def turns_without_end() -> AbstractContextManager[Any]:
+    """The tenant whose turn it is keeps it for as long as it has jobs."""
+    return patch.object(lanes.TenantLane, "took", lambda self, key: None)
+
+
 PLANTED: dict[str, Planted] = {
     "reply before commit": Planted(reply_before_commit, frozenset({"I1", "I2", "I4", "I5", "I14"})),
     "a repeat is answered before the commit": Planted(
@@ -243,4 +271,10 @@ PLANTED: dict[str, Planted] = {
     "suspects are leased with others": Planted(suspects_with_others, frozenset({"I8", "I10"})),
     "nobody is suspected": Planted(nobody_is_suspected, frozenset({"I8", "I10"})),
     "youngest first": Planted(youngest_first, frozenset({"I8"})),
+    "concurrency keys are forgotten at restart": Planted(
+        concurrency_keys_forgotten_at_restart, frozenset({"I17"})
+    ),
+    "pauses do not hold newcomers": Planted(pauses_do_not_hold_newcomers, frozenset({"I18"})),
+    "paused jobs are kept aside": Planted(paused_jobs_kept_aside, frozenset({"I8", "I14"})),
+    "turns without end": Planted(turns_without_end, frozenset({"I19"})),
 }

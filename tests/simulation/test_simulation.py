@@ -80,5 +80,12 @@ def test_the_runs_are_worth_something() -> None:
     assert sum(run.jobs for run in runs) > 800
     assert sum(run.restarts for run in runs) > 40
     notes = "\n".join(note for run in runs for note in run.notes)
-    for trouble in ("power is cut", "dies", "kill_server", "is fenced off", "fill_the_disk"):
+    for trouble in (
+        "power is cut",
+        "dies",
+        "kill_server",
+        "is fenced off",
+        "fill_the_disk",
+        "is paused",
+    ):
         assert trouble in notes

@@ -5,7 +5,8 @@ I3 every completion has its run, I4 what completed never runs again, I5 leases d
 I6 stale tokens are refused, I7 a fenced writer counts for nothing, I8 order, I9 never early,
 I10 attempts and losses are bounded, I11 the counts add up, I12 recovery gives the same state,
 I13 what is whole is not called damaged, I14 everything drains, I15 a unique key has one holder,
-I16 who waits for others goes on when these have ended.
+I16 who waits for others goes on when these have ended, I17 a concurrency key has one holder,
+I18 what is paused is not leased, I19 tenants take turns.
 """
 
 from collections import Counter
@@ -17,12 +18,12 @@ from taskqueue_ray.core.dispatch import apply
 from taskqueue_ray.core.errors import InvalidRequest
 from taskqueue_ray.core.events import decode
 from taskqueue_ray.core.exchange import Grant, JobView, OutcomeKind, WorkReply, WorkRequest
-from taskqueue_ray.core.expiries import may_expire
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import JobId, JobSpec, Leased, Options
 from taskqueue_ray.core.state import State
 from taskqueue_ray.engine.opening import Opened
 from tests.ledger import count_up, facts
+from tests.simulation.order import Order
 from tests.simulation.scripts import result_of
 
 if TYPE_CHECKING:
@@ -54,11 +55,20 @@ class Witness:
         self.highest: dict[JobId, int] = {}
         self.completed: dict[JobId, int] = {}
         self.kills: dict[JobId, set[int]] = {}
+        self.order = Order(self)
         self.shadow = Shadow(self)
 
     def fail(self, invariant: str, what: str) -> None:
         if invariant not in self._world.blind:
             raise Violation(invariant, what)
+
+    @property
+    def fair(self) -> bool:
+        """Whether there are tenants in this world."""
+        return self._world.fair
+
+    def queues_of(self, worker: str) -> tuple[str, ...]:
+        return self._world.queues_of(worker)
 
     # --- clients ---
 
@@ -264,6 +274,7 @@ class Shadow:
 
     def recovered(self, opened: Opened) -> None:
         """What a new process found is what was acknowledged, and at most one commit more."""
+        self._witness.order.restarted()
         if self.astray:
             return
         found = opened.journal.next_commit - 1
@@ -328,7 +339,7 @@ class Shadow:
             if any(jobs[i].state is not JobState.PENDING for i in event.ids):
                 self._witness.fail("I5", "a job was leased that was not pending")
             self._check_waits(event)
-            self._check_order(event)
+            self._witness.order.check(self.state, event, self.doubted)
             self._check_apart(event)
         elif isinstance(event, events.Settled):
             for outcome in event.completed:
@@ -372,24 +383,6 @@ class Shadow:
         """What does not wait to be run, or runs, is no suspect."""
         waits = (JobState.PENDING, JobState.PROCESSING)
         self.doubted = {one for one in self.doubted if self.state.state_of(one) in waits}
-
-    def _check_order(self, event: events.Leased) -> None:
-        """No job that the worker could have had goes before those that it was given."""
-        queues = self._witness._world.queues_of(event.worker)
-        pending = [
-            job
-            for job in self.state.jobs.values()
-            if job.state is JobState.PENDING
-            and (not queues or job.options.queue in queues)
-            and not (may_expire(job) and 0 < job.conditions.expires <= event.at)
-        ]
-        pending.sort(key=lambda job: (-job.options.priority, job.ordinal))
-        # Only suspects may be passed over, and only by what is none.
-        line = [job.id for job in pending]
-        trusted = [one for one in line if one not in self.doubted]
-        first = self.doubted.issuperset(line[: line.index(event.ids[0]) + 1])
-        if trusted[: len(event.ids)] != event.ids and not first:
-            self._witness.fail("I8", "a job was passed over")
 
     def _check_apart(self, event: events.Leased) -> None:
         """A suspect is alone in its lease, and not followed before it has begun."""

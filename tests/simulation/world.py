@@ -19,6 +19,7 @@ from tests.faultfs import FaultFileSystem, PowerCut
 from tests.simulation.agenda import Agenda
 from tests.simulation.chaos import Chaos
 from tests.simulation.clients import QUEUES, Client
+from tests.simulation.operators import Operator
 from tests.simulation.server import BOUNDS, FOLDS, Server
 from tests.simulation.transport import Transport
 from tests.simulation.witness import Violation, Witness
@@ -65,7 +66,10 @@ class World:
         self.divided_until = 0.0
         self.workers: list[Worker] = []
         self.workers_ever: dict[str, Worker] = {}
+        self.fair = Random(f"{seed}/fair").random() < 0.4
         self.clients = [Client(self, f"client{n}") for n in range(2)]
+        if Random(f"{seed}/pauses").random() < 0.5:
+            Operator(self)
         self.chaos = Chaos(self)
         self.agenda.every(0.5, self._supervise, lambda: True)
         self._boot(Insistence.NONE)
