@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from taskqueue_ray.core.changes import UNCHANGED, Changes
 from taskqueue_ray.core.exchange import Batch, Outcome, WorkerInfo
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import JobId, StoredCode
@@ -64,9 +65,10 @@ class Cancel(msgspec.Struct, frozen=True):
 
 
 class Redrive(msgspec.Struct, frozen=True):
-    """Send dead letters again."""
+    """Send dead letters again, with these changes of their options."""
 
     ids: list[JobId]
+    changes: Changes = UNCHANGED
 
 
 class Purge(msgspec.Struct, frozen=True):

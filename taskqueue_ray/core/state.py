@@ -33,7 +33,10 @@ INTERNED_OPTIONS = 4096
 
 
 class Totals(msgspec.Struct):
-    """Counters of one queue. `counts` of all states add up to what was enqueued less purged."""
+    """Counters of one queue. `counts` of all states add up to what was enqueued less purged.
+
+    A redrive into another queue takes its jobs along.
+    """
 
     counts: dict[JobState, int]
     retries: int = 0

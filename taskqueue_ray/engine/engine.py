@@ -41,7 +41,7 @@ LookUp = Callable[[list[JobId], Callable[[Past | TaskQueueError], None]], None]
 """Asks history how jobs ended that memory no longer knows, and calls back."""
 
 Control = commands.Pause | commands.Resume | commands.Configure
-CommandKind = type[commands.Cancel] | type[commands.Redrive] | type[commands.Purge]
+Move = commands.Cancel | commands.Redrive | commands.Purge
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +119,7 @@ class Engine:
         """Wait for jobs to end; answers with a `WatchReply`."""
         self.watching.watch(request, self.clock.now(), respond)
 
-    def command(
-        self, kind: CommandKind, command_id: str, ids: list[JobId], reason: str, respond: Respond
-    ) -> None:
+    def command(self, command: Move, command_id: str, respond: Respond) -> None:
         """Cancel, redrive or purge; answers with the ids of the jobs that moved.
 
         The answer to a command id is kept: a repeat gets it again.
@@ -130,11 +128,14 @@ class Engine:
         if receipt is not None:
             self.path.answer(respond, msgspec.msgpack.decode(receipt.reply, type=list[JobId]))
             return
-        command = commands.Cancel(ids, reason) if kind is commands.Cancel else kind(ids)
-        moved: list[JobId] = self.path.execute(command)
+        try:
+            moved: list[JobId] = self.path.execute(command)
+        except TaskQueueError as refusal:
+            self.path.refuse(respond, refusal)
+            return
         reply = msgspec.msgpack.encode(moved)
         self.path.record([events.Received(self.clock.now(), command_id, reply)])
-        if kind is commands.Cancel:
+        if isinstance(command, commands.Cancel):
             running = [i for i in moved if (job := self.state.jobs.get(i)) and job.cancelling]
             self.work_desk.cancel(running)
         self._offer()

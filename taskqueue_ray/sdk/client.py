@@ -4,11 +4,12 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, TypeVar, overload
 
+from taskqueue_ray.core.changes import changes_of
 from taskqueue_ray.core.errors import Conflict, InvalidOption, JobNotFound, QueueClosed
 from taskqueue_ray.core.exchange import Cursor, JobFilter, JobView
 from taskqueue_ray.core.identity import from_text, to_text
@@ -291,19 +292,26 @@ class TaskQueue:
 
     def cancel(self, *ids: AnyId, reason: str = "") -> list[str]:
         """Cancel jobs; the ids of those that were waiting or running. Running ones are asked."""
-        return _texts(self._ask(requests.move("cancel", _raw_ids(ids), reason)))
+        return _texts(self._ask(requests.cancel(_raw_ids(ids), reason)))
 
     async def acancel(self, *ids: AnyId, reason: str = "") -> list[str]:
         """The same for async code."""
-        return _texts(await self._aask(requests.move("cancel", _raw_ids(ids), reason)))
+        return _texts(await self._aask(requests.cancel(_raw_ids(ids), reason)))
 
-    def redrive(self, *ids: AnyId) -> list[str]:
-        """Send dead letters again, with fresh attempts; the ids of those that were dead letters."""
-        return _texts(self._ask(requests.move("redrive", _raw_ids(ids))))
+    def redrive(self, *ids: AnyId, options: Mapping[str, Any] | None = None) -> list[str]:
+        """Send dead letters again, with fresh attempts; the ids of those that were dead letters.
 
-    async def aredrive(self, *ids: AnyId) -> list[str]:
+        `options` changes some for the jobs' new life: queue, priority, max_attempts, backoff,
+        timeout, name, tags, category, retry_on and give_up_on; what it does not name stays. Raises
+        `InvalidOption` for others, and `QueueFull`, moving none, when another queue has no room.
+
+        >>> q.redrive(job, options={"queue": "slow", "timeout": "1h"})  # doctest: +SKIP
+        """
+        return _texts(self._ask(requests.redrive(_raw_ids(ids), changes_of(options))))
+
+    async def aredrive(self, *ids: AnyId, options: Mapping[str, Any] | None = None) -> list[str]:
         """The same for async code."""
-        return _texts(await self._aask(requests.move("redrive", _raw_ids(ids))))
+        return _texts(await self._aask(requests.redrive(_raw_ids(ids), changes_of(options))))
 
     def redrive_all(
         self,
@@ -316,18 +324,28 @@ class TaskQueue:
         since: Duration | datetime | None = None,
         error: str | None = None,
         text: str | None = None,
+        options: Mapping[str, Any] | None = None,
         dry_run: bool = False,
     ) -> list[str]:
         """Send all dead letters again that fit all that is given; their ids.
 
         `error` is the type of the last error, with or without its module; `text` is in its message,
-        which is read here, since the queue cannot. With `dry_run` nothing moves.
+        which is read here, since the queue cannot. `options` is as in `redrive`; the jobs move some
+        hundred at a time, each portion as a whole. With `dry_run` nothing moves.
 
         >>> q.redrive_all(queue="mail", error="TimeoutError", dry_run=True)  # doctest: +SKIP
         """
         wanted = filter_of(JobState.FAILED, queue, type, tag, category, workflow, since)
         chosen = Selection(wanted, ErrorFilter(error, text))
-        return _texts(move_all(self._ask, self.opener, "redrive", chosen, "", dry_run=dry_run))
+        changes = changes_of(options)
+        found = move_all(
+            self._ask,
+            self.opener,
+            lambda ids: requests.redrive(ids, changes),
+            chosen,
+            dry_run=dry_run,
+        )
+        return _texts(found)
 
     async def aredrive_all(self, **wanted: Any) -> list[str]:
         """The same for async code."""
@@ -355,7 +373,11 @@ class TaskQueue:
         if wanted.state is not None and wanted.state.final:
             raise InvalidOption("state", ascii(state), "a state of jobs that have not ended")
         found = move_all(
-            self._ask, self.opener, "cancel", Selection(wanted), reason, dry_run=dry_run
+            self._ask,
+            self.opener,
+            lambda ids: requests.cancel(ids, reason),
+            Selection(wanted),
+            dry_run=dry_run,
         )
         return _texts(found)
 
@@ -508,7 +530,7 @@ class TaskQueue:
         return request.read(await self._transport.acall(request.method, request.body))
 
     def _drop(self, job_id: JobId) -> bool:
-        in_memory = self._ask(requests.move("purge", [job_id]))
+        in_memory = self._ask(requests.purge([job_id]))
         return bool(in_memory) or self._ask(requests.prune(JobFilter(), 0.0, [job_id])) > 0
 
     def _check_open(self) -> None:

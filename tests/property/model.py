@@ -5,6 +5,7 @@ It shares nothing with the product but the words. Ids are small numbers, times a
 
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 MAX_LOSSES = 5
 CONCURRENCY = 2
@@ -34,6 +35,7 @@ class Plain:
     policy: str = "cancel"
     awaited: set[int] = field(default_factory=set)
     claims: bool = False
+    queue: str = "q"
     within: float = 0.0
 
     def may_expire(self) -> bool:
@@ -240,7 +242,7 @@ class Model:
         else:
             self._end(job, "cancelled", now)
 
-    def redrive(self, number: int, now: float) -> None:
+    def redrive(self, number: int, changes: dict[str, Any], now: float) -> None:
         job = self.jobs.get(number)
         if job is None or job.state != "failed" or number in self.purged:
             return
@@ -249,6 +251,8 @@ class Model:
                 return
             self._hold(number, job, now)
         job.state, job.attempts, job.losses, job.redriven = "pending", 0, 0, True
+        for name, value in changes.items():
+            setattr(job, name, value)
 
     def purge(self, numbers: list[int]) -> None:
         self.purged.update(numbers)

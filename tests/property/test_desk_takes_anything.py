@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from taskqueue_ray.core.changes import Changes
 from taskqueue_ray.core.commands import Configure, Pause, Resume
 from taskqueue_ray.core.dispatch import apply
 from taskqueue_ray.core.envelopes import encode, open_reply
@@ -101,8 +102,8 @@ class Counter:
             "drain": "w",
             "fold": None,
             "cancel": ("a", [job_id(1), job_id(6)], "why"),
-            "redrive": ("b", [job_id(5)], "why"),
-            "purge": ("c", [job_id(4)], "why"),
+            "redrive": ("b", [job_id(5)], Changes("mail", 7, tags=("new",), retry_on=("OSError",))),
+            "purge": ("c", [job_id(4)]),
             "pause": Pause("queue", "q"),
             "resume": Resume("tag", "t"),
             "configure": Configure("q", 7, {"gold": 2.0}),

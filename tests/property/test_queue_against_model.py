@@ -39,6 +39,10 @@ EXPIRES = (0.0, 0.0, 4.0, 25.0)
 MODES: tuple[OnConflict, ...] = ("return_existing", "drop", "replace", "raise")
 CLAIMS = (*[None] * 8, *[Claim("key", within, mode) for mode in MODES for within in (0.0, 20.0)])
 POLICIES: tuple[OnParentFailure, ...] = ("cancel", "continue", "wait")
+CHANGES: tuple[dict[str, Any], ...] = (
+    {}, {"queue": "r"}, {"queue": "q"}, {"priority": 1}, {"priority": 3, "max_attempts": 2},
+    {"queue": "r", "priority": 2},
+)  # fmt: skip
 
 
 class QueueAgainstModel(RuleBasedStateMachine):
@@ -139,10 +143,10 @@ class QueueAgainstModel(RuleBasedStateMachine):
         self.ledger.cancel(number)
         self.model.cancel(number, self.ledger.now)
 
-    @rule(number=NUMBERS)
-    def redrive(self, number: int) -> None:
-        self.ledger.redrive(number)
-        self.model.redrive(number, self.ledger.now)
+    @rule(number=NUMBERS, changes=st.sampled_from(CHANGES))
+    def redrive(self, number: int, changes: dict[str, Any]) -> None:
+        self.ledger.redrive(number, **changes)
+        self.model.redrive(number, changes, self.ledger.now)
 
     @rule(number=NUMBERS)
     def purge(self, number: int) -> None:
@@ -252,6 +256,9 @@ def _compare_live(state: State, model: Model) -> None:
             plain.cancelling,
             plain.suspect,
         )
+        named = job.options
+        wished = (plain.queue, plain.priority, plain.max_attempts)
+        assert (named.queue, named.priority, named.max_attempts) == wished
         if job.state is JobState.SCHEDULED:
             assert getattr(job.phase, "due", None) == plain.due
         assert isinstance(job.phase, Finished) == (plain.state == "failed")
@@ -304,8 +311,10 @@ def _arguments(name: str, chance: Random) -> dict[str, Any]:
             return {"name": who, "number": number}
         case "lose":
             return {"name": who}
-        case "cancel" | "redrive" | "purge":
+        case "cancel" | "purge":
             return {"number": number}
+        case "redrive":
+            return {"number": number, "changes": chance.choice(CHANGES)}
         case "pass_time":
             return {"seconds": chance.choice((1.0, 6.0, 30.0))}
         case _:

@@ -45,6 +45,7 @@ class Witness:
         self.promised: set[JobId] = set()
         self.purged: set[JobId] = set()
         self.redriven: set[JobId] = set()
+        self.allowed: dict[JobId, int] = {}
         self.told: dict[JobId, tuple[JobState, bytes | None]] = {}
         self.asked: dict[str, float] = {}
         self.answers: dict[str, list[JobId]] = {}
@@ -64,6 +65,10 @@ class Witness:
     def invoked(self, jobs: Sequence[JobSpec], shared: Sequence[Options]) -> None:
         for job in jobs:
             self.specs[job.id] = (job, shared[job.options])
+
+    def may_try(self, job_id: JobId, attempts: int) -> None:
+        """A redrive was asked for that gives a job so many attempts."""
+        self.allowed[job_id] = max(attempts, self.allowed.get(job_id, 0))
 
     def accepted(self, ids: Iterable[JobId]) -> None:
         self.promised.update(ids)
@@ -128,7 +133,8 @@ class Witness:
         self.highest[grant.id] = max(grant.delivery, self.highest.get(grant.id, 0))
         if (done := self.completed.get(grant.id)) is not None:
             self._completes(grant.id, done)
-        if grant.attempt > self.specs[grant.id][1].max_attempts:
+        most = max(self.specs[grant.id][1].max_attempts, self.allowed.get(grant.id, 0))
+        if grant.attempt > most:
             self.fail("I10", f"{grant.id.hex()} is given for attempt {grant.attempt}")
 
     def started(self, grant: Grant, worker: str) -> None:
