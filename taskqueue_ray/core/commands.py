@@ -8,6 +8,7 @@ from taskqueue_ray.core.changes import UNCHANGED, Changes
 from taskqueue_ray.core.exchange import Batch, Outcome, WorkerInfo
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import JobId, StoredCode
+from taskqueue_ray.core.retention import Retention
 
 
 class Enqueue(msgspec.Struct, frozen=True):
@@ -77,6 +78,10 @@ class Purge(msgspec.Struct, frozen=True):
     ids: list[JobId]
 
 
+class Retire(msgspec.Struct, frozen=True):
+    """Purge dead letters whose term is over."""
+
+
 class Pause(msgspec.Struct, frozen=True):
     """Lease no jobs of a queue, type or tag from now on."""
 
@@ -97,6 +102,7 @@ class Configure(msgspec.Struct, frozen=True):
     queue: str
     max_depth: int | msgspec.UnsetType | None = msgspec.UNSET
     weights: dict[str, float] | msgspec.UnsetType = msgspec.UNSET
+    retention: Retention | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class StoreCode(msgspec.Struct, frozen=True):
@@ -123,6 +129,7 @@ Command = (
     | Cancel
     | Redrive
     | Purge
+    | Retire
     | Pause
     | Resume
     | Configure

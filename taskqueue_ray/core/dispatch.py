@@ -81,6 +81,7 @@ DECIDERS: Mapping[type, _Decide] = {
     commands.Cancel: lambda s, c, now, _: Decision(*cancelling.decide(s, c, now)),
     commands.Redrive: _redrive,
     commands.Purge: lambda s, c, now, _: Decision(*upkeep.decide_purge(s, c, now)),
+    commands.Retire: lambda s, _, now, bounds: Decision(*upkeep.decide_retire(s, now, bounds)),
     commands.Pause: lambda s, c, now, _: Decision(*controls.decide_pause(s, c, now)),
     commands.Resume: lambda s, c, now, _: Decision(*controls.decide_resume(s, c, now)),
     commands.Configure: lambda s, c, now, _: Decision(*controls.decide_configure(s, c, now)),

@@ -17,7 +17,11 @@ from taskqueue_ray.core.events import (
 )
 from taskqueue_ray.core.lifecycle import JobState, Verb, can, find_move
 from taskqueue_ray.core.model import LATEST, Job, JobId, Receipt, Settled
+from taskqueue_ray.core.retention import term_of
 from taskqueue_ray.core.state import State, finish_key
+
+PORTION = 1_000
+"""Dead letters that are dropped in one step, so that a million hold nothing up."""
 
 
 def decide_purge(state: State, command: Purge, now: float) -> tuple[list[Event], list[JobId]]:
@@ -27,6 +31,18 @@ def decide_purge(state: State, command: Purge, now: float) -> tuple[list[Event],
     """
     ids = [i for i in dict.fromkeys(command.ids) if _has_record(state, i)]
     return ([Purged(now, ids)] if ids else []), ids
+
+
+def decide_retire(state: State, now: float, bounds: Bounds) -> tuple[list[Event], int]:
+    """The dead letters whose term is over, a portion of them; not those that others wait for."""
+    over: dict[JobId, None] = {}
+    for queue in state.dead.queues():
+        own = state.settings.get(queue)
+        term = term_of(bounds.retention, own.retention if own else None, JobState.FAILED.value)
+        if term is not None and len(over) < PORTION:
+            old = (i for i in state.dead.until(queue, now - term) if _has_record(state, i))
+            over.update(dict.fromkeys(islice(old, PORTION - len(over))))
+    return ([Purged(now, list(over))] if over else []), len(over)
 
 
 def apply_purged(state: State, event: Purged) -> None:

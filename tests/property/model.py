@@ -10,6 +10,7 @@ from typing import Any
 MAX_LOSSES = 5
 CONCURRENCY = 2
 PATIENCE = 10.0
+KEPT_FAILED = 40.0
 
 
 @dataclass
@@ -36,6 +37,7 @@ class Plain:
     awaited: set[int] = field(default_factory=set)
     claims: bool = False
     queue: str = "q"
+    failed_at: float = 0.0
     within: float = 0.0
 
     def may_expire(self) -> bool:
@@ -254,6 +256,20 @@ class Model:
         for name, value in changes.items():
             setattr(job, name, value)
 
+    def retire(self, now: float) -> set[int]:
+        """Dead letters go whose time is over, unless others wait for them."""
+        over = {
+            job.number
+            for job in self.jobs.values()
+            if job.state == "failed" and job.failed_at + KEPT_FAILED <= now
+            and not any(
+                job.number in child.awaited and child.state == "blocked"
+                for child in self.jobs.values()
+            )
+        } - self.purged  # fmt: skip
+        self.purged |= over
+        return over
+
     def purge(self, numbers: list[int]) -> None:
         self.purged.update(numbers)
 
@@ -269,6 +285,7 @@ class Model:
 
     def _end(self, job: Plain, state: str, now: float) -> None:
         job.state, job.cancelling, job.running, job.suspect = state, False, False, False
+        job.failed_at = now
         self._let_go(job)
         for child in self.jobs.values():
             if job.number not in child.awaited or child.state != "blocked":

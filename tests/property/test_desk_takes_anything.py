@@ -23,6 +23,7 @@ from taskqueue_ray.core.exchange import (
     WorkRequest,
 )
 from taskqueue_ray.core.model import Claim, Failure, StoredCode
+from taskqueue_ray.core.retention import Retention
 from taskqueue_ray.core.views import finished_view
 from taskqueue_ray.engine.desk import Desk
 from taskqueue_ray.storage.history import history_files
@@ -106,7 +107,7 @@ class Counter:
             "purge": ("c", [job_id(4)]),
             "pause": Pause("queue", "q"),
             "resume": Resume("tag", "t"),
-            "configure": Configure("q", 7, {"gold": 2.0}),
+            "configure": Configure("q", 7, {"gold": 2.0}, Retention(60.0, failed=None)),
             "controls": None,
             "why": job_id(2),
             "results": [job_id(4), job_id(5), job_id(9)],

@@ -10,17 +10,26 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from taskqueue_ray.core import commands
+from taskqueue_ray.core.bounds import Bounds
 from taskqueue_ray.core.dispatch import apply
 from taskqueue_ray.core.errors import DuplicateJob
 from taskqueue_ray.core.events import Folded, Marked, decode
 from taskqueue_ray.core.exchange import Grant, OutcomeKind
 from taskqueue_ray.core.lifecycle import JobState
-from taskqueue_ray.core.model import Claim, Conditions, Finished, OnConflict, OnParentFailure
+from taskqueue_ray.core.model import (
+    Claim,
+    Conditions,
+    Finished,
+    Job,
+    OnConflict,
+    OnParentFailure,
+)
+from taskqueue_ray.core.retention import Retention
 from taskqueue_ray.core.retry import Backoff
 from taskqueue_ray.core.state import State
 from taskqueue_ray.storage.snapshot import read_snapshot, write_snapshot
 from tests.ledger import Ledger, count_up, facts, meaning, number_of, replayed
-from tests.property.model import Model, Plain
+from tests.property.model import KEPT_FAILED, Model, Plain
 from tests.records import job_id, options, outcome, spec, worker
 
 WAIT = 10.0
@@ -50,7 +59,7 @@ class QueueAgainstModel(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.ledger = Ledger()
+        self.ledger = Ledger(Bounds(retention=Retention(failed=KEPT_FAILED)))
         self.model = Model()
         self.grants: list[tuple[str, Grant]] = []
         self.checkpoints: list[tuple[int, Any, Any]] = []
@@ -152,6 +161,14 @@ class QueueAgainstModel(RuleBasedStateMachine):
     def purge(self, number: int) -> None:
         self.model.purge([number_of(one) for one in self.ledger.purge(number)])
 
+    @rule()
+    def retire(self) -> None:
+        dead = {number_of(one) for one, job in self.ledger.state.jobs.items() if _is_dead(job)}
+        count = self.ledger.do(commands.Retire())
+        gone = {number for number in dead if job_id(number) not in self.ledger.state.jobs}
+        assert gone == self.model.retire(self.ledger.now)
+        assert count == len(gone)
+
     @rule(seconds=st.sampled_from([1.0, 6.0, 30.0]))
     def pass_time(self, seconds: float) -> None:
         self.ledger.wait(seconds)
@@ -242,6 +259,10 @@ class QueueAgainstModel(RuleBasedStateMachine):
                 assert found.value == name
 
 
+def _is_dead(job: Job) -> bool:
+    return job.state is JobState.FAILED
+
+
 def _compare_live(state: State, model: Model) -> None:
     for one, job in state.jobs.items():
         plain = model.jobs[number_of(one)]
@@ -281,7 +302,7 @@ TestQueueAgainstModel = QueueAgainstModel.TestCase
 WEIGHTS = {
     "enqueue": 6, "lease": 6, "settle": 10, "pass_time": 4, "start": 3, "release": 1, "lose": 2,
     "cancel": 1, "redrive": 2, "purge": 1, "mark": 1, "fold": 1, "hear_of_the_fold": 1, "crash": 1,
-    "remember": 1,
+    "remember": 1, "retire": 1,
 }  # fmt: skip
 SEQUENCES = 25 if os.environ.get("TASKQUEUE_TEST_TIER", "quick") == "quick" else 2_000
 STEPS = 120

@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 import msgspec
 
-from taskqueue_ray.core import dependencies, leasing, settling, uniqueness
+from taskqueue_ray.core import dependencies, leasing, settling, uniqueness, upkeep
 from taskqueue_ray.core.commands import Command, Enqueue, Settle
 from taskqueue_ray.core.exchange import OutcomeKind
 from taskqueue_ray.core.model import NO_CONFLICTS, Leased
@@ -202,6 +202,11 @@ def nobody_is_suspected() -> AbstractContextManager[Any]:
     return patch.object(State, "suspect", lambda self, job: None)
 
 
+def dead_letters_purged_early() -> AbstractContextManager[Any]:
+    """Dead letters go a moment after they failed, whatever their term is."""
+    return patch.object(upkeep, "term_of", lambda *_: 1.0)
+
+
 PLANTED: dict[str, Planted] = {
     "reply before commit": Planted(reply_before_commit, frozenset({"I1", "I2", "I5", "I14"})),
     "a repeat is answered before the commit": Planted(
@@ -236,5 +241,6 @@ PLANTED: dict[str, Planted] = {
     ),
     "suspects are leased with others": Planted(suspects_with_others, frozenset({"I8", "I10"})),
     "nobody is suspected": Planted(nobody_is_suspected, frozenset({"I8", "I10"})),
+    "dead letters are purged early": Planted(dead_letters_purged_early, frozenset({"I1"})),
     "youngest first": Planted(youngest_first, frozenset({"I8"})),
 }

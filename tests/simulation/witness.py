@@ -18,7 +18,7 @@ from taskqueue_ray.core.events import decode
 from taskqueue_ray.core.exchange import Grant, JobView, OutcomeKind, WorkReply, WorkRequest
 from taskqueue_ray.core.expiries import may_expire
 from taskqueue_ray.core.lifecycle import JobState
-from taskqueue_ray.core.model import JobId, JobSpec, Leased, Options
+from taskqueue_ray.core.model import Finished, JobId, JobSpec, Leased, Options
 from taskqueue_ray.core.state import State
 from taskqueue_ray.engine.opening import Opened
 from tests.ledger import count_up, facts
@@ -340,8 +340,25 @@ class Shadow:
                     self._witness.fail("I6", "a completion was taken under a stale token")
         elif isinstance(event, events.Purged):
             self.purged += len(event.ids)
+            self._check_purged(event)
         elif isinstance(event, events.Promoted) and event.until > self._witness._world.agenda.now:
             self._witness.fail("I9", "a promotion came early")
+
+    def _check_purged(self, event: events.Purged) -> None:
+        """Somebody asked for it, or it was a dead letter whose time is over."""
+        kept = self._witness._world.bounds.retention.failed
+        assert isinstance(kept, float)
+        for job_id in event.ids:
+            job = self.state.jobs.get(job_id)
+            phase = job.phase if job is not None else None
+            over = (
+                isinstance(phase, Finished)
+                and phase.state is JobState.FAILED
+                and phase.at + kept <= event.at
+            )
+            if not over and job_id not in self._witness.purged:
+                self._witness.fail("I1", f"{job_id.hex()} was purged, and nobody asked for that")
+            self._witness.purged.add(job_id)
 
     def _doubt(self, event: Any) -> None:
         """Jobs lost before they began are suspects; those that a worker outlived are so no more."""

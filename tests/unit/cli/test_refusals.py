@@ -34,6 +34,8 @@ from tests.unit.cli.conftest import Run
         ("work UPPER", 2, "queue"),
         ("jobs show zzz", 2, "32 hexadecimal digits"),
         ("jobs redrive", 2, "--all"),
+        ("queues configure mail --retention soon", 2, "retention"),
+        ("queues configure mail --retention failed=0", 2, "retention.failed"),
         ("jobs redrive --all --dry-run --priority 101", 2, "priority"),
         ("jobs redrive --all --dry-run --to-queue Mail", 2, "queue"),
         ("jobs redrive --all --dry-run --timeout soon", 2, "timeout"),
