@@ -10,7 +10,13 @@ from types import TracebackType
 from typing import Any, TypeVar, overload
 
 from taskqueue_ray.core.changes import changes_of
-from taskqueue_ray.core.errors import Conflict, InvalidOption, JobNotFound, QueueClosed
+from taskqueue_ray.core.errors import (
+    Conflict,
+    InvalidOption,
+    JobNotFound,
+    QueueClosed,
+    QueueFull,
+)
 from taskqueue_ray.core.exchange import Cursor, JobFilter, JobView
 from taskqueue_ray.core.identity import from_text, to_text
 from taskqueue_ray.core.lifecycle import JobState
@@ -29,6 +35,7 @@ from taskqueue_ray.sdk.job import Job, JobItem, as_item
 from taskqueue_ray.sdk.opening import Opener
 from taskqueue_ray.sdk.paging import pages
 from taskqueue_ray.sdk.past import read_history
+from taskqueue_ray.sdk.patience import Room, patience_here
 from taskqueue_ray.sdk.pipeline import WINDOW, Pipeline
 from taskqueue_ray.sdk.purging import await_fold, purge
 from taskqueue_ray.sdk.queues import Queues, what
@@ -76,6 +83,7 @@ class TaskQueue:
         self._start_workers = start_workers
         self._on_close = on_close
         self._closed = False
+        self._room = Room(transport, self._check_open)
         if is_current:
             current.opened(self)
 
@@ -86,16 +94,19 @@ class TaskQueue:
 
         Options go with the job: `send.options(priority=10)`. Raises `InvalidArguments`,
         `PayloadTooLarge`, `QueueFull`, `StorageFull` and other `TaskQueueError`s; then nothing
-        was stored.
+        was stored. In a block of `tq.patient` it waits while the queue is full; so do those below.
         """
         handle, parcel = self._single(target, args, kwargs)
         self._check_open()
         session = self.watcher.standing()
-        if session is None or parcel.claimants:
-            parcel.settle(self._transport.call("enqueue", parcel.body))
-        else:
-            self._ask(requests.enqueue_watched(session.client, parcel.body))
-            self.watcher.adopt(handle.raw_id, session)
+        try:
+            if session is None or parcel.claimants:
+                parcel.settle(self._transport.call("enqueue", parcel.body))
+            else:
+                self._ask(requests.enqueue_watched(session.client, parcel.body))
+                self.watcher.adopt(handle.raw_id, session)
+        except QueueFull as full:
+            self._room.wait(parcel, full, patience_here())
         return handle
 
     async def aenqueue(self, target: Any, /, *args: Any, **kwargs: Any) -> JobHandle[Any]:
@@ -103,7 +114,10 @@ class TaskQueue:
         # The first job of a notebook's function sends its code, which waits for the queue.
         handle, parcel = await asyncio.to_thread(self._single, target, args, kwargs)
         self._check_open()
-        parcel.settle(await self._transport.acall("enqueue", parcel.body))
+        try:
+            parcel.settle(await self._transport.acall("enqueue", parcel.body))
+        except QueueFull as full:
+            await self._room.await_(parcel, full, patience_here())
         return handle
 
     def enqueue_many(self, items: Iterable[JobItem[T] | Job]) -> list[JobHandle[T]]:
@@ -128,7 +142,7 @@ class TaskQueue:
             if len(batch):
                 sent = self._send(batch, flying, sent)
             while flying:
-                _land(flying)
+                self._bring_in(flying)
         except BaseException as problem:
             _finish(flying)
             if sent:
@@ -146,7 +160,7 @@ class TaskQueue:
         >>> with q.pipeline() as p:  # doctest: +SKIP
         ...     p.enqueue(send_email, "a@b.c", subject="Hi")
         """
-        return Pipeline(self, self._transport, self._preparer)
+        return Pipeline(self, self._transport, self._preparer, self._room)
 
     def workflow(
         self, name: str, *, id: str | None = None, on_parent_failure: OnParentFailure = "wait"
@@ -163,7 +177,10 @@ class TaskQueue:
         """Enqueue a batch in one call: all of it is stored, or nothing. Durable on return."""
         self._check_open()
         parcel = batch.pack()
-        parcel.settle(self._transport.call("enqueue", parcel.body))
+        try:
+            parcel.settle(self._transport.call("enqueue", parcel.body))
+        except QueueFull as full:
+            self._room.wait(parcel, full, patience_here(), whole=True)
 
     def push(self, job: Job) -> JobHandle[Any]:
         """Enqueue a `tq.Job`; durable on return."""
@@ -185,8 +202,23 @@ class TaskQueue:
         count, parcel = len(batch), batch.take()
         flying.append((parcel, self._transport.submit("enqueue", parcel.body)))
         if len(flying) >= WINDOW:
-            _land(flying)
+            self._bring_in(flying)
         return sent + count
+
+    def _bring_in(self, flying: "deque[_Flight]") -> None:
+        """The oldest batch that is on its way is stored. If it had to wait, the others go again.
+
+        They may have been refused for its sake: jobs in them may depend on jobs in it.
+        """
+        parcel, answer = flying.popleft()
+        try:
+            parcel.settle(answer.result())
+        except QueueFull as full:
+            self._room.wait(parcel, full, patience_here())
+            others = [other for other, _ in flying]
+            flying.clear()
+            for other in others:
+                flying.append((other, self._transport.submit("enqueue", other.body)))
 
     # --- looking ----------------------------------------------------------------------------
 
@@ -488,6 +520,7 @@ class TaskQueue:
         if self._closed:
             return
         self._closed = True
+        self._room.closing.set()
         current.closed(self)
         self.watcher.close()
         self._transport.close()
