@@ -38,7 +38,7 @@ class Pauses:
 
 
 @pytest.fixture
-def pauses(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pauses]:
+def pauses(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Pauses:
     made = Pauses(bench)
     monkeypatch.setattr(patience, "monotonic", made.clock)
     monkeypatch.setattr(patience, "rest", made.rest)
@@ -69,7 +69,7 @@ def _workflow(q: tq.TaskQueue) -> None:
 
 def _twins(q: tq.TaskQueue) -> None:
     async def both() -> None:
-        await q.aenqueue(send, "first")
+        _ = await q.aenqueue(send, "first")
         await q.aenqueue_many(_items(1))
 
     asyncio.run(both())
@@ -127,7 +127,7 @@ def test_a_queue_with_room_is_not_waited_for(bench: Bench, pauses: Pauses) -> No
 def test_the_pauses_grow_up_to_a_bound(bench: Bench, pauses: Pauses) -> None:
     _fill(bench)
     with tq.patient("1h"), pytest.raises(tq.QueueFull):
-        send.enqueue("x")
+        _ = send.enqueue("x")
     assert pauses.taken[0] <= patience.FIRST_PAUSE
     assert max(pauses.taken) <= patience.LONGEST_PAUSE
     assert 3600 / patience.LONGEST_PAUSE < len(pauses.taken) < 2.2 * 3600 / patience.LONGEST_PAUSE
@@ -209,7 +209,12 @@ def test_jobs_of_later_batches_may_depend_on_those_that_wait(
 
 def test_an_answer_that_was_lost_stores_nothing_twice(bench: Bench, pauses: Pauses) -> None:
     _fill(bench)
-    pauses.meanwhile = lambda: (bench.work(), bench.restart())
+
+    def die() -> None:
+        bench.work()
+        bench.restart()
+
+    pauses.meanwhile = die
     with tq.patient("1s"):
         handle = send.options(id=tq.new_id()).enqueue("once")
         again = send.options(id=handle.id).enqueue("once")
@@ -221,7 +226,7 @@ def test_closing_ends_the_wait(bench: Bench, pauses: Pauses) -> None:
     _fill(bench)
     pauses.meanwhile = bench.q.close
     with tq.patient(), pytest.raises(tq.QueueClosed):
-        bench.q.enqueue(send, "x")
+        _ = bench.q.enqueue(send, "x")
     assert len(pauses.taken) == 1
 
 
@@ -229,7 +234,7 @@ def test_closing_ends_the_wait_of_a_coroutine(bench: Bench, pauses: Pauses) -> N
     _fill(bench)
     pauses.meanwhile = bench.q.close
     with tq.patient(), pytest.raises(tq.QueueClosed):
-        asyncio.run(bench.q.aenqueue(send, "x"))
+        _ = asyncio.run(bench.q.aenqueue(send, "x"))
 
 
 def test_closing_wakes_a_thread_that_waits(bench: Bench) -> None:
@@ -238,7 +243,7 @@ def test_closing_wakes_a_thread_that_waits(bench: Bench) -> None:
 
     def enqueue() -> None:
         with tq.patient():
-            bench.q.enqueue(send, "x")
+            _ = bench.q.enqueue(send, "x")
 
     original = bench.host.serve
 
@@ -290,7 +295,7 @@ def test_patience_is_that_of_one_thread_or_coroutine(bench: Bench, pauses: Pause
     with tq.patient("1s"), ThreadPoolExecutor(1) as threads:
         hasty = threads.submit(bench.q.enqueue, send, "x")
         with pytest.raises(tq.QueueFull):
-            hasty.result(timeout=30)
+            _ = hasty.result(timeout=30)
     assert pauses.taken == []
 
 
@@ -298,9 +303,9 @@ def test_blocks_may_be_nested(bench: Bench, pauses: Pauses) -> None:
     _fill(bench)
     with tq.patient("100s"):
         with tq.patient("1s"), pytest.raises(tq.QueueFull, match="wait of 1 s"):
-            send.enqueue("x")
+            _ = send.enqueue("x")
         with pytest.raises(tq.QueueFull, match="wait of 100 s"):
-            send.enqueue("x")
+            _ = send.enqueue("x")
 
 
 @pytest.mark.parametrize("wrong", [0, "0s", -1, "soon", True, [1]])
