@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from taskqueue_ray.sdk.ids import new_id as new_id
     from taskqueue_ray.sdk.job import Job as Job
     from taskqueue_ray.sdk.job import job as job
+    from taskqueue_ray.sdk.patience import patient as patient
     from taskqueue_ray.sdk.policies import Backoff as Backoff
     from taskqueue_ray.sdk.policies import Priority as Priority
     from taskqueue_ray.sdk.waiting import aas_completed as aas_completed
@@ -88,6 +89,7 @@ _HOMES = {
     "JobHandle": "sdk.handle",
     "new_id": "sdk.ids",
     **dict.fromkeys(("Job", "job"), "sdk.job"),
+    "patient": "sdk.patience",
     **dict.fromkeys(("Backoff", "Priority"), "sdk.policies"),
     **dict.fromkeys(("aas_completed", "agather", "as_completed", "gather"), "sdk.waiting"),
 }

@@ -44,7 +44,14 @@ from taskqueue_ray.engine.writer import Result, commit
 from taskqueue_ray.executor.inputs import answered, filled
 from taskqueue_ray.sdk.client import TaskQueue
 from taskqueue_ray.storage.compaction import fold
-from taskqueue_ray.storage.history import find, prune, read_history, search, to_bytes
+from taskqueue_ray.storage.history import (
+    find,
+    prune,
+    read_history,
+    retain,
+    search,
+    to_bytes,
+)
 from taskqueue_ray.storage.journal import Journal
 from taskqueue_ray.storage.manifest import take_over
 from taskqueue_ray.storage.memory import MemoryFileSystem
@@ -95,6 +102,9 @@ class Host:
                 result = fold(self.fs, request)
                 publish(self.fs, fence, result)
                 done(result)
+                if horizons := self.engine.horizons():
+                    release_history(fence)
+                    retain(self.fs, horizons)
 
             self.folds.append(work) if self.slow_fold else work()
 

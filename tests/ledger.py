@@ -5,6 +5,7 @@ from typing import Any
 
 from taskqueue_ray.core import commands
 from taskqueue_ray.core.bounds import DEFAULT_BOUNDS, Bounds
+from taskqueue_ray.core.changes import Changes
 from taskqueue_ray.core.dispatch import apply, decide
 from taskqueue_ray.core.events import Event, decode, encode
 from taskqueue_ray.core.exchange import Grant, Outcome, OutcomeKind, WorkerInfo
@@ -70,8 +71,9 @@ class Ledger:
         moved: list[JobId] = self.do(commands.Cancel([job_id(n) for n in numbers]))
         return moved
 
-    def redrive(self, *numbers: int) -> list[JobId]:
-        moved: list[JobId] = self.do(commands.Redrive([job_id(n) for n in numbers]))
+    def redrive(self, *numbers: int, **changes: Any) -> list[JobId]:
+        made = Changes(**changes)
+        moved: list[JobId] = self.do(commands.Redrive([job_id(n) for n in numbers], made))
         return moved
 
     def purge(self, *numbers: int) -> list[JobId]:

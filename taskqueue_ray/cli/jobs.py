@@ -23,6 +23,7 @@ from taskqueue_ray.cli.options import (
     Yes,
 )
 from taskqueue_ray.cli.render import clean, print_fields, print_json, print_table, say
+from taskqueue_ray.core.changes import changes_of
 from taskqueue_ray.core.errors import InvalidRequest
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.timing import parse_duration
@@ -132,21 +133,34 @@ def redrive(
     since: Since = None,
     error: Annotated[str | None, typer.Option(help="Only those whose last error is this")] = None,
     text: Annotated[str | None, typer.Option(help="Only those with this in its message")] = None,
+    to_queue: Annotated[
+        str | None, typer.Option(metavar="QUEUE", help="Send them to this queue instead")
+    ] = None,
+    priority: Annotated[int | None, typer.Option(help="Give them this priority, 0 to 100")] = None,
+    max_attempts: Annotated[int | None, typer.Option(help="Give them so many attempts")] = None,
+    timeout: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Give each attempt so long: 30s, 10m, 2h")
+    ] = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     storage: Storage = None,
     address: Address = None,
 ) -> None:
-    """Send failed jobs again, with fresh attempts (also: retry)."""
+    """Send failed jobs again, with fresh attempts and, if you like, other options (also: retry)."""
     wanted = {
         "queue": queue, "type": type, "tag": tag, "category": category, "workflow": workflow,
         "since": since, "error": error, "text": text,
     }  # fmt: skip
     chosen = choose(REDRIVE, ids, wanted, all=all)
+    named = {
+        "queue": to_queue, "priority": priority, "max_attempts": max_attempts, "timeout": timeout,
+    }  # fmt: skip
+    options = {name: value for name, value in named.items() if value is not None}
+    changes_of(options)  # refused before anybody is asked, and in a dry run too
     if dry_run:
         look(REDRIVE, chosen, settings_of(storage, address))
     else:
-        carry_out(REDRIVE, chosen, settings_of(storage, address), yes=yes)
+        carry_out(REDRIVE, chosen, settings_of(storage, address), yes=yes, options=options)
 
 
 @app.command()

@@ -65,7 +65,7 @@ def look(verb: Verb, chosen: Chosen, settings: Settings) -> None:
     say(f"would {verb.name} {jobs(count)}")
 
 
-def carry_out(verb: Verb, chosen: Chosen, settings: Settings, *, yes: bool, **given: str) -> None:
+def carry_out(verb: Verb, chosen: Chosen, settings: Settings, *, yes: bool, **given: Any) -> None:
     """Move them, once the user has agreed to a move of all; `given` goes with the move."""
     if not chosen.ids:
         confirm(f"{verb.name.capitalize()} {_description(verb, chosen.wanted)}", yes=yes)

@@ -9,10 +9,20 @@ from taskqueue_ray.cli.options import Address, Json, Storage
 from taskqueue_ray.cli.render import print_json, print_table, say
 from taskqueue_ray.core.errors import InvalidOption
 from taskqueue_ray.core.model import QueueSettings
+from taskqueue_ray.core.retention import parse_retention
 from taskqueue_ray.sdk.client import TaskQueue
 from taskqueue_ray.sdk.queues import PauseRecord
 
-COLUMNS = ("queue", "pending", "processing", "failed", "paused", "max_depth", "weights")
+COLUMNS = (
+    "queue",
+    "pending",
+    "processing",
+    "failed",
+    "paused",
+    "max_depth",
+    "weights",
+    "retention",
+)
 
 Name = Annotated[str | None, typer.Argument(metavar="[QUEUE]", help="A queue")]
 OfType = Annotated[str | None, typer.Option("--type", help="A job type, in all queues")]
@@ -73,6 +83,13 @@ def configure(
     weight: Annotated[
         list[str] | None, typer.Option(metavar="KEY=N", help="Turns of a fair key; repeatable")
     ] = None,
+    retention: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Keep its ended jobs so long: 7d, or completed=1h,failed=30d; default: as all",
+        ),
+    ] = None,
     storage: Storage = None,
     address: Address = None,
     json: Json = False,
@@ -83,9 +100,14 @@ def configure(
         given["max_depth"] = None if max_depth < 0 else max_depth
     if weight is not None:
         given["weights"] = dict(map(_weight, weight))
+    if retention is not None:
+        given["retention"] = None if retention == "default" else parse_retention(retention)
     with client(settings_of(storage, address)) as (found, _):
         settings = found.queues.configure(queue, **given)
-    fields = {"queue": queue, "max_depth": settings.max_depth, "weights": settings.weights}
+    fields = {
+        "queue": queue, "max_depth": settings.max_depth, "weights": settings.weights,
+        "retention": _retention(settings),
+    }  # fmt: skip
     if json:
         print_json(fields)
     else:
@@ -101,8 +123,13 @@ def _rows(found: TaskQueue, paused: list[PauseRecord]) -> list[dict[str, Any]]:
         row = {name: counts[name] for name in COLUMNS[:4]}
         row |= {"paused": since.get(counts["queue"]), "max_depth": own.max_depth}
         row["weights"] = " ".join(f"{key}={weight:g}" for key, weight in own.weights.items())
+        row["retention"] = _retention(own)
         rows.append(row)
     return rows
+
+
+def _retention(settings: QueueSettings) -> str | None:
+    return None if settings.retention is None else str(settings.retention)
 
 
 def _weight(text: str) -> tuple[str, float]:

@@ -13,6 +13,7 @@ from taskqueue_ray.cluster.rim import NODE_LABEL, node_id
 from taskqueue_ray.core.envelopes import decode
 from taskqueue_ray.core.exchange import JobFilter, JobView
 from taskqueue_ray.core.model import JobId
+from taskqueue_ray.core.retention import Horizon
 from taskqueue_ray.storage.filesystem import FileSystem, LocalFileSystem
 from taskqueue_ray.storage.manifest import Fence
 from taskqueue_ray.storage.publication import FoldRequest, FoldResult, publish, release_history
@@ -66,6 +67,14 @@ class Archive:
             if self._is_here:
                 return await asyncio.to_thread(tasks.prune_here, self._fs, wanted, before, ids)
             return decode(await self._task(tasks.prune_folder, "prune", wanted, before, ids), int)
+
+    async def retain(self, fence: Fence, horizons: list[Horizon]) -> int:
+        """Drop rows that are kept no longer; how many. By the same rule."""
+        async with self._replacing:
+            await asyncio.to_thread(release_history, fence)
+            if self._is_here:
+                return await asyncio.to_thread(tasks.retain_here, self._fs, horizons)
+            return decode(await self._task(tasks.retain_folder, "retain", horizons), int)
 
     @property
     def _is_here(self) -> bool:

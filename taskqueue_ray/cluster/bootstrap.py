@@ -24,6 +24,7 @@ from taskqueue_ray.cluster.config import (
     QueueConfig,
     encode,
     queue_actor_name,
+    shown,
 )
 from taskqueue_ray.cluster.handles import QueueHandle, find_actor
 from taskqueue_ray.cluster.queue_actor import QueueActor
@@ -39,6 +40,7 @@ from taskqueue_ray.core.errors import (
     Unavailable,
 )
 from taskqueue_ray.core.exchange import Ping
+from taskqueue_ray.core.retention import KEEP
 from taskqueue_ray.core.settings import Settings
 from taskqueue_ray.engine.configuration import keyring_of
 from taskqueue_ray.engine.desk import PROTOCOL
@@ -220,9 +222,9 @@ def _warn_of_other_settings(wanted: Settings, ping: Ping) -> None:
 def other_settings(wanted: Settings, in_force: Mapping[str, int | float | str | None]) -> list[str]:
     """What was asked for, and is not what holds. A default was not asked for."""
     return [
-        f"{name} is {value} in the running queue, not {getattr(wanted, name)}"
+        f"{name} is {value} in the running queue, not {shown(getattr(wanted, name))}"
         for name, value in in_force.items()
-        if name in wanted.given and getattr(wanted, name) != value
+        if name in wanted.given and shown(getattr(wanted, name)) != value
     ]
 
 
@@ -239,10 +241,10 @@ def _queue_config(settings: Settings, location: Location, *, embedded: bool) -> 
             max_losses=settings.max_losses,
             remember_seconds=settings.remember_seconds,
             lease_seconds=settings.lease_seconds,
+            retention=settings.retention or KEEP,
         ),
         segment_bytes=settings.segment_bytes,
         ballast_bytes=settings.ballast_bytes,
-        retention=settings.retention,
         log_level=settings.log_level,
         log_format=settings.log_format,
         key_file=settings.key_file,

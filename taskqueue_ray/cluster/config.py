@@ -1,10 +1,12 @@
 """What actors are told at their creation: small, plain, and without secrets."""
 
 import hashlib
+from typing import Any
 
 import msgspec
 
 from taskqueue_ray.core.bounds import Bounds
+from taskqueue_ray.core.retention import Retention
 from taskqueue_ray.engine.logs import Format, Level
 
 NAMESPACE = "taskqueue"
@@ -26,7 +28,6 @@ class QueueConfig(msgspec.Struct, frozen=True):
     ballast_bytes: int = 16 << 20
     fold_rows: int = 100_000
     fold_age: float = 300.0
-    retention: float | None = None
     log_level: Level = "info"
     log_format: Format = "text"
     key_file: str | None = None
@@ -35,12 +36,17 @@ class QueueConfig(msgspec.Struct, frozen=True):
 def in_force(config: QueueConfig) -> dict[str, int | float | str | None]:
     """The settings that a running queue goes by, whatever its clients have, by their names."""
     return {
-        **msgspec.structs.asdict(config.bounds),
+        **{name: shown(value) for name, value in msgspec.structs.asdict(config.bounds).items()},
         **{name: getattr(config, name) for name in _OF_THE_QUEUE},
     }
 
 
-_OF_THE_QUEUE = ("segment_bytes", "ballast_bytes", "retention", "log_level", "log_format")
+def shown(value: Any) -> int | float | str | None:
+    """A setting as a queue tells it to others."""
+    return (str(value) or None) if isinstance(value, Retention) else value
+
+
+_OF_THE_QUEUE = ("segment_bytes", "ballast_bytes", "log_level", "log_format")
 
 
 class WorkerConfig(msgspec.Struct, frozen=True):

@@ -347,13 +347,13 @@ class QueueActor(Terminable):
             return seal_reply(Unavailable(f"history cannot be read: {error}"))
 
     async def _retain(self) -> None:
-        """Drop what the history has kept for long enough; dead letters' rows stay."""
-        if self._config.retention is None or self._opened is None:
+        """Drop what the history has kept for long enough."""
+        horizons = self._engine.horizons() if self._engine is not None else []
+        if not horizons or self._opened is None:
             return
         try:
-            before = self._opened.clock.now() - self._config.retention
-            if dropped := await self._archive.prune(self._opened.fence, JobFilter(), before, []):
-                log.info("dropped %d finished jobs, kept for %g s", dropped, self._config.retention)
+            if dropped := await self._archive.retain(self._opened.fence, horizons):
+                log.info("dropped %d finished jobs that were kept for long enough", dropped)
         except Exception:
             log.exception("the history was not pruned; it is tried again after the next fold")
 

@@ -8,6 +8,7 @@ import os
 from taskqueue_ray.core.envelopes import encode
 from taskqueue_ray.core.exchange import JobFilter, JobView
 from taskqueue_ray.core.model import JobId
+from taskqueue_ray.core.retention import Horizon
 from taskqueue_ray.storage.filesystem import FileSystem, LocalFileSystem
 from taskqueue_ray.storage.publication import FoldRequest, FoldResult
 
@@ -64,6 +65,18 @@ def search_here(fs: FileSystem, wanted: JobFilter, limit: int) -> list[JobView]:
     from taskqueue_ray.storage.history import search
 
     return search(fs, wanted, limit)
+
+
+def retain_folder(location: str, horizons: list[Horizon]) -> bytes:
+    """Drop rows of a folder's history that are kept no longer."""
+    return encode(retain_here(LocalFileSystem(location), horizons))
+
+
+def retain_here(fs: FileSystem, horizons: list[Horizon]) -> int:
+    """Drop rows of the history that are kept no longer; how many that were."""
+    from taskqueue_ray.storage.history import retain
+
+    return retain(fs, horizons)
 
 
 def prune_folder(location: str, wanted: JobFilter, before: float, ids: list[JobId]) -> bytes:

@@ -125,6 +125,12 @@ def _followers(state: State, first: Iterable[JobId]) -> Iterator[JobId]:
         for child in state.children.get(one, ()):
             if len(seen) >= LOOKS:
                 break
-            if child not in seen:
+            if child not in seen and _is_blocked(state, child):
                 seen.add(child)
                 line.append(child)
+
+
+def _is_blocked(state: State, job_id: JobId) -> bool:
+    """Whether a job still waits: one that was cancelled, or expired, is named as a child too."""
+    job = state.jobs.get(job_id)
+    return job is not None and isinstance(job.phase, Blocked)

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 
 import msgspec
 
+from taskqueue_ray.core.changes import UNCHANGED, Changes
 from taskqueue_ray.core.exchange import Batch, Outcome, WorkerInfo
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import JobId, StoredCode
+from taskqueue_ray.core.retention import Retention
 
 
 class Enqueue(msgspec.Struct, frozen=True):
@@ -64,15 +66,20 @@ class Cancel(msgspec.Struct, frozen=True):
 
 
 class Redrive(msgspec.Struct, frozen=True):
-    """Send dead letters again."""
+    """Send dead letters again, with these changes of their options."""
 
     ids: list[JobId]
+    changes: Changes = UNCHANGED
 
 
 class Purge(msgspec.Struct, frozen=True):
     """Drop the records of ended jobs."""
 
     ids: list[JobId]
+
+
+class Retire(msgspec.Struct, frozen=True):
+    """Purge dead letters whose term is over."""
 
 
 class Pause(msgspec.Struct, frozen=True):
@@ -95,6 +102,7 @@ class Configure(msgspec.Struct, frozen=True):
     queue: str
     max_depth: int | msgspec.UnsetType | None = msgspec.UNSET
     weights: dict[str, float] | msgspec.UnsetType = msgspec.UNSET
+    retention: Retention | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class StoreCode(msgspec.Struct, frozen=True):
@@ -121,6 +129,7 @@ Command = (
     | Cancel
     | Redrive
     | Purge
+    | Retire
     | Pause
     | Resume
     | Configure

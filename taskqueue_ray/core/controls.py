@@ -8,6 +8,7 @@ from taskqueue_ray.core.errors import InvalidOption
 from taskqueue_ray.core.events import Configured, Event, Paused, Resumed
 from taskqueue_ray.core.model import QueueSettings
 from taskqueue_ray.core.naming import check_label, check_name, check_type_name
+from taskqueue_ray.core.retention import check_retention
 from taskqueue_ray.core.state import State
 
 _CHECKS = {"queue": check_name, "type": check_type_name, "tag": check_label}
@@ -39,6 +40,7 @@ def decide_configure(
     settings = QueueSettings(
         known.max_depth if command.max_depth is UNSET else command.max_depth,
         known.weights if command.weights is UNSET else command.weights,
+        known.retention if command.retention is UNSET else command.retention,
     )
     if settings.max_depth is not None and settings.max_depth < 0:
         raise InvalidOption("max_depth", str(settings.max_depth), "a whole number from 0")
@@ -46,6 +48,8 @@ def decide_configure(
         if not MIN_WEIGHT <= weight <= MAX_WEIGHT:
             accepts = f"numbers from {MIN_WEIGHT} to {MAX_WEIGHT:g}"
             raise InvalidOption("weights", f"{key!a}: {weight}", accepts)
+    if settings.retention is not None:
+        check_retention(settings.retention)
     if known == settings:
         return [], settings
     return [Configured(now, command.queue, settings)], settings

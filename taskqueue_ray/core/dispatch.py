@@ -18,11 +18,13 @@ from taskqueue_ray.core import (
     expiring,
     leasing,
     promoting,
+    redriving,
     settling,
     uniqueness,
     upkeep,
 )
 from taskqueue_ray.core.bounds import DEFAULT_BOUNDS, Bounds
+from taskqueue_ray.core.model import Options
 from taskqueue_ray.core.state import State
 
 
@@ -35,6 +37,7 @@ class Decision(NamedTuple):
 
 _Decide = Callable[[State, Any, float, Bounds], Decision]
 _Apply = Callable[[State, Any], None]
+_PROBE = Options(queue="default", type="probe")
 
 
 def _enqueue(state: State, command: commands.Enqueue, now: float, bounds: Bounds) -> Decision:
@@ -49,8 +52,13 @@ def _enqueued(state: State, event: events.Enqueued) -> None:
         uniqueness.apply_waiting(state, job, event.at)
 
 
+def _redrive(state: State, command: commands.Redrive, now: float, bounds: Bounds) -> Decision:
+    enqueueing.check_options(command.changes.made_to(_PROBE))
+    return Decision(*redriving.decide(state, command, now, bounds))
+
+
 def _redriven(state: State, event: events.Redriven) -> None:
-    upkeep.apply_redriven(state, event)
+    redriving.apply(state, event)
     for job_id in event.ids:
         uniqueness.apply_waiting(state, state.jobs[job_id], event.at)
 
@@ -71,8 +79,9 @@ DECIDERS: Mapping[type, _Decide] = {
         expiring.decide(s, now) + promoting.decide(s, now)
     ),
     commands.Cancel: lambda s, c, now, _: Decision(*cancelling.decide(s, c, now)),
-    commands.Redrive: lambda s, c, now, _: Decision(*upkeep.decide_redrive(s, c, now)),
+    commands.Redrive: _redrive,
     commands.Purge: lambda s, c, now, _: Decision(*upkeep.decide_purge(s, c, now)),
+    commands.Retire: lambda s, _, now, bounds: Decision(*upkeep.decide_retire(s, now, bounds)),
     commands.Pause: lambda s, c, now, _: Decision(*controls.decide_pause(s, c, now)),
     commands.Resume: lambda s, c, now, _: Decision(*controls.decide_resume(s, c, now)),
     commands.Configure: lambda s, c, now, _: Decision(*controls.decide_configure(s, c, now)),

@@ -9,15 +9,10 @@ from msgspec.structs import replace
 from taskqueue_ray.core import awaiting
 from taskqueue_ray.core.bounds import Bounds
 from taskqueue_ray.core.commands import Enqueue
-from taskqueue_ray.core.errors import (
-    BatchEnded,
-    BatchTooLarge,
-    InvalidRequest,
-    QueueFull,
-)
+from taskqueue_ray.core.depth import check_room
+from taskqueue_ray.core.errors import BatchEnded, BatchTooLarge, InvalidRequest
 from taskqueue_ray.core.events import Cancelled, Enqueued, Event
 from taskqueue_ray.core.exchange import Batch, EnqueueReply
-from taskqueue_ray.core.expiries import WAITING
 from taskqueue_ray.core.identity import to_text
 from taskqueue_ray.core.lifecycle import CANCEL_BLOCKED, JobState
 from taskqueue_ray.core.model import (
@@ -93,7 +88,7 @@ def check(batch: Batch, bounds: Bounds) -> None:
     if len(batch.jobs) > bounds.max_batch:
         raise BatchTooLarge("jobs", len(batch.jobs), bounds.max_batch)
     for options in batch.options:
-        _check_options(options)
+        check_options(options)
     last = len(batch.options)
     if any(not 0 <= spec.options < last or len(spec.id) != 16 for spec in batch.jobs):
         raise InvalidRequest("a job of the batch has a malformed id or refers to no options")
@@ -128,7 +123,8 @@ def _check_inputs(inputs: tuple[Input, ...], parents: tuple[JobId, ...]) -> None
         )
 
 
-def _check_options(options: Options) -> None:
+def check_options(options: Options) -> None:
+    """Refuse options that no job can have: a client's word is not enough."""
     check_name("queue", options.queue)
     sound = options.priority in PRIORITIES and options.max_attempts >= 1
     if not sound or not 0 <= options.timeout < LATEST:
@@ -144,16 +140,7 @@ def _check_depth(
     state: State, batch: Batch, known: list[int], replaced: list[JobId], limit: int
 ) -> None:
     leaving = Counter(state.jobs[one].options.queue for one in replaced)
-    for queue, jobs in _arriving(batch, known).items():
-        totals = state.totals.get(queue)
-        waiting = sum(totals.counts[state] for state in WAITING) if totals else 0
-        own = state.settings.get(queue)
-        if own is not None and own.max_depth is not None:
-            most = min(limit, own.max_depth)
-        else:
-            most = limit
-        if waiting + jobs - leaving[queue] > most:
-            raise QueueFull(queue, most)
+    check_room(state, _arriving(batch, known), leaving, limit)
 
 
 def _arriving(batch: Batch, known: list[int]) -> Mapping[str, int]:

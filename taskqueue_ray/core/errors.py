@@ -235,13 +235,16 @@ class OwnedElsewhere(TaskQueueError):
 
 
 class QueueFull(TaskQueueError):
-    """The queue is at its depth limit."""
+    """The queue is at its depth limit. `waited` is how many seconds the caller was patient."""
 
-    def __init__(self, queue: str, limit: int) -> None:
+    def __init__(self, queue: str, limit: int, waited: float = 0.0) -> None:
+        after = f" after a wait of {waited:g} s" if waited else ""
         super().__init__(
-            f"queue {queue!r} holds its limit of {limit:,} jobs: wait, or raise max_depth",
+            f"queue {queue!r} holds its limit of {limit:,} jobs{after}: "
+            'wait (with tq.patient("30s"): ...), or raise max_depth',
             queue=queue,
             limit=limit,
+            waited=waited,
         )
 
 

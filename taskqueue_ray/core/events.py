@@ -6,6 +6,7 @@ the form that the journal keeps: one MessagePack array of events for each group 
 
 import msgspec
 
+from taskqueue_ray.core.changes import UNCHANGED, Changes
 from taskqueue_ray.core.exchange import Batch, BatchRecord, Outcome
 from taskqueue_ray.core.model import JobId, QueueSettings, StoredCode
 
@@ -133,10 +134,11 @@ class Expired(msgspec.Struct, frozen=True, array_like=True, tag="expired"):
 
 
 class Redriven(msgspec.Struct, frozen=True, array_like=True, tag="redriven"):
-    """Dead letters were sent again, each as a new generation."""
+    """Dead letters were sent again, each as a new generation, and with these changes."""
 
     at: float
     ids: list[JobId]
+    changes: Changes = UNCHANGED
 
 
 class Purged(msgspec.Struct, frozen=True, array_like=True, tag="purged"):

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, NewType
 import msgspec
 
 from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.core.retention import Retention
 from taskqueue_ray.core.retry import DEFAULT_BACKOFF, Backoff
 
 JobId = NewType("JobId", bytes)
@@ -295,10 +296,14 @@ class Hold(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class QueueSettings(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a queue has of its own. `max_depth` None: as all queues; `weights` of fair keys."""
+    """What a queue has of its own. `max_depth` None: as all queues; `weights` of fair keys.
+
+    `retention` None: its ended jobs are kept for as long as those of all queues.
+    """
 
     max_depth: int | None = None
     weights: dict[str, float] = {}
+    retention: Retention | None = None
 
 
 class Receipt(msgspec.Struct, frozen=True, array_like=True):

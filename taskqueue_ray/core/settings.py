@@ -8,6 +8,7 @@ from msgspec import Meta
 
 from taskqueue_ray.core.errors import InvalidOption, InvalidSetting
 from taskqueue_ray.core.naming import check_name
+from taskqueue_ray.core.retention import Retention, parse_retention
 from taskqueue_ray.core.timing import parse_duration
 
 KIB = 1024
@@ -89,17 +90,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     log_format: Annotated[
         Literal["text", "json"], Meta(description="How a line of the log looks")
     ] = "text"
-    retention: (
-        Annotated[
-            float,
-            Meta(
-                gt=0,
-                description="How long the history keeps jobs that completed, were cancelled or "
-                "expired; unset, for good",
-            ),
-        ]
-        | None
-    ) = None
+    retention: Annotated[
+        Retention | None,
+        Meta(
+            description="How long jobs that have ended are kept: a duration, for all but dead "
+            "letters, or one for each state, as in `completed=7d, failed=30d`; unset, for good"
+        ),
+    ] = None
     given: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
@@ -124,7 +121,7 @@ ORIGINAL_NAMES = {
 """Variables of the original tool, and the settings that they stand for."""
 
 _LISTS = frozenset(("app", "encryption_keys"))
-_DURATIONS = frozenset(("timeout", "lease_seconds", "remember_seconds", "retention"))
+_DURATIONS = frozenset(("timeout", "lease_seconds", "remember_seconds"))
 
 
 def resolve(sources: Iterable[Mapping[str, object]]) -> Settings:
@@ -156,6 +153,8 @@ def _prepared(name: str, value: object) -> object:
             return parse_duration(value, name)
         if name == "name":
             return check_name(name, value)
+        if name == "retention":
+            return parse_retention(value)
     except InvalidOption as refusal:
         problem = f"{refusal.fields['value']} is not {refusal.fields['accepts']}"
         raise InvalidSetting(name, problem) from None

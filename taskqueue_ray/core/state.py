@@ -7,6 +7,7 @@ waiters, liveness and progress are not facts and live in `engine`.
 import msgspec
 
 from taskqueue_ray.core.aside import Pause, keeps_its_turn
+from taskqueue_ray.core.deadletters import DeadLetters
 from taskqueue_ray.core.expiries import Expiries
 from taskqueue_ray.core.heaps import Heap
 from taskqueue_ray.core.lifecycle import IllegalMove, JobState, Move
@@ -34,7 +35,10 @@ INTERNED_OPTIONS = 4096
 
 
 class Totals(msgspec.Struct):
-    """Counters of one queue. `counts` of all states add up to what was enqueued less purged."""
+    """Counters of one queue. `counts` of all states add up to what was enqueued less purged.
+
+    A redrive into another queue takes its jobs along.
+    """
 
     counts: dict[JobState, int]
     retries: int = 0
@@ -51,7 +55,7 @@ class State:
     )  # fmt: skip
     DERIVED = (
         "ready", "delayed", "expiring", "held", "children", "suspects", "ended", "interned",
-        "alike",
+        "alike", "dead",
     )  # fmt: skip
 
     __slots__ = DURABLE + DERIVED
@@ -97,6 +101,7 @@ class State:
         """Jobs that ended in the present event, of those whose end means something to others."""
         self.interned: dict[Options, Options] = {}
         self.alike: dict[Conditions, Conditions] = {PLAIN: PLAIN}
+        self.dead = DeadLetters(self.jobs)
 
     def total(self, queue: str) -> Totals:
         """The counters of a queue, made when it is new."""
@@ -211,6 +216,7 @@ class State:
         if phase.state is JobState.FAILED:
             # The dead letter may be redriven before history is written.
             record = msgspec.structs.replace(job)
+            self.dead.add(job)
         else:
             del self.jobs[job.id]
             self.settled[job.id] = job
@@ -250,7 +256,7 @@ class State:
                 for parent in parents:
                     self.children.setdefault(parent, []).append(job.id)
             case Finished():
-                pass
+                self.dead.add(job)
             case _:
                 job.phase = PENDING
                 self.ready.add(job)

@@ -1,10 +1,10 @@
-"""Redrive, purge, stored code, receipts and folding: what operators and the compaction do."""
+"""Purge, stored code, receipts and folding: what operators and the compaction do."""
 
 from itertools import islice, takewhile
 from math import inf, nextafter
 
 from taskqueue_ray.core.bounds import Bounds
-from taskqueue_ray.core.commands import Fold, Purge, Redrive, StoreCode
+from taskqueue_ray.core.commands import Fold, Purge, StoreCode
 from taskqueue_ray.core.errors import InvalidRequest
 from taskqueue_ray.core.events import (
     CodeStored,
@@ -14,37 +14,14 @@ from taskqueue_ray.core.events import (
     Opened,
     Purged,
     Received,
-    Redriven,
 )
-from taskqueue_ray.core.lifecycle import REDRIVE, JobState, Verb, can, find_move
+from taskqueue_ray.core.lifecycle import JobState, Verb, can, find_move
 from taskqueue_ray.core.model import LATEST, Job, JobId, Receipt, Settled
+from taskqueue_ray.core.retention import term_of
 from taskqueue_ray.core.state import State, finish_key
 
-
-def decide_redrive(state: State, command: Redrive, now: float) -> tuple[list[Event], list[JobId]]:
-    """The dead letters among the named jobs, less those whose unique key another has now."""
-    taken: set[str] = set()
-    ids = []
-    for job_id in dict.fromkeys(command.ids):
-        job = state.jobs.get(job_id)
-        if job is None or not can(job.state, Verb.REDRIVE):
-            continue
-        if (unique := job.conditions.unique) is not None:
-            if unique.key in taken or state.holder(unique.key, now) not in (None, job_id):
-                continue
-            taken.add(unique.key)
-        ids.append(job_id)
-    return ([Redriven(now, ids)] if ids else []), ids
-
-
-def apply_redriven(state: State, event: Redriven) -> None:
-    """A new generation: attempts and losses begin again, the history of errors stays."""
-    for job_id in event.ids:
-        job = state.jobs[job_id]
-        job.generation += 1
-        job.attempts = job.losses = 0
-        state.move(job, REDRIVE)
-        state.wait(job, 0.0)
+PORTION = 1_000
+"""Dead letters that are dropped in one step, so that a million hold nothing up."""
 
 
 def decide_purge(state: State, command: Purge, now: float) -> tuple[list[Event], list[JobId]]:
@@ -54,6 +31,18 @@ def decide_purge(state: State, command: Purge, now: float) -> tuple[list[Event],
     """
     ids = [i for i in dict.fromkeys(command.ids) if _has_record(state, i)]
     return ([Purged(now, ids)] if ids else []), ids
+
+
+def decide_retire(state: State, now: float, bounds: Bounds) -> tuple[list[Event], int]:
+    """The dead letters whose term is over, a portion of them; not those that others wait for."""
+    over: dict[JobId, None] = {}
+    for queue in state.dead.queues():
+        own = state.settings.get(queue)
+        term = term_of(bounds.retention, own.retention if own else None, JobState.FAILED.value)
+        if term is not None and len(over) < PORTION:
+            old = (i for i in state.dead.until(queue, now - term) if _has_record(state, i))
+            over.update(dict.fromkeys(islice(old, PORTION - len(over))))
+    return ([Purged(now, list(over))] if over else []), len(over)
 
 
 def apply_purged(state: State, event: Purged) -> None:

@@ -9,23 +9,18 @@ from typing import Any
 import msgspec
 
 from taskqueue_ray.core import commands
+from taskqueue_ray.core.changes import Changes
 from taskqueue_ray.core.envelopes import UNREADABLE, seal_reply
 from taskqueue_ray.core.errors import InvalidRequest, TaskQueueError
 from taskqueue_ray.core.exchange import Cursor, JobFilter, WatchRequest, WorkerInfo, WorkRequest
 from taskqueue_ray.core.model import JobId, StoredCode
-from taskqueue_ray.engine.engine import CommandKind, Engine
+from taskqueue_ray.engine.engine import Engine
 
 PROTOCOL = 2
 """Rises when a method or a record changes so that an older peer would misread it."""
 
 Bytes = Callable[[bytes], None]
 Respond = Callable[[Any], None]
-
-_COMMANDS: dict[str, CommandKind] = {
-    "cancel": commands.Cancel,
-    "redrive": commands.Redrive,
-    "purge": commands.Purge,
-}
 
 
 class Desk:
@@ -63,9 +58,10 @@ class Desk:
             "workflow": _typed(str, self._workflow),
             "why": _typed(JobId, self._read(engine.why)),
             "fold": _typed(None, self._read(lambda _: engine.folding.request())),
+            "cancel": _typed(tuple[str, list[JobId], str], self._cancel),
+            "redrive": _typed(tuple[str, list[JobId], Changes], self._redrive),
+            "purge": _typed(tuple[str, list[JobId]], self._purge),
         }
-        for name, kind in _COMMANDS.items():
-            self._methods[name] = _typed(tuple[str, list[JobId], str], self._command(kind))
 
     def serve(self, method: str, request: bytes, respond: Bytes) -> None:
         """Serve one request; `respond` is called once, with an answer as in `core.envelopes`."""
@@ -105,12 +101,17 @@ class Desk:
     def _read(self, read: Callable[[Any], Any]) -> Callable[[Any, Respond], None]:
         return lambda call, respond: respond(read(call))
 
-    def _command(self, kind: CommandKind) -> Callable[[Any, Respond], None]:
-        def serve(call: tuple[str, list[JobId], str], respond: Respond) -> None:
-            command_id, ids, reason = call
-            self._engine.command(kind, command_id, ids, reason, respond)
+    def _cancel(self, call: tuple[str, list[JobId], str], respond: Respond) -> None:
+        command_id, ids, reason = call
+        self._engine.command(commands.Cancel(ids, reason), command_id, respond)
 
-        return serve
+    def _redrive(self, call: tuple[str, list[JobId], Changes], respond: Respond) -> None:
+        command_id, ids, changes = call
+        self._engine.command(commands.Redrive(ids, changes), command_id, respond)
+
+    def _purge(self, call: tuple[str, list[JobId]], respond: Respond) -> None:
+        command_id, ids = call
+        self._engine.command(commands.Purge(ids), command_id, respond)
 
 
 def _typed(kind: Any, serve: Callable[[Any, Respond], None]) -> Callable[[bytes, Respond], None]:

@@ -24,6 +24,7 @@ from taskqueue_ray.core.exchange import WatchRequest, WorkerInfo, WorkRequest
 from taskqueue_ray.core.identity import CLOCK_SKEW, created_at
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import JobId, JobSpec, StoredCode
+from taskqueue_ray.core.retention import Horizon, horizons
 from taskqueue_ray.core.state import State
 from taskqueue_ray.core.why import Why
 from taskqueue_ray.engine.clock import Clock
@@ -31,6 +32,7 @@ from taskqueue_ray.engine.commits import Commits, Writer
 from taskqueue_ray.engine.fleet import Fleet, Respond, refuse
 from taskqueue_ray.engine.folding import Fold, Folding, FoldPolicy
 from taskqueue_ray.engine.insights import Insights
+from taskqueue_ray.engine.retiring import Retiring
 from taskqueue_ray.engine.watching import Watching
 from taskqueue_ray.engine.work import Work
 from taskqueue_ray.engine.writepath import WritePath
@@ -41,7 +43,7 @@ LookUp = Callable[[list[JobId], Callable[[Past | TaskQueueError], None]], None]
 """Asks history how jobs ended that memory no longer knows, and calls back."""
 
 Control = commands.Pause | commands.Resume | commands.Configure
-CommandKind = type[commands.Cancel] | type[commands.Redrive] | type[commands.Purge]
+Move = commands.Cancel | commands.Redrive | commands.Purge
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ class Engine:
             state, self.commits, ports.fold, self._folded, fold_policy or FoldPolicy()
         )
         self.folding.last_commit = state.folded
+        self.retiring = Retiring(self.path)
         self.path.on_ended = self.watching.notify
 
     def open(self, epoch: int, clock_jump: float = 0.0) -> None:
@@ -119,9 +122,7 @@ class Engine:
         """Wait for jobs to end; answers with a `WatchReply`."""
         self.watching.watch(request, self.clock.now(), respond)
 
-    def command(
-        self, kind: CommandKind, command_id: str, ids: list[JobId], reason: str, respond: Respond
-    ) -> None:
+    def command(self, command: Move, command_id: str, respond: Respond) -> None:
         """Cancel, redrive or purge; answers with the ids of the jobs that moved.
 
         The answer to a command id is kept: a repeat gets it again.
@@ -130,11 +131,14 @@ class Engine:
         if receipt is not None:
             self.path.answer(respond, msgspec.msgpack.decode(receipt.reply, type=list[JobId]))
             return
-        command = commands.Cancel(ids, reason) if kind is commands.Cancel else kind(ids)
-        moved: list[JobId] = self.path.execute(command)
+        try:
+            moved: list[JobId] = self.path.execute(command)
+        except TaskQueueError as refusal:
+            self.path.refuse(respond, refusal)
+            return
         reply = msgspec.msgpack.encode(moved)
         self.path.record([events.Received(self.clock.now(), command_id, reply)])
-        if kind is commands.Cancel:
+        if isinstance(command, commands.Cancel):
             running = [i for i in moved if (job := self.state.jobs.get(i)) and job.cancelling]
             self.work_desk.cancel(running)
         self._offer()
@@ -193,11 +197,17 @@ class Engine:
         self.path.execute(commands.Promote())
         late = self.work_desk.tick(now)
         self.watching.tick(now)
+        self.retiring.tick(now)
         self.folding.tick(now)
         self.insights.tidy(now)
         self._offer()
         self.commits.flush(all=True)
         return late
+
+    def horizons(self) -> list[Horizon]:
+        """What the history is to keep no longer."""
+        own = {name: one.retention for name, one in self.state.settings.items()}
+        return horizons(self.path.bounds.retention, own, self.clock.now())
 
     def next_due(self) -> float | None:
         """When the next scheduled job is due, on the queue's clock."""

@@ -41,6 +41,7 @@ _LENGTH = 4
 
 _encode = msgspec.msgpack.Encoder().encode
 _reply = msgspec.msgpack.Decoder(EnqueueReply).decode
+_record = msgspec.msgpack.Decoder(BatchRecord).decode
 
 
 class Parcel(NamedTuple):
@@ -56,6 +57,28 @@ class Parcel(NamedTuple):
             for index, handle in self.claimants.items():
                 if index in reply.existing or index in reply.dropped:
                     handle.stand_for(reply.existing.get(index))
+
+    def count(self, queue: str) -> int:
+        """How many of its jobs are for this queue."""
+        record = _record(self.body)
+        return sum(record.options[spec.options].queue == queue for spec in record.jobs)
+
+    def split(self, most: int) -> "list[Parcel]":
+        """The same jobs in parcels of at most so many."""
+        record = _record(self.body)
+        if len(record.jobs) <= most:
+            return [self]
+        return [
+            Parcel(
+                _encode(BatchRecord(record.options, record.jobs[start : start + most])),
+                {
+                    index - start: handle
+                    for index, handle in self.claimants.items()
+                    if start <= index < start + most
+                },
+            )
+            for start in range(0, len(record.jobs), most)
+        ]
 
 
 class Batch:

@@ -1,14 +1,14 @@
 """Moves of all jobs that fit a filter: `redrive_all` and `cancel_all`."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from taskqueue_ray.core.errors import TaskQueueError
 from taskqueue_ray.core.exchange import JobFilter, JobView
 from taskqueue_ray.core.model import JobId
-from taskqueue_ray.sdk import requests
 from taskqueue_ray.sdk.opening import Opener
 from taskqueue_ray.sdk.paging import pages
-from taskqueue_ray.sdk.requests import Ask
+from taskqueue_ray.sdk.requests import Ask, Request
 
 
 class ErrorFilter(NamedTuple):
@@ -50,11 +50,23 @@ class Selection(NamedTuple):
         return is_meant and self.error.matches(view, opener)
 
 
+Move = Callable[[list[JobId]], Request[list[JobId]]]
+"""The request that moves jobs."""
+
+
 def move_all(
-    ask: Ask, opener: Opener, verb: str, chosen: Selection, reason: str, *, dry_run: bool
+    ask: Ask, opener: Opener, move: Move, chosen: Selection, *, dry_run: bool
 ) -> list[JobId]:
-    """Move them; the ids of those that moved, or would be moved if nothing hinders it."""
+    """Move them; the ids of those that moved, or would be moved if nothing hinders it.
+
+    A refusal stops here. Pages before it have moved; a note on the error says how many jobs.
+    """
     moved: list[JobId] = []
-    for ids in chosen.pages(ask, opener):
-        moved += ids if dry_run else ask(requests.move(verb, ids, reason))
+    try:
+        for ids in chosen.pages(ask, opener):
+            moved += ids if dry_run else ask(move(ids))
+    except TaskQueueError as refusal:
+        if moved and not dry_run:
+            refusal.add_note(f"{len(moved):,} jobs were moved before that")
+        raise
     return moved

@@ -4,12 +4,19 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, TypeVar, overload
 
-from taskqueue_ray.core.errors import Conflict, InvalidOption, JobNotFound, QueueClosed
+from taskqueue_ray.core.changes import changes_of
+from taskqueue_ray.core.errors import (
+    Conflict,
+    InvalidOption,
+    JobNotFound,
+    QueueClosed,
+    QueueFull,
+)
 from taskqueue_ray.core.exchange import Cursor, JobFilter, JobView
 from taskqueue_ray.core.identity import from_text, to_text
 from taskqueue_ray.core.lifecycle import JobState
@@ -29,6 +36,7 @@ from taskqueue_ray.sdk.job import Job, JobItem, as_item
 from taskqueue_ray.sdk.opening import Opener
 from taskqueue_ray.sdk.paging import pages
 from taskqueue_ray.sdk.past import read_history
+from taskqueue_ray.sdk.patience import Room, patience_here
 from taskqueue_ray.sdk.pipeline import WINDOW, Pipeline
 from taskqueue_ray.sdk.purging import await_fold, purge
 from taskqueue_ray.sdk.queues import Queues, what
@@ -78,6 +86,7 @@ class TaskQueue:
         self._start_workers = start_workers
         self._on_close = on_close
         self._closed = False
+        self._room = Room(transport, self._check_open)
         if is_current:
             current.opened(self)
 
@@ -88,16 +97,19 @@ class TaskQueue:
 
         Options go with the job: `send.options(priority=10)`. Raises `InvalidArguments`,
         `PayloadTooLarge`, `QueueFull`, `StorageFull` and other `TaskQueueError`s; then nothing
-        was stored.
+        was stored. In a block of `tq.patient` it waits while the queue is full; so do those below.
         """
         handle, parcel = self._single(target, args, kwargs)
         self._check_open()
         session = self.watcher.standing()
-        if session is None or parcel.claimants:
-            parcel.settle(self._transport.call("enqueue", parcel.body))
-        else:
-            self._ask(requests.enqueue_watched(session.client, parcel.body))
-            self.watcher.adopt(handle.raw_id, session)
+        try:
+            if session is None or parcel.claimants:
+                parcel.settle(self._transport.call("enqueue", parcel.body))
+            else:
+                self._ask(requests.enqueue_watched(session.client, parcel.body))
+                self.watcher.adopt(handle.raw_id, session)
+        except QueueFull as full:
+            self._room.wait(parcel, full, patience_here())
         return handle
 
     async def aenqueue(self, target: Any, /, *args: Any, **kwargs: Any) -> JobHandle[Any]:
@@ -105,7 +117,10 @@ class TaskQueue:
         # The first job of a notebook's function sends its code, which waits for the queue.
         handle, parcel = await asyncio.to_thread(self._single, target, args, kwargs)
         self._check_open()
-        parcel.settle(await self._transport.acall("enqueue", parcel.body))
+        try:
+            parcel.settle(await self._transport.acall("enqueue", parcel.body))
+        except QueueFull as full:
+            await self._room.await_(parcel, full, patience_here())
         return handle
 
     def enqueue_many(self, items: Iterable[JobItem[T] | Job]) -> list[JobHandle[T]]:
@@ -130,7 +145,7 @@ class TaskQueue:
             if len(batch):
                 sent = self._send(batch, flying, sent)
             while flying:
-                _land(flying)
+                self._bring_in(flying)
         except BaseException as problem:
             _finish(flying)
             if sent:
@@ -148,7 +163,7 @@ class TaskQueue:
         >>> with q.pipeline() as p:  # doctest: +SKIP
         ...     p.enqueue(send_email, "a@b.c", subject="Hi")
         """
-        return Pipeline(self, self._transport, self._preparer)
+        return Pipeline(self, self._transport, self._preparer, self._room)
 
     def workflow(
         self, name: str, *, id: str | None = None, on_parent_failure: OnParentFailure = "wait"
@@ -199,7 +214,10 @@ class TaskQueue:
         """Enqueue a batch in one call: all of it is stored, or nothing. Durable on return."""
         self._check_open()
         parcel = batch.pack()
-        parcel.settle(self._transport.call("enqueue", parcel.body))
+        try:
+            parcel.settle(self._transport.call("enqueue", parcel.body))
+        except QueueFull as full:
+            self._room.wait(parcel, full, patience_here(), whole=True)
 
     def push(self, job: Job) -> JobHandle[Any]:
         """Enqueue a `tq.Job`; durable on return."""
@@ -221,8 +239,23 @@ class TaskQueue:
         count, parcel = len(batch), batch.take()
         flying.append((parcel, self._transport.submit("enqueue", parcel.body)))
         if len(flying) >= WINDOW:
-            _land(flying)
+            self._bring_in(flying)
         return sent + count
+
+    def _bring_in(self, flying: "deque[_Flight]") -> None:
+        """The oldest batch that is on its way is stored. If it had to wait, the others go again.
+
+        They may have been refused for its sake: jobs in them may depend on jobs in it.
+        """
+        parcel, answer = flying.popleft()
+        try:
+            parcel.settle(answer.result())
+        except QueueFull as full:
+            self._room.wait(parcel, full, patience_here())
+            others = [other for other, _ in flying]
+            flying.clear()
+            for other in others:
+                flying.append((other, self._transport.submit("enqueue", other.body)))
 
     # --- looking ----------------------------------------------------------------------------
 
@@ -328,19 +361,26 @@ class TaskQueue:
 
     def cancel(self, *ids: AnyId, reason: str = "") -> list[str]:
         """Cancel jobs; the ids of those that were waiting or running. Running ones are asked."""
-        return _texts(self._ask(requests.move("cancel", _raw_ids(ids), reason)))
+        return _texts(self._ask(requests.cancel(_raw_ids(ids), reason)))
 
     async def acancel(self, *ids: AnyId, reason: str = "") -> list[str]:
         """The same for async code."""
-        return _texts(await self._aask(requests.move("cancel", _raw_ids(ids), reason)))
+        return _texts(await self._aask(requests.cancel(_raw_ids(ids), reason)))
 
-    def redrive(self, *ids: AnyId) -> list[str]:
-        """Send dead letters again, with fresh attempts; the ids of those that were dead letters."""
-        return _texts(self._ask(requests.move("redrive", _raw_ids(ids))))
+    def redrive(self, *ids: AnyId, options: Mapping[str, Any] | None = None) -> list[str]:
+        """Send dead letters again, with fresh attempts; the ids of those that were dead letters.
 
-    async def aredrive(self, *ids: AnyId) -> list[str]:
+        `options` changes some for the jobs' new life: queue, priority, max_attempts, backoff,
+        timeout, name, tags, category, retry_on and give_up_on; what it does not name stays. Raises
+        `InvalidOption` for others, and `QueueFull`, moving none, when another queue has no room.
+
+        >>> q.redrive(job, options={"queue": "slow", "timeout": "1h"})  # doctest: +SKIP
+        """
+        return _texts(self._ask(requests.redrive(_raw_ids(ids), changes_of(options))))
+
+    async def aredrive(self, *ids: AnyId, options: Mapping[str, Any] | None = None) -> list[str]:
         """The same for async code."""
-        return _texts(await self._aask(requests.move("redrive", _raw_ids(ids))))
+        return _texts(await self._aask(requests.redrive(_raw_ids(ids), changes_of(options))))
 
     def redrive_all(
         self,
@@ -353,18 +393,28 @@ class TaskQueue:
         since: Duration | datetime | None = None,
         error: str | None = None,
         text: str | None = None,
+        options: Mapping[str, Any] | None = None,
         dry_run: bool = False,
     ) -> list[str]:
         """Send all dead letters again that fit all that is given; their ids.
 
         `error` is the type of the last error, with or without its module; `text` is in its message,
-        which is read here, since the queue cannot. With `dry_run` nothing moves.
+        which is read here, since the queue cannot. `options` is as in `redrive`; the jobs move some
+        hundred at a time, each portion as a whole. With `dry_run` nothing moves.
 
         >>> q.redrive_all(queue="mail", error="TimeoutError", dry_run=True)  # doctest: +SKIP
         """
         wanted = filter_of(JobState.FAILED, queue, type, tag, category, workflow, since)
         chosen = Selection(wanted, ErrorFilter(error, text))
-        return _texts(move_all(self._ask, self.opener, "redrive", chosen, "", dry_run=dry_run))
+        changes = changes_of(options)
+        found = move_all(
+            self._ask,
+            self.opener,
+            lambda ids: requests.redrive(ids, changes),
+            chosen,
+            dry_run=dry_run,
+        )
+        return _texts(found)
 
     async def aredrive_all(self, **wanted: Any) -> list[str]:
         """The same for async code."""
@@ -392,7 +442,11 @@ class TaskQueue:
         if wanted.state is not None and wanted.state.final:
             raise InvalidOption("state", ascii(state), "a state of jobs that have not ended")
         found = move_all(
-            self._ask, self.opener, "cancel", Selection(wanted), reason, dry_run=dry_run
+            self._ask,
+            self.opener,
+            lambda ids: requests.cancel(ids, reason),
+            Selection(wanted),
+            dry_run=dry_run,
         )
         return _texts(found)
 
@@ -503,6 +557,7 @@ class TaskQueue:
         if self._closed:
             return
         self._closed = True
+        self._room.closing.set()
         current.closed(self)
         self.watcher.close()
         self._transport.close()
@@ -545,7 +600,7 @@ class TaskQueue:
         return request.read(await self._transport.acall(request.method, request.body))
 
     def _drop(self, job_id: JobId) -> bool:
-        in_memory = self._ask(requests.move("purge", [job_id]))
+        in_memory = self._ask(requests.purge([job_id]))
         return bool(in_memory) or self._ask(requests.prune(JobFilter(), 0.0, [job_id])) > 0
 
     def _check_open(self) -> None:

@@ -5,11 +5,12 @@ from collections import deque
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from taskqueue_ray.core.errors import InvalidRequest
+from taskqueue_ray.core.errors import InvalidRequest, QueueFull
 from taskqueue_ray.sdk.batches import Batch, Parcel, Preparer
 from taskqueue_ray.sdk.delivery import Delivery
 from taskqueue_ray.sdk.handle import JobHandle
 from taskqueue_ray.sdk.job import Job, as_item
+from taskqueue_ray.sdk.patience import Room, patience_here
 from taskqueue_ray.sdk.transport import Answer, Transport
 
 if TYPE_CHECKING:
@@ -28,8 +29,13 @@ class Pipeline:
     not a longer queue of small ones. Safe among threads.
     """
 
-    def __init__(self, client: "TaskQueue", transport: Transport, preparer: Preparer) -> None:
+    def __init__(
+        self, client: "TaskQueue", transport: Transport, preparer: Preparer, room: Room
+    ) -> None:
         self._transport = transport
+        self._room = room
+        self._patience = patience_here()
+        self._given_up = threading.Event()
         self._batch = Batch(client, preparer)
         self._delivery = Delivery()
         self._full: deque[_Flight] = deque()
@@ -84,6 +90,8 @@ class Pipeline:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if error is not None:
+            self._given_up.set()  # whoever leaves by an error does not wait for room
         with self._changed:
             self._closing = True
             self._changed.notify_all()
@@ -112,7 +120,7 @@ class Pipeline:
             if flight is not None:
                 self._send(flight, flying)
             if flight is None or len(flying) >= WINDOW:
-                self._land(*flying.popleft())
+                self._land(flying)
 
     def _next(self, flying: bool) -> _Flight | None:
         """A full batch; or what has gathered, when nothing is on its way; None: there is none."""
@@ -140,10 +148,19 @@ class Pipeline:
         except Exception as problem:  # belongs to the handles, and to whoever leaves the block
             self._fail(problem, delivery)
 
-    def _land(self, answer: Answer, flight: _Flight) -> None:
-        parcel, delivery = flight
+    def _land(self, flying: "deque[tuple[Answer, _Flight]]") -> None:
+        """The oldest batch that is on its way is stored, or its handles say why it is not."""
+        answer, (parcel, delivery) = flying.popleft()
         try:
-            parcel.settle(answer.result())
+            try:
+                parcel.settle(answer.result())
+            except QueueFull as full:
+                self._room.wait(parcel, full, self._patience, given_up=self._given_up)
+                # Jobs in the others may depend on jobs in this one, and were refused for that.
+                others = [flight for _, flight in flying]
+                flying.clear()
+                for flight in others:
+                    self._send(flight, flying)
         except Exception as problem:  # as above
             self._fail(problem, delivery)
         else:

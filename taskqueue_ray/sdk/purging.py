@@ -58,7 +58,7 @@ def _purge_memory(ask: Ask, wanted: JobFilter, before: float) -> tuple[int, JobI
     dropped, held = 0, None
     for page in pages(ask, wanted):
         ids = [view.id for view in page.jobs if view.finished_at <= before]
-        gone = set(ask(requests.move("purge", ids))) if ids else set()
+        gone = set(ask(requests.purge(ids))) if ids else set()
         dropped += len(gone)
         # A dead letter is in no fold's way: one that stays was redriven meanwhile.
         if wanted.state is not JobState.FAILED:

@@ -11,6 +11,8 @@ from taskqueue_ray.core.commands import Configure
 from taskqueue_ray.core.errors import InvalidOption
 from taskqueue_ray.core.model import QueueSettings
 from taskqueue_ray.core.naming import check_name
+from taskqueue_ray.core.retention import Retention, parse_retention
+from taskqueue_ray.core.timing import Duration
 from taskqueue_ray.sdk import requests
 from taskqueue_ray.sdk.records import moment
 from taskqueue_ray.sdk.requests import Ask
@@ -38,19 +40,25 @@ class Queues:
         *,
         max_depth: int | None = UNCHANGED,
         weights: Mapping[str, float] = UNCHANGED,
+        retention: Duration | Mapping[str, Duration | None] | None = UNCHANGED,
     ) -> QueueSettings:
         """Change settings of one queue; what is not named stays. Returns what holds now.
 
         `max_depth` is how many jobs may wait in it (None: as in all queues); enqueueing more raises
         `QueueFull`. `weights` are those of fair keys: a tenant with weight 3 has three turns for
-        one of a tenant that is not named; 0.1 to 1000.
+        one of a tenant that is not named; 0.1 to 1000. `retention` is for how long its ended jobs
+        are kept, if not for as long as the setting of that name says (None: as that says): a
+        duration, for all but dead letters, or one for each state, `"forever"` included.
 
         >>> q.queues.configure("mail", max_depth=10_000, weights={"gold": 3})  # doctest: +SKIP
+        >>> q.queues.configure("mail", retention={"failed": "30d"})  # doctest: +SKIP
         """
         check_name("queue", queue)
         depth = UNSET if max_depth is UNCHANGED else _depth(max_depth)
         shares = UNSET if weights is UNCHANGED else _weights(weights)
-        settings: QueueSettings = self._ask(requests.configure(Configure(queue, depth, shares)))
+        kept = UNSET if retention is UNCHANGED else _retention(retention)
+        command = Configure(queue, depth, shares, kept)
+        settings: QueueSettings = self._ask(requests.configure(command))
         return settings
 
     def settings(self, queue: str) -> QueueSettings:
@@ -93,6 +101,10 @@ def _depth(value: object) -> int | None:
     if value is None or (type(value) is int and value >= 0):
         return value
     raise InvalidOption("max_depth", ascii(value)[:80], "a whole number from 0, or None")
+
+
+def _retention(value: object) -> Retention | None:
+    return None if value is None else parse_retention(value)
 
 
 def _weights(value: object) -> dict[str, float]:

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from taskqueue_ray.core.changes import UNCHANGED, Changes
 from taskqueue_ray.core.commands import Configure, Pause, Resume
 from taskqueue_ray.core.exchange import (
     Controls,
@@ -119,9 +120,19 @@ def history(since: float, columns: Sequence[str] | None) -> Request[bytes]:
     return Request("history", _encode((since, columns)), _bytes)
 
 
-def move(verb: str, ids: Sequence[JobId], reason: str = "") -> Request[list[JobId]]:
-    """Cancel, redrive or purge. The command id makes a repeat give the first answer."""
-    return Request(verb, _encode((secrets.token_hex(16), ids, reason)), _ids)
+def cancel(ids: Sequence[JobId], reason: str = "") -> Request[list[JobId]]:
+    """Cancel jobs. The command id makes a repeat give the first answer; so below."""
+    return Request("cancel", _encode((secrets.token_hex(16), ids, reason)), _ids)
+
+
+def redrive(ids: Sequence[JobId], changes: Changes = UNCHANGED) -> Request[list[JobId]]:
+    """Send dead letters again, with these changes."""
+    return Request("redrive", _encode((secrets.token_hex(16), ids, changes)), _ids)
+
+
+def purge(ids: Sequence[JobId]) -> Request[list[JobId]]:
+    """Drop the records of ended jobs."""
+    return Request("purge", _encode((secrets.token_hex(16), ids)), _ids)
 
 
 def pause(kind: str, name: str) -> Request[bool]:

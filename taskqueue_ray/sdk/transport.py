@@ -33,8 +33,8 @@ class Transport(Protocol):
     prune         [JobFilter, before, [JobId]]                rows of the history that are gone
     history       [since, columns or nil]                     bytes: a stream of Arrow
     cancel        [command id, [JobId], reason]               [JobId] that moved
-    redrive       the same                                    the same
-    purge         the same                                    the same
+    redrive       [command id, [JobId], Changes]              the same
+    purge         [command id, [JobId]]                       the same
     store_code    [hash, StoredCode]                          nil
     code          hash                                        StoredCode, or nil
     results       [JobId]                                     [Ended]; live ones have their state

@@ -4,6 +4,7 @@ import asyncio
 import secrets
 import time
 from collections import Counter
+from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -97,9 +98,12 @@ class Workflow:
         """Cancel all that waits or runs; the ids."""
         return self._client.cancel_all(workflow=self.id, reason=reason)
 
-    def retry(self) -> list[str]:
-        """Send its dead letters again; what waits for them goes on when they complete."""
-        return self._client.redrive_all(workflow=self.id)
+    def retry(self, *, options: Mapping[str, Any] | None = None) -> list[str]:
+        """Send its dead letters again; what waits for them goes on when they complete.
+
+        `options` are changed for them, as in `q.redrive`.
+        """
+        return self._client.redrive_all(workflow=self.id, options=options)
 
     def counts(self) -> dict[JobState, int]:
         """How many of its jobs are in each state, jobs that others have added included."""

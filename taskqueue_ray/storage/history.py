@@ -29,6 +29,7 @@ from taskqueue_ray.core.errors import StorageCorrupt
 from taskqueue_ray.core.exchange import JobFilter, JobView
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import JobId
+from taskqueue_ray.core.retention import Horizon
 from taskqueue_ray.storage.atomic import write_atomic
 from taskqueue_ray.storage.filesystem import FileSystem, ReadableFile
 from taskqueue_ray.storage.publication import HISTORY
@@ -204,13 +205,42 @@ def prune(fs: FileSystem, wanted: JobFilter, before: float, ids: Sequence[JobId]
     for name in (name for name in list_files(fs) if _day_of(name) <= last_day):
         table = _read(fs, name, None)
         doomed = pc.is_in(table["id"], doomed_ids) if ids else _mask(table, wanted, before)
-        count = pc.sum(doomed).as_py() or 0
-        if count == table.num_rows:
-            fs.remove(name)
-        elif count:
-            write_atomic(fs, name, _to_file(table.filter(pc.invert(doomed))))
-        dropped += count
+        dropped += _drop(fs, name, doomed)
     return dropped
+
+
+def retain(fs: FileSystem, horizons: Sequence[Horizon]) -> int:
+    """Drop the rows that are beyond any of these; how many that were."""
+    dropped = 0
+    last_day = _day(max(one.before for one in horizons)) if horizons else ""
+    for name in (name for name in list_files(fs) if _day_of(name) <= last_day):
+        table = _read(fs, name, ["queue", "state", "finished_at"])
+        doomed = pa.chunked_array([pa.array([False] * table.num_rows)])
+        for horizon in horizons:
+            doomed = pc.or_(doomed, _beyond(table, horizon))
+        dropped += _drop(fs, name, doomed)
+    return dropped
+
+
+def _drop(fs: FileSystem, name: str, doomed: pa.ChunkedArray) -> int:
+    """Write a file anew without these of its rows; how many they were."""
+    count: int = pc.sum(doomed).as_py() or 0
+    if count == len(doomed):
+        fs.remove(name)
+    elif count:
+        write_atomic(fs, name, _to_file(_read(fs, name, None).filter(pc.invert(doomed))))
+    return count
+
+
+def _beyond(table: pa.Table, horizon: Horizon) -> pa.ChunkedArray:
+    mask = pc.and_(
+        pc.equal(table["state"], horizon.state.value),
+        pc.less_equal(table["finished_at"], _timestamp(horizon.before)),
+    )
+    if horizon.queue is not None:
+        return pc.and_(mask, pc.equal(table["queue"], horizon.queue))
+    others = pa.array(horizon.others, pa.string())
+    return pc.and_(mask, pc.invert(pc.is_in(table["queue"], others)))
 
 
 def _mask(table: pa.Table, wanted: JobFilter, before: float | None = None) -> pa.ChunkedArray:

@@ -182,8 +182,10 @@ def test_moves_on_a_running_queue_and_without_one(shell: Shell) -> None:
     shown = shell.run("jobs", "show", failed)
     assert "\\x1b[31mno" in shown
     assert "\x1b" not in shown
-    assert "redrove 1 job" in shell.run("jobs", "retry", failed)
+    again = ("--priority", "9", "--max-attempts", "1", "--timeout", "10m")
+    assert "redrove 1 job" in shell.run("jobs", "retry", failed, *again)
     shell.until("failed", 2)
+    assert shell.document("jobs", "show", failed)["priority"] == 9
     assert "would redrive 2 jobs" in shell.run("jobs", "redrive", "--all", "--dry-run")
     none = shell.run("jobs", "redrive", "--all", "--error", "KeyError", "--yes")
     assert "redrove 0 jobs" in none

@@ -84,3 +84,28 @@ def test_jobs_that_left_memory(place: Place, eager: None) -> None:
         assert q.enqueue(again).result(60) == 42
         assert q.stats("default").total == 1
     assert len(q.history().to_arrow()) == 1
+
+
+def test_ended_jobs_are_kept_for_their_term(place: Place, eager: None) -> None:
+    """Rows go after a fold, by a task of their own; dead letters are purged by the queue."""
+    q = place.connect()
+    q.queues.configure("short", retention={"completed": "1s", "failed": "1s"})
+    with q.workers():
+        gone = trial_jobs.add.options(queue="short").enqueue(1, 2)
+        kept = trial_jobs.add.enqueue(1, 2)
+        dead = trial_jobs.fails_until.options(queue="short", max_attempts=1).enqueue(9)
+        assert (gone.result(60), kept.result(60)) == (3, 3)
+        assert dead.wait(60) is tq.JobState.FAILED
+    eventually(lambda: not q.failed_jobs(), "the dead letter is purged")
+    place.call("fold")
+
+    def rows() -> list[str]:
+        return [row["id"] for row in q.history().to_arrow().to_pylist()]
+
+    def only_kept() -> bool:
+        if kept.id in rows():
+            _ = trial_jobs.add.options(queue="short", delay="1h").enqueue(1).cancel()
+            place.call("fold")
+        return gone.id not in rows() and kept.id in rows()
+
+    eventually(only_kept, "history drops what is beyond its term")

@@ -181,3 +181,14 @@ def clings(file: str) -> None:
     Run(file)
     while True:
         time.sleep(60)
+
+
+@tq.job(queue="narrow")
+def narrow(n: int) -> int:
+    return n
+
+
+@tq.job
+def feed(count: int) -> int:
+    with tq.patient("1m"):
+        return len([narrow.enqueue(n) for n in range(count)])

@@ -5,10 +5,12 @@ It shares nothing with the product but the words. Ids are small numbers, times a
 
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 MAX_LOSSES = 5
 CONCURRENCY = 2
 PATIENCE = 10.0
+KEPT_FAILED = 40.0
 
 
 @dataclass
@@ -35,6 +37,8 @@ class Plain:
     awaited: set[int] = field(default_factory=set)
     let_down: bool = False
     claims: bool = False
+    queue: str = "q"
+    failed_at: float = 0.0
     within: float = 0.0
 
     def may_expire(self) -> bool:
@@ -284,7 +288,7 @@ class Model:
         else:
             self._end(job, "cancelled", now)
 
-    def redrive(self, number: int, now: float) -> None:
+    def redrive(self, number: int, changes: dict[str, Any], now: float) -> None:
         job = self.jobs.get(number)
         if job is None or job.state != "failed" or number in self.purged:
             return
@@ -293,6 +297,22 @@ class Model:
                 return
             self._hold(number, job, now)
         job.state, job.attempts, job.losses, job.redriven = "pending", 0, 0, True
+        for name, value in changes.items():
+            setattr(job, name, value)
+
+    def retire(self, now: float) -> set[int]:
+        """Dead letters go whose time is over, unless others wait for them."""
+        over = {
+            job.number
+            for job in self.jobs.values()
+            if job.state == "failed" and job.failed_at + KEPT_FAILED <= now
+            and not any(
+                job.number in child.awaited and child.state == "blocked"
+                for child in self.jobs.values()
+            )
+        } - self.purged  # fmt: skip
+        self.purged |= over
+        return over
 
     def purge(self, numbers: list[int]) -> None:
         self.purged.update(numbers)
@@ -309,6 +329,7 @@ class Model:
 
     def _end(self, job: Plain, state: str, now: float) -> None:
         job.state, job.cancelling, job.running, job.suspect = state, False, False, False
+        job.failed_at = now
         self._let_go(job)
         for child in self.jobs.values():
             if job.number not in child.awaited or child.state != "blocked":

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from taskqueue_ray.core.changes import Changes
 from taskqueue_ray.core.commands import Configure, Pause, Resume
 from taskqueue_ray.core.dispatch import apply
 from taskqueue_ray.core.envelopes import encode, open_reply
@@ -22,6 +23,7 @@ from taskqueue_ray.core.exchange import (
     WorkRequest,
 )
 from taskqueue_ray.core.model import Claim, Failure, Input, StoredCode
+from taskqueue_ray.core.retention import Retention
 from taskqueue_ray.core.views import finished_view
 from taskqueue_ray.engine.desk import Desk
 from taskqueue_ray.storage.history import history_files
@@ -104,11 +106,11 @@ class Counter:
             "drain": "w",
             "fold": None,
             "cancel": ("a", [job_id(1), job_id(6)], "why"),
-            "redrive": ("b", [job_id(5)], "why"),
-            "purge": ("c", [job_id(4)], "why"),
+            "redrive": ("b", [job_id(5)], Changes("mail", 7, tags=("new",), retry_on=("OSError",))),
+            "purge": ("c", [job_id(4)]),
             "pause": Pause("queue", "q"),
             "resume": Resume("tag", "t"),
-            "configure": Configure("q", 7, {"gold": 2.0}),
+            "configure": Configure("q", 7, {"gold": 2.0}, Retention(60.0, failed=None)),
             "controls": None,
             "why": job_id(2),
             "workflow": "flow:1",

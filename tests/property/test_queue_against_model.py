@@ -10,17 +10,26 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from taskqueue_ray.core import commands
+from taskqueue_ray.core.bounds import Bounds
 from taskqueue_ray.core.dispatch import apply
 from taskqueue_ray.core.errors import DuplicateJob
 from taskqueue_ray.core.events import Folded, Marked, decode
 from taskqueue_ray.core.exchange import Grant, OutcomeKind
 from taskqueue_ray.core.lifecycle import JobState
-from taskqueue_ray.core.model import Claim, Conditions, Finished, OnConflict, OnParentFailure
+from taskqueue_ray.core.model import (
+    Claim,
+    Conditions,
+    Finished,
+    Job,
+    OnConflict,
+    OnParentFailure,
+)
+from taskqueue_ray.core.retention import Retention
 from taskqueue_ray.core.retry import Backoff
 from taskqueue_ray.core.state import State
 from taskqueue_ray.storage.snapshot import read_snapshot, write_snapshot
 from tests.ledger import Ledger, count_up, facts, meaning, number_of, replayed
-from tests.property.model import Model, Plain
+from tests.property.model import KEPT_FAILED, Model, Plain
 from tests.records import job_id, options, outcome, spec, worker
 
 WAIT = 10.0
@@ -40,6 +49,10 @@ EXPIRES = (0.0, 0.0, 4.0, 25.0)
 MODES: tuple[OnConflict, ...] = ("return_existing", "drop", "replace", "raise")
 CLAIMS = (*[None] * 8, *[Claim("key", within, mode) for mode in MODES for within in (0.0, 20.0)])
 POLICIES: tuple[OnParentFailure, ...] = ("cancel", "continue", "wait", "only")
+CHANGES: tuple[dict[str, Any], ...] = (
+    {}, {"queue": "r"}, {"queue": "q"}, {"priority": 1}, {"priority": 3, "max_attempts": 2},
+    {"queue": "r", "priority": 2},
+)  # fmt: skip
 
 
 class QueueAgainstModel(RuleBasedStateMachine):
@@ -47,7 +60,7 @@ class QueueAgainstModel(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        self.ledger = Ledger()
+        self.ledger = Ledger(Bounds(retention=Retention(failed=KEPT_FAILED)))
         self.model = Model()
         self.grants: list[tuple[str, Grant]] = []
         self.checkpoints: list[tuple[int, Any, Any]] = []
@@ -149,14 +162,22 @@ class QueueAgainstModel(RuleBasedStateMachine):
         self.ledger.cancel(number)
         self.model.cancel(number, self.ledger.now)
 
-    @rule(number=NUMBERS)
-    def redrive(self, number: int) -> None:
-        self.ledger.redrive(number)
-        self.model.redrive(number, self.ledger.now)
+    @rule(number=NUMBERS, changes=st.sampled_from(CHANGES))
+    def redrive(self, number: int, changes: dict[str, Any]) -> None:
+        self.ledger.redrive(number, **changes)
+        self.model.redrive(number, changes, self.ledger.now)
 
     @rule(number=NUMBERS)
     def purge(self, number: int) -> None:
         self.model.purge([number_of(one) for one in self.ledger.purge(number)])
+
+    @rule()
+    def retire(self) -> None:
+        dead = {number_of(one) for one, job in self.ledger.state.jobs.items() if _is_dead(job)}
+        count = self.ledger.do(commands.Retire())
+        gone = {number for number in dead if job_id(number) not in self.ledger.state.jobs}
+        assert gone == self.model.retire(self.ledger.now)
+        assert count == len(gone)
 
     @rule(seconds=st.sampled_from([1.0, 6.0, 30.0]))
     def pass_time(self, seconds: float) -> None:
@@ -248,6 +269,10 @@ class QueueAgainstModel(RuleBasedStateMachine):
                 assert found.value == name
 
 
+def _is_dead(job: Job) -> bool:
+    return job.state is JobState.FAILED
+
+
 def _compare_live(state: State, model: Model) -> None:
     for one, job in state.jobs.items():
         plain = model.jobs[number_of(one)]
@@ -262,6 +287,9 @@ def _compare_live(state: State, model: Model) -> None:
             plain.cancelling,
             plain.suspect,
         )
+        named = job.options
+        wished = (plain.queue, plain.priority, plain.max_attempts)
+        assert (named.queue, named.priority, named.max_attempts) == wished
         if job.state is JobState.SCHEDULED:
             assert getattr(job.phase, "due", None) == plain.due
         assert isinstance(job.phase, Finished) == (plain.state == "failed")
@@ -284,7 +312,7 @@ TestQueueAgainstModel = QueueAgainstModel.TestCase
 WEIGHTS = {
     "enqueue": 6, "lease": 6, "settle": 10, "pass_time": 4, "start": 3, "release": 1, "lose": 2,
     "cancel": 1, "redrive": 2, "purge": 1, "mark": 1, "fold": 1, "hear_of_the_fold": 1, "crash": 1,
-    "remember": 1,
+    "remember": 1, "retire": 1,
 }  # fmt: skip
 SEQUENCES = 25 if os.environ.get("TASKQUEUE_TEST_TIER", "quick") == "quick" else 2_000
 STEPS = 120
@@ -318,8 +346,10 @@ def _arguments(name: str, chance: Random) -> dict[str, Any]:
             return {"name": who, "number": number}
         case "lose":
             return {"name": who}
-        case "cancel" | "redrive" | "purge":
+        case "cancel" | "purge":
             return {"number": number}
+        case "redrive":
+            return {"number": number, "changes": chance.choice(CHANGES)}
         case "pass_time":
             return {"seconds": chance.choice((1.0, 6.0, 30.0))}
         case _:

@@ -1,10 +1,11 @@
 """Simulated clients: they enqueue, repeat, watch, look, cancel, redrive and purge."""
 
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from taskqueue_ray.core.changes import Changes
 from taskqueue_ray.core.envelopes import decode, encode, open_reply
 from taskqueue_ray.core.errors import InvalidRequest, TaskQueueError
 from taskqueue_ray.core.exchange import EnqueueReply, JobView, WatchReply, WatchRequest
@@ -34,6 +35,10 @@ BACKOFFS = (Backoff(base=0.5, max=3.0), Backoff(kind="fixed", base=1.0, jitter=F
 QUEUES = ("mail", "reports")
 KEYS = ("daily", "weekly")
 TENANTS = ("", "acme", "beta")
+CHANGES = (
+    Changes(), Changes(queue="reports"), Changes(priority=10), Changes(queue="mail", priority=1),
+    Changes(max_attempts=4),
+)  # fmt: skip
 MODES: tuple[OnConflict, ...] = ("return_existing", "replace")
 POLICIES: tuple[OnParentFailure, ...] = ("cancel", "continue")
 
@@ -166,11 +171,24 @@ class Client:
             self.world.witness.purged.update(ids)
         if method == "redrive":
             self.world.witness.redriven.update(ids)
+        call = (command_id, ids, *self._particulars(method, ids))
         repeats = 1 + (self.chance.random() < 0.3)
         for _ in range(repeats):
-            self._send_command(method, command_id, ids)
+            self._send_command(method, command_id, call)
 
-    def _send_command(self, method: str, command_id: str, ids: list[JobId]) -> None:
+    def _particulars(self, method: str, ids: list[JobId]) -> tuple[Any, ...]:
+        """What goes with a command besides the ids."""
+        if method == "purge":
+            return ()
+        if method == "cancel":
+            return ("asked",)
+        changes = self.chance.choice(CHANGES)
+        if isinstance(changes.max_attempts, int):
+            for job_id in ids:
+                self.world.witness.may_try(job_id, changes.max_attempts)
+        return (changes,)
+
+    def _send_command(self, method: str, command_id: str, call: tuple[Any, ...]) -> None:
         def answer(reply: bytes | None) -> None:
             try:
                 if reply is not None:
@@ -179,10 +197,9 @@ class Client:
                     return
             except TaskQueueError:
                 pass
-            self._later(PAUSE, lambda: self._send_command(method, command_id, ids))
+            self._later(PAUSE, lambda: self._send_command(method, command_id, call))
 
-        data = encode((command_id, ids, "asked"))
-        self.world.transport.call(method, data, PATIENCE, answer)
+        self.world.transport.call(method, encode(call), PATIENCE, answer)
 
     # --- reading ---
 

@@ -20,6 +20,7 @@ from taskqueue_ray.core import (
     leasing,
     settling,
     uniqueness,
+    upkeep,
 )
 from taskqueue_ray.core.commands import Command, Enqueue, Settle
 from taskqueue_ray.core.exchange import OutcomeKind
@@ -232,7 +233,12 @@ def paused_jobs_kept_aside() -> AbstractContextManager[Any]:
 
 def turns_without_end() -> AbstractContextManager[Any]:
     """The tenant whose turn it is keeps it for as long as it has jobs."""
-    return patch.object(lanes.TenantLane, "took", lambda self, key: None)
+    return patch.object(lanes.TenantLane, "took", lambda self, keys: None)
+
+
+def dead_letters_purged_early() -> AbstractContextManager[Any]:
+    """Dead letters go a moment after they failed, whatever their term is."""
+    return patch.object(upkeep, "term_of", lambda *_: 1.0)
 
 
 PLANTED: dict[str, Planted] = {
@@ -270,6 +276,7 @@ PLANTED: dict[str, Planted] = {
     ),
     "suspects are leased with others": Planted(suspects_with_others, frozenset({"I8", "I10"})),
     "nobody is suspected": Planted(nobody_is_suspected, frozenset({"I8", "I10"})),
+    "dead letters are purged early": Planted(dead_letters_purged_early, frozenset({"I1"})),
     "youngest first": Planted(youngest_first, frozenset({"I8"})),
     "concurrency keys are forgotten at restart": Planted(
         concurrency_keys_forgotten_at_restart, frozenset({"I17"})

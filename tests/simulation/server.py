@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from taskqueue_ray.core.bounds import Bounds
 from taskqueue_ray.core.errors import StorageCorrupt, TaskQueueError, Unavailable
 from taskqueue_ray.core.model import JobId
+from taskqueue_ray.core.retention import Retention
 from taskqueue_ray.engine.commits import Committed
 from taskqueue_ray.engine.desk import Desk
 from taskqueue_ray.engine.engine import Engine, Past, Ports
@@ -23,7 +24,8 @@ from tests.faultfs import PowerCut
 if TYPE_CHECKING:
     from tests.simulation.world import World as Simulation
 
-BOUNDS = Bounds(max_losses=3, lease_seconds=12.0)
+KEPT_FAILED = 60.0
+BOUNDS = Bounds(max_losses=3, lease_seconds=12.0, retention=Retention(failed=KEPT_FAILED))
 JOURNAL = JournalSettings(segment_limit=3000, ballast=4096)
 FOLDS = (
     FoldPolicy(rows=8, commits=60, age=15.0, retry=2.0),

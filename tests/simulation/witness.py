@@ -19,7 +19,7 @@ from taskqueue_ray.core.errors import InvalidRequest
 from taskqueue_ray.core.events import decode
 from taskqueue_ray.core.exchange import Grant, JobView, OutcomeKind, WorkReply, WorkRequest
 from taskqueue_ray.core.lifecycle import JobState
-from taskqueue_ray.core.model import JobId, JobSpec, Leased, Options
+from taskqueue_ray.core.model import Finished, JobId, JobSpec, Leased, Options
 from taskqueue_ray.core.state import State
 from taskqueue_ray.engine.opening import Opened
 from tests.ledger import count_up, facts
@@ -47,6 +47,7 @@ class Witness:
         self.promised: set[JobId] = set()
         self.purged: set[JobId] = set()
         self.redriven: set[JobId] = set()
+        self.allowed: dict[JobId, int] = {}
         self.told: dict[JobId, tuple[JobState, bytes | None]] = {}
         self.asked: dict[str, float] = {}
         self.answers: dict[str, list[JobId]] = {}
@@ -75,6 +76,10 @@ class Witness:
     def invoked(self, jobs: Sequence[JobSpec], shared: Sequence[Options]) -> None:
         for job in jobs:
             self.specs[job.id] = (job, shared[job.options])
+
+    def may_try(self, job_id: JobId, attempts: int) -> None:
+        """A redrive was asked for that gives a job so many attempts."""
+        self.allowed[job_id] = max(attempts, self.allowed.get(job_id, 0))
 
     def accepted(self, ids: Iterable[JobId]) -> None:
         self.promised.update(ids)
@@ -139,7 +144,8 @@ class Witness:
         self.highest[grant.id] = max(grant.delivery, self.highest.get(grant.id, 0))
         if (done := self.completed.get(grant.id)) is not None:
             self._completes(grant.id, done)
-        if grant.attempt > self.specs[grant.id][1].max_attempts:
+        most = max(self.specs[grant.id][1].max_attempts, self.allowed.get(grant.id, 0))
+        if grant.attempt > most:
             self.fail("I10", f"{grant.id.hex()} is given for attempt {grant.attempt}")
 
     def started(self, grant: Grant, worker: str) -> None:
@@ -349,6 +355,7 @@ class Shadow:
                     self._witness.fail("I6", "a completion was taken under a stale token")
         elif isinstance(event, events.Purged):
             self.purged += len(event.ids)
+            self._check_purged(event)
         elif isinstance(event, events.Promoted) and event.until > self._witness._world.agenda.now:
             self._witness.fail("I9", "a promotion came early")
 
@@ -359,6 +366,22 @@ class Shadow:
                 state = self.state.state_of(one)
                 if state is not None and not state.final and not self.redriven[one]:
                     self._witness.fail("I16", f"{job_id.hex()} goes on before {one.hex()} ended")
+
+    def _check_purged(self, event: events.Purged) -> None:
+        """Somebody asked for it, or it was a dead letter whose time is over."""
+        kept = self._witness._world.bounds.retention.failed
+        assert isinstance(kept, float)
+        for job_id in event.ids:
+            job = self.state.jobs.get(job_id)
+            phase = job.phase if job is not None else None
+            over = (
+                isinstance(phase, Finished)
+                and phase.state is JobState.FAILED
+                and phase.at + kept <= event.at
+            )
+            if not over and job_id not in self._witness.purged:
+                self._witness.fail("I1", f"{job_id.hex()} was purged, and nobody asked for that")
+            self._witness.purged.add(job_id)
 
     def _doubt(self, event: Any) -> None:
         """Jobs lost before they began are suspects; those that a worker outlived are so no more."""

@@ -3,9 +3,15 @@
 from taskqueue_ray.cluster.bootstrap import other_settings
 from taskqueue_ray.cluster.config import QueueConfig, in_force
 from taskqueue_ray.core.bounds import Bounds
+from taskqueue_ray.core.retention import parse_retention
 from taskqueue_ray.core.settings import NAMES, resolve
 
-RUNNING = in_force(QueueConfig("/q", "c", "a", bounds=Bounds(max_losses=3), retention=60.0))
+BOUNDS = Bounds(max_losses=3, retention=parse_retention("1m"))
+RUNNING = in_force(QueueConfig("/q", "c", "a", bounds=BOUNDS))
+
+
+def _plain(term: str) -> str:
+    return f"completed={term}, cancelled={term}, expired={term}"
 
 
 def _others(**given: object) -> list[str]:
@@ -18,7 +24,7 @@ def test_only_what_was_asked_for_and_does_not_hold_is_named() -> None:
     assert _others(max_losses=9) == ["max_losses is 3 in the running queue, not 9"]
     assert _others(retention="5s", max_batch="7") == [
         "max_batch is 10000 in the running queue, not 7",
-        "retention is 60.0 in the running queue, not 5.0",
+        f"retention is {_plain('1m')} in the running queue, not {_plain('5s')}",
     ]
 
 

@@ -146,7 +146,7 @@ class Trial:
 
     def command(self, kind: Any, command_id: str, *ids: JobId) -> Box:
         box = Box()
-        self.engine.command(kind, command_id, list(ids), "", box)
+        self.engine.command(kind(list(ids)), command_id, box)
         return box
 
     def watch(

@@ -1,13 +1,15 @@
 """Cancel, redrive and purge: done once, however often they are asked for."""
 
-from taskqueue_ray.core.commands import Cancel, Purge, Redrive
-from taskqueue_ray.core.errors import Unavailable
+from taskqueue_ray.core.changes import Changes
+from taskqueue_ray.core.commands import Cancel, Configure, Purge, Redrive
+from taskqueue_ray.core.errors import QueueFull, Unavailable
 from taskqueue_ray.core.events import Folded, Received, decode
 from taskqueue_ray.core.exchange import EnqueueReply, OutcomeKind
 from taskqueue_ray.core.identity import CLOCK_SKEW
 from taskqueue_ray.core.lifecycle import JobState
+from tests.ledger import facts
 from tests.records import START, job_id, outcome, spec
-from tests.unit.engine.engine_trial import Hand, Trial
+from tests.unit.engine.engine_trial import Box, Hand, Trial
 
 
 def _failed() -> Trial:
@@ -143,3 +145,32 @@ def test_what_is_forgotten_during_the_look_up_is_asked_for_as_well() -> None:
     found({job_id(1): JobState.COMPLETED})
     trial.writer.settle()
     assert box.answer == EnqueueReply(1, [0])
+
+
+# --- a redrive with other options -----------------------------------------------------------------
+
+
+def test_a_repeated_redrive_changes_nothing_more() -> None:
+    trial = _failed()
+    first, again = Box(), Box()
+    trial.engine.command(Redrive([job_id(1)], Changes(queue="mail")), "c1", first)
+    trial.engine.command(Redrive([job_id(1)], Changes(queue="reports")), "c1", again)
+    trial.writer.settle()
+    assert first.answer == again.answer == [job_id(1)]
+    assert trial.state.jobs[job_id(1)].options.queue == "mail"
+    assert facts(trial.replayed()) == facts(trial.state)
+
+
+def test_a_refused_redrive_waits_for_the_disk_and_may_be_asked_for_again() -> None:
+    trial = _failed()
+    box, room = Box(), Box()
+    trial.engine.control(Configure("mail", max_depth=0), Box())
+    redrive = Redrive([job_id(1)], Changes(queue="mail"))
+    trial.engine.command(redrive, "c1", box)
+    assert box.empty
+    trial.writer.settle()
+    assert isinstance(box.answer, QueueFull)
+    trial.engine.control(Configure("mail", max_depth=1), Box())
+    trial.engine.command(redrive, "c1", room)
+    trial.writer.settle()
+    assert room.answer == [job_id(1)]

@@ -10,6 +10,7 @@ from taskqueue_ray.core.events import Folded, Marked, Opened, Received, decode
 from taskqueue_ray.core.exchange import OutcomeKind
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import Claim, Job, StoredCode
+from taskqueue_ray.core.retention import Retention
 from taskqueue_ray.core.state import State
 from taskqueue_ray.storage.snapshot import read_snapshot, write_snapshot
 from tests.ledger import Ledger, facts, meaning
@@ -28,7 +29,8 @@ def _full() -> tuple[Ledger, int]:
     held = spec(22, due=later, unique=Claim("key"), expires=later + 1, workflow="flow:1")
     ledger.enqueue([spec(20, due=later), spec(21, 0, parents=[11, 12]), held], *shared)
     ledger.do(commands.Pause("tag", "paused"))
-    ledger.do(commands.Configure("q", 5000, {"gold": 2.0}))
+    kept = Retention(completed=None, failed=1e9)
+    ledger.do(commands.Configure("q", 5000, {"gold": 2.0}, kept))
     ledger.do(commands.StoreCode("hash", StoredCode("f", "3.11", b"sealed", ledger.now)))
     grants = ledger.lease(6, _everything())
     ledger.start(*grants[4:])

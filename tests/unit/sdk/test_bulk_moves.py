@@ -31,6 +31,40 @@ def test_dead_letters_are_redriven_by_filter(bench: Bench) -> None:
     assert len(bench.q.failed_jobs()) == 0
 
 
+def test_dead_letters_are_redriven_with_other_options(bench: Bench) -> None:
+    disk, net, other = _dead(bench)
+    wish = {"queue": "slow", "priority": 9, "timeout": "5m", "max_attempts": 2}
+    assert bench.q.redrive(disk, net, options=wish) == [disk, net]
+    job = bench.q.job(disk)
+    assert (job.queue, job.priority, job.max_attempts) == ("slow", 9, 2)
+    assert bench.q.retry_all(queue="other", options={"tags": ["again"]}) == [other]
+    job = bench.q.job(other)
+    assert (job.queue, job.tags) == ("other", ("again",))
+    bench.work()
+    assert bench.q.job(disk).state is tq.JobState.SCHEDULED
+    assert bench.q.job(other).error_type == "ValueError"
+    with pytest.raises(InvalidOption, match="may change"):
+        bench.q.redrive_all(options={"executor": "async"}, dry_run=True)
+
+
+def test_a_portion_that_does_not_fit_says_what_moved_before(bench: Bench) -> None:
+    bench.q.enqueue_many(break_down.item("x") for _ in range(502))
+    bench.work(100)
+    bench.q.queues.configure("slow", max_depth=501)
+    with pytest.raises(tq.QueueFull) as refusal:
+        bench.q.redrive_all(options={"queue": "slow"})
+    assert refusal.value.__notes__ == ["500 jobs were moved before that"]
+    assert len(bench.q.failed_jobs()) == 2
+    assert asyncio.run(bench.q.aredrive_all(options={"queue": "default"}))
+
+
+def test_a_redrive_that_comes_after_the_purge_moves_nothing(bench: Bench) -> None:
+    disk, *_ = _dead(bench)
+    assert bench.q.purge(state="failed", queue="default") == 2
+    assert bench.q.redrive(disk, options={"queue": "slow"}) == []
+    assert bench.q.stats("slow").total == 0
+
+
 def test_what_waits_or_runs_is_cancelled_by_filter(bench: Bench) -> None:
     dead = _dead(bench)
     waiting = send.enqueue("a")

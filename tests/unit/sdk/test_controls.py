@@ -52,7 +52,8 @@ def test_settings_change_one_by_one(bench: Bench) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [{"max_depth": -1}, {"max_depth": True}, {"weights": [1]}, {"weights": {"a": "x"}},
-     {"weights": {"a": 0}}],
+     {"weights": {"a": 0}}, {"retention": "soon"}, {"retention": {"done": "1d"}},
+     {"retention": {"failed": 0}}],
 )  # fmt: skip
 def test_settings_that_are_none_are_refused(bench: Bench, wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidOption, match=next(iter(wrong))):

@@ -154,3 +154,40 @@ def test_a_job_in_a_fold_can_be_deleted(in_a_fold: Bench) -> None:
         bench.q.job(gone.id)
     with pytest.raises(tq.Conflict):
         bench.q.delete(waits)
+
+
+# --- retention ------------------------------------------------------------------------------------
+
+DAY = 86_400.0
+
+
+def test_ended_jobs_are_kept_for_as_long_as_their_queue_says(bench: Bench) -> None:
+    bench.q.queues.configure("mail", retention={"completed": "1h", "failed": "30d"})
+    bench.restart()
+    assert str(bench.q.queues.settings("mail").retention) == "completed=1h, failed=30d"
+    mail = bench.q.enqueue(send, "a@b.c")
+    other = bench.q.enqueue(send.options(queue="other"), "a@b.c")
+    dead = bench.q.enqueue(break_down.options(queue="mail"), "why")
+    bench.work()
+    bench.fold()
+    assert {job.id for job in bench.q.jobs(state="completed")} == {mail.id, other.id}
+    bench.advance(3601)
+    _ = bench.q.enqueue(send, "later")
+    bench.work()
+    bench.fold()
+    assert mail.id not in {job.id for job in bench.q.jobs(state="completed")}
+    assert bench.q.job(other.id).state == "completed"
+    assert [job.id for job in bench.q.failed_jobs()] == [dead.id]
+    bench.advance(30 * DAY)
+    assert list(bench.q.failed_jobs()) == []
+    assert bench.q.redrive(dead) == []
+    bench.fold()
+    assert "failed" not in bench.q.history().to_arrow()["state"].to_pylist()
+
+
+def test_a_queue_returns_to_what_holds_for_all(bench: Bench) -> None:
+    configure = bench.q.queues.configure
+    assert configure("mail", retention="3d", max_depth=5).retention is not None
+    assert configure("mail", weights={"a": 2}).retention is not None
+    assert configure("mail", retention=None).retention is None
+    assert bench.q.queues.settings("mail").max_depth == 5

@@ -11,6 +11,7 @@ from taskqueue_ray.core.exchange import JobFilter, JobView
 from taskqueue_ray.core.identity import make_job_id
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import JobId
+from taskqueue_ray.core.retention import Horizon
 from taskqueue_ray.storage import history
 from taskqueue_ray.storage.atomic import write_atomic
 from taskqueue_ray.storage.filesystem import (
@@ -164,3 +165,54 @@ def test_damage_is_found_by_a_count_of_rows(fs: CountingFileSystem) -> None:
     write_atomic(plain, name, bytes(data))
     with pytest.raises(StorageCorrupt):
         history.count_rows(plain, name)
+
+
+# --- what is kept no longer -----------------------------------------------------------------------
+
+
+def _store(fs: MemoryFileSystem, views: list[JobView]) -> None:
+    for name, data in history.history_files(views, 0, 1).items():
+        fs.make_directory(name.rpartition("/")[0])
+        write_atomic(fs, name, data)
+
+
+def _kept(*horizons: Horizon) -> tuple[int, list[int]]:
+    """How many rows go of six, and which stay, by their numbers."""
+    fs = MemoryFileSystem()
+    states = (JobState.COMPLETED, JobState.FAILED, JobState.CANCELLED)
+    views = [
+        _view(
+            n,
+            state=states[n % 3],
+            options=options(queue="mail" if n > 2 else "q"),
+            finished_at=START + n,
+        )
+        for n in range(6)
+    ]
+    _store(fs, views)
+    dropped = history.retain(fs, horizons)
+    left = history.read_history(fs)["finished_at"].to_pylist()
+    return dropped, sorted(round(at.timestamp() - START) for at in left)
+
+
+def test_rows_go_by_state_and_time() -> None:
+    assert _kept() == (0, [0, 1, 2, 3, 4, 5])
+    assert _kept(Horizon(JobState.COMPLETED, START - 1)) == (0, [0, 1, 2, 3, 4, 5])
+    assert _kept(Horizon(JobState.COMPLETED, START)) == (1, [1, 2, 3, 4, 5])
+    assert _kept(Horizon(JobState.FAILED, START + 4)) == (2, [0, 2, 3, 5])
+    both = (Horizon(JobState.COMPLETED, START), Horizon(JobState.CANCELLED, START + 9))
+    assert _kept(*both) == (3, [1, 3, 4])
+
+
+def test_rows_go_by_queue() -> None:
+    late = START + 99
+    assert _kept(Horizon(JobState.COMPLETED, late, "mail")) == (1, [0, 1, 2, 4, 5])
+    assert _kept(Horizon(JobState.COMPLETED, late, None, ("mail",))) == (1, [1, 2, 3, 4, 5])
+    assert _kept(Horizon(JobState.COMPLETED, late, "none.such")) == (0, [0, 1, 2, 3, 4, 5])
+
+
+def test_a_file_of_which_nothing_stays_is_gone() -> None:
+    fs = MemoryFileSystem()
+    _store(fs, [_view(1)])
+    assert history.retain(fs, [Horizon(JobState.COMPLETED, START + 99)]) == 1
+    assert history.list_files(fs) == []
