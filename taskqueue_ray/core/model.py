@@ -204,6 +204,18 @@ class Finished(msgspec.Struct, frozen=True, tag="finished", gc=False):
     reason: str = ""
 
 
+class Checkpoint(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What a job has saved for its next run, sealed, and when the queue got it.
+
+    `number` tells an earlier one of the same delivery from a later one.
+    """
+
+    at: float
+    delivery: int
+    number: int
+    sealed: bytes
+
+
 POISON = "poison"
 """The reason of a dead letter whose workers vanished too often while they had it."""
 
@@ -219,7 +231,8 @@ class Job(msgspec.Struct, gc=False, omit_defaults=True):
     `ordinal` is its place in the order of enqueueing. `delivery` counts leases and fences;
     `attempts` counts runs that ended by the job's own doing; `losses` counts runs whose worker
     vanished; `generation` counts redrives. `running` says that the present lease was reported as
-    started, `suspect` that its worker vanished before that and it was not tried since.
+    started, `suspect` that its worker vanished before that and it was not tried since. A
+    `checkpoint` stays until the job has ended, and with a dead letter, for its redrive.
     """
 
     id: JobId
@@ -239,6 +252,7 @@ class Job(msgspec.Struct, gc=False, omit_defaults=True):
     history: tuple[Attempt, ...] = ()
     conditions: Conditions = PLAIN
     suspect: bool = False
+    checkpoint: Checkpoint | None = None
 
     @property
     def state(self) -> JobState:

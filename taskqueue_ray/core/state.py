@@ -196,6 +196,7 @@ class State:
             record = msgspec.structs.replace(job)
         else:
             del self.jobs[job.id]
+            job.checkpoint = None
             self.settled[job.id] = job
         self.unfolded[finish_key(job)] = record
         if job.conditions is not PLAIN or job.id in self.children:

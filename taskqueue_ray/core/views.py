@@ -1,6 +1,6 @@
 """Views of jobs that both memory and history give."""
 
-from taskqueue_ray.core.exchange import Ended, JobView
+from taskqueue_ray.core.exchange import CheckpointView, Ended, JobView
 from taskqueue_ray.core.model import Finished, Job
 
 
@@ -14,8 +14,14 @@ def finished_view(job: Job) -> JobView:
         attempts=job.attempts, losses=job.losses, generation=job.generation,
         started_at=phase.started_at, finished_at=phase.at, seconds=phase.seconds,
         result=phase.result, reason=phase.reason, parents=job.parents, history=job.history,
-        conditions=job.conditions,
+        conditions=job.conditions, checkpoint=checkpoint_view(job),
     )  # fmt: skip
+
+
+def checkpoint_view(job: Job) -> CheckpointView | None:
+    """What may be known of a job's checkpoint without the key."""
+    kept = job.checkpoint
+    return None if kept is None else CheckpointView(kept.at, len(kept.sealed))
 
 
 def ended_view(job: Job) -> Ended:
