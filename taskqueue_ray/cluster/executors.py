@@ -24,11 +24,11 @@ from taskqueue_ray.cluster.relay import Relay
 from taskqueue_ray.cluster.verdicts import Verdicts
 from taskqueue_ray.cluster.waiting import Ticket, Waiting
 from taskqueue_ray.cluster.watchdog import charges, is_frozen
-from taskqueue_ray.core.exchange import Grant, Outcome, Progress
+from taskqueue_ray.core.exchange import Grant, Outcome, Progress, Save
 from taskqueue_ray.core.model import ExecutorKind, JobId, Options
 from taskqueue_ray.engine.payload import MAX_SIZE, Sealer
 from taskqueue_ray.executor.kernel import kill_group
-from taskqueue_ray.executor.messages import Call, Done, Progressed, Recalled, Report
+from taskqueue_ray.executor.messages import Call, Done, Progressed, Recalled, Report, Saved
 
 CANCEL_GRACE = 5.0
 """Seconds that a running job has to notice that it was cancelled."""
@@ -71,6 +71,7 @@ class Executors:
         on_outcomes: Callable[[list[Outcome]], None],
         call: Callable[[str, bytes], Awaitable[bytes]],
         on_progress: Callable[[JobId, Progress], None] = lambda _job, _progress: None,
+        on_saves: Callable[[list[Save]], None] = lambda _saves: None,
         on_output: Callable[[JobId | None, str], None] | None = None,
         environment: Mapping[str, str] | None = None,
         search: tuple[str, ...] = (),
@@ -84,6 +85,7 @@ class Executors:
     ) -> None:
         self._on_outcomes = on_outcomes
         self._on_progress = on_progress
+        self._on_saves = on_saves
         self._on_output = on_output or _print
         self._verdicts = Verdicts(sealer)
         self._incidents: list[Incident] = []
@@ -309,6 +311,8 @@ class Executors:
             case Progressed(reports):
                 for job_id, progress in reports:
                     self._on_progress(job_id, progress)
+            case Saved(saves):
+                self._on_saves(saves)
             case Call():
                 self._relay.take(slot, report)
 

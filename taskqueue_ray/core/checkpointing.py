@@ -26,9 +26,7 @@ def decide(state: State, command: Checkpoint, now: float) -> list[Event]:
 
 def _is_holder(job: Job, save: Save) -> bool:
     phase = job.phase
-    return (
-        type(phase) is Leased and phase.lease == save.lease and job.delivery == save.delivery
-    )
+    return type(phase) is Leased and phase.lease == save.lease and job.delivery == save.delivery
 
 
 def _is_news(kept: Kept | None, save: Save) -> bool:

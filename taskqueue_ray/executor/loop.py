@@ -21,7 +21,7 @@ from taskqueue_ray.executor.handlers import CODE, Handlers, question
 from taskqueue_ray.executor.inputs import aanswered, filled
 from taskqueue_ray.executor.messages import Assign
 from taskqueue_ray.executor.runs import Run
-from taskqueue_ray.executor.sealed import need
+from taskqueue_ray.executor.sealed import need, opened
 
 _ordinal: contextvars.ContextVar[int] = contextvars.ContextVar("ordinal", default=0)
 
@@ -195,6 +195,7 @@ class AsyncExecutor:
             sealer = self._sealer or need(None, options.key)
             handler = self._handlers.known(options) or await self._find(options)
             plain = sealer.open(Kind.PAYLOAD, grant.id, options.type, grant.payload)
+            saved = None if grant.checkpoint is None else opened(grant, options, sealer)
             if grant.inputs:
                 questions = filled(plain, grant.inputs, sealer)
                 plain = await aanswered(questions, self._channel.acall)
@@ -202,7 +203,18 @@ class AsyncExecutor:
             return self._stopped(run, error, expired=False)
         except BaseException as error:
             return self._endings.unopened(run, error)
-        activate(Context(self._channel, grant.id, options, grant.attempt, grant.enqueued_at))
+        activate(
+            Context(
+                self._channel,
+                grant.id,
+                options,
+                grant.attempt,
+                grant.enqueued_at,
+                grant,
+                sealer,
+                saved,
+            )
+        )
         limit = asyncio.timeout(options.timeout)
         try:
             async with limit:

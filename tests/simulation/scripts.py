@@ -11,7 +11,8 @@ class Script(msgspec.Struct, frozen=True, omit_defaults=True):
     """`fails` is how many attempts fail; the other troubles come once, at the first attempt.
 
     A job that `kills` takes its worker with it, over and over: no attempt of it is ever counted.
-    One that does so `at_once` leaves no time to report that it runs.
+    One that does so `at_once` leaves no time to report that it runs. Each run `saves` so many
+    checkpoints on its way, and one more at its end.
     """
 
     seconds: float
@@ -21,11 +22,16 @@ class Script(msgspec.Struct, frozen=True, omit_defaults=True):
     exits: bool = False
     kills: bool = False
     at_once: bool = False
+    saves: int = 0
 
 
 def make_script(chance: Random) -> Script:
-    """Most jobs do well."""
-    seconds = chance.choice((0.1, 0.5, 2.0, 6.0))
+    """Most jobs do well; some save what they have done."""
+    script = _make_script(chance, chance.choice((0.1, 0.5, 2.0, 6.0)))
+    return msgspec.structs.replace(script, saves=chance.choice((0, 0, 1, 4)))
+
+
+def _make_script(chance: Random, seconds: float) -> Script:
     match chance.randrange(20):
         case 0:
             return Script(seconds, fails=9)
@@ -42,6 +48,11 @@ def make_script(chance: Random) -> Script:
             return Script(seconds, kills=luck < 0.6, at_once=luck < 0.3)
         case _:
             return Script(seconds)
+
+
+def checkpoint_of(delivery: int, number: int) -> bytes:
+    """A checkpoint that says which run it is from, and which of its checkpoints it is."""
+    return b"%d/%d" % (delivery, number)
 
 
 def result_of(grant: Grant, worker: str) -> bytes:

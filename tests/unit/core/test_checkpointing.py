@@ -5,16 +5,16 @@ import pytest
 from taskqueue_ray.core import commands
 from taskqueue_ray.core.exchange import Grant, OutcomeKind, Save
 from taskqueue_ray.core.lifecycle import JobState
-from taskqueue_ray.core.model import Checkpoint
+from taskqueue_ray.core.model import Checkpoint, Options
 from tests.ledger import Ledger, facts
 from tests.records import options, outcome, save, spec, worker
 
 ONCE = options(max_attempts=1)
 
 
-def _leased(shared: object = None) -> tuple[Ledger, Grant]:
+def _leased(shared: Options | None = None) -> tuple[Ledger, Grant]:
     ledger = Ledger()
-    ledger.enqueue([spec(1)], *([shared] if shared else []))  # type: ignore[list-item]
+    ledger.enqueue([spec(1)], *([shared] if shared else []))
     (grant,) = ledger.lease()
     return ledger, grant
 

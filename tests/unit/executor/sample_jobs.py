@@ -243,6 +243,36 @@ def ask_from_fork() -> str:
 
 
 @job
+def saves_and(what: str, count: int) -> int:
+    """Saves 1 to `count` on top of what was saved, and then ends in some way."""
+    base = current().checkpoint() or 0
+    for number in range(1, count + 1):
+        current().checkpoint(base + number)
+    if what == "dies":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if what == "waits":
+        time.sleep(60)
+    return _after_saving(what, base)
+
+
+@job
+async def async_saves_and(what: str, count: int) -> int:
+    base = current().checkpoint() or 0
+    for number in range(1, count + 1):
+        current().checkpoint(base + number)
+        await asyncio.sleep(0)
+    return _after_saving(what, base)
+
+
+def _after_saving(what: str, base: int) -> int:
+    if what == "snoozes":
+        raise Snooze("5m")
+    if what == "fails":
+        raise ValueError(what)
+    return base
+
+
+@job
 async def async_echo(value: str) -> str:
     await asyncio.sleep(0)
     return value
