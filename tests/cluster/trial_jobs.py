@@ -181,3 +181,28 @@ def clings(file: str) -> None:
     Run(file)
     while True:
         time.sleep(60)
+
+
+@tq.job(queue="trial", max_attempts=2, backoff=NO_WAIT)
+def counts_on(file: str, gate: str) -> int:
+    """Counts on from its checkpoint until the gate is a file; returns where it began."""
+    begun = tq.current().checkpoint() or 0
+    _count(begun, file, gate)
+    return int(begun)
+
+
+def _count(number: int, file: str, gate: str) -> None:
+    while not os.path.exists(gate):  # noqa: PTH110
+        number += 1
+        tq.current().checkpoint(number)
+        with open(file, "a") as out:
+            out.write(f"{number} {time.time():.3f}\n")
+        time.sleep(0.02)
+
+
+@tq.job(queue="trial", max_attempts=2, backoff=NO_WAIT)
+async def counts_on_async(file: str, gate: str) -> int:
+    """The same in an event loop."""
+    begun = tq.current().checkpoint() or 0
+    await asyncio.to_thread(_count, begun, file, gate)
+    return int(begun)
