@@ -40,7 +40,7 @@ class JobOptions(msgspec.Struct, frozen=True):
     """Everything that can be said of a job apart from its arguments. Seconds throughout.
 
     `executor` None lets the function decide, `timeout` 0 the worker. `delay` and `at` exclude each
-    other. A `workflow` sets its own name.
+    other. A `workflow` sets its own name. `own_backoff` says that the job type has a function.
     """
 
     id: JobId | None = None
@@ -65,6 +65,7 @@ class JobOptions(msgspec.Struct, frozen=True):
     retry_on: tuple[str, ...] = ()
     give_up_on: tuple[str, ...] = ()
     workflow: str = ""
+    own_backoff: bool = False
 
     def but(self, given: Mapping[str, object]) -> "JobOptions":
         """These options with the checked changes of `given`. Raises `InvalidOption`.
@@ -81,6 +82,8 @@ class JobOptions(msgspec.Struct, frozen=True):
             changes["at"] = None
         elif changes.get("at") is not None:
             changes["delay"] = None
+        if "backoff" in changes:
+            changes["own_backoff"] = False
         return msgspec.structs.replace(self, **changes)
 
     def shared(
@@ -103,6 +106,7 @@ class JobOptions(msgspec.Struct, frozen=True):
             python=python,
             retry_on=self.retry_on,
             give_up_on=self.give_up_on,
+            own_backoff=self.own_backoff,
         )
 
     @property
@@ -159,6 +163,13 @@ def _timeout(value: object) -> float:
 
 
 def _backoff(value: object) -> Backoff:
+    if callable(value) and not isinstance(value, type):
+        raise InvalidOption(
+            "backoff",
+            _shown(value),
+            "tq.Backoff here: a function lives where its job runs, so it is given to the job's "
+            "type, as @tq.job(backoff=...) or as an attribute of the class",
+        )
     if not isinstance(value, Backoff):
         raise InvalidOption(
             "backoff", _shown(value), "tq.Backoff.exponential(...), .linear(...) or .fixed(...)"

@@ -16,6 +16,7 @@ import cloudpickle
 
 from taskqueue_ray.core.errors import SealBroken, Unserialisable
 from taskqueue_ray.core.model import StoredCode
+from taskqueue_ray.engine.backoffs import BackoffFunction
 from taskqueue_ray.engine.payload import Kind, Sealer
 from taskqueue_ray.engine.registry import JobType
 from taskqueue_ray.engine.structs import reduce_struct, travels_by_value
@@ -46,8 +47,8 @@ def restore(stored: StoredCode, code_hash: str, sealer: Sealer) -> JobType:
     plain = sealer.open(Kind.CODE, bytes.fromhex(code_hash), stored.name, stored.sealed)
     if hashlib.sha256(plain).hexdigest() != code_hash:
         raise SealBroken(Kind.CODE, "its content has another hash than its name")
-    name, target = _unpickle(plain)
-    return JobType(name, target)
+    name, target, backoff = _unpickle(plain)
+    return JobType(name, target, backoff=backoff)
 
 
 def _pickled(job_type: JobType) -> tuple[str, bytes]:
@@ -59,7 +60,8 @@ def _pickled(job_type: JobType) -> tuple[str, bytes]:
 
 def _pickle(job_type: JobType) -> tuple[str, bytes]:
     try:
-        plain = _dumps((job_type.name, job_type.target))
+        own = (job_type.backoff,) if job_type.backoff is not None else ()
+        plain = _dumps((job_type.name, job_type.target, *own))
     except Exception as problem:
         raise Unserialisable(
             f"the function of job {job_type.name!r}",
@@ -88,6 +90,6 @@ def _dumps(value: object) -> bytes:
     return file.getvalue()
 
 
-def _unpickle(plain: bytes) -> tuple[str, Callable[..., Any]]:
-    name, target = cloudpickle.loads(plain)
-    return name, target
+def _unpickle(plain: bytes) -> tuple[str, Callable[..., Any], BackoffFunction | None]:
+    name, target, *own = cloudpickle.loads(plain)
+    return name, target, own[0] if own else None

@@ -14,6 +14,7 @@ from taskqueue_ray.core.naming import check_type_name
 from taskqueue_ray.core.options import JobOptions
 from taskqueue_ray.engine.annotations import hints_of
 from taskqueue_ray.engine.arguments import Binder, ResultType
+from taskqueue_ray.engine.backoffs import BackoffFunction
 from taskqueue_ray.engine.values import decode_value, encode_value
 
 SHIPPED_MODULE = "taskqueue_ray.jobs"
@@ -26,15 +27,21 @@ _envelope = msgspec.msgpack.Decoder(tuple[msgspec.Raw, msgspec.Raw])
 class JobType:
     """A named function, or class with a `handle` method, and how its jobs are run.
 
-    A result is an envelope: MessagePack of [value, payload that `handle` left, or nil].
+    A result is an envelope: MessagePack of [value, payload that `handle` left, or nil]. `backoff`
+    is asked when an attempt has failed, if its options say so.
     """
 
     def __init__(
-        self, name: str, target: Callable[..., Any], defaults: JobOptions | None = None
+        self,
+        name: str,
+        target: Callable[..., Any],
+        defaults: JobOptions | None = None,
+        backoff: BackoffFunction | None = None,
     ) -> None:
         self.name = check_type_name("type", name)
         self.target = target
         self.defaults = defaults or JobOptions()
+        self.backoff = backoff
         self.is_class = isinstance(target, type)
         self._function = cast(Any, target).handle if self.is_class else target
         # How a class makes an instance again is its own affair, when it says so (`tq.Job` does).

@@ -134,7 +134,7 @@ class SyncExecutor:
             envelope = contextvars.copy_context().run(run_now, handler, plain)
             result = sealer.seal(Kind.RESULT, grant.id, options.type, envelope)
         except BaseException as error:
-            return self._endings.raised(run, error)
+            return self._endings.raised(run, error, handler.backoff)
         finally:
             deactivate(token)
         return run.completed(result, time.monotonic())

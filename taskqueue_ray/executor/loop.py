@@ -11,6 +11,7 @@ from typing import Any
 
 from taskqueue_ray.core.exchange import Outcome
 from taskqueue_ray.core.model import JobId, Options
+from taskqueue_ray.engine.backoffs import BackoffFunction
 from taskqueue_ray.engine.context import Context, activate
 from taskqueue_ray.engine.payload import Kind, Sealer
 from taskqueue_ray.engine.registry import JobType
@@ -221,15 +222,22 @@ class AsyncExecutor:
                 envelope = await _run(handler, plain)
             result = sealer.seal(Kind.RESULT, grant.id, options.type, envelope)
         except BaseException as error:
-            return self._stopped(run, error, expired=limit.expired())
+            return self._stopped(run, error, expired=limit.expired(), backoff=handler.backoff)
         return run.completed(result, time.monotonic())
 
-    def _stopped(self, run: Run, error: BaseException, *, expired: bool) -> Outcome:
+    def _stopped(
+        self,
+        run: Run,
+        error: BaseException,
+        *,
+        expired: bool,
+        backoff: BackoffFunction | None = None,
+    ) -> Outcome:
         if expired and isinstance(error, TimeoutError):
-            return self._endings.timed_out(run)
+            return self._endings.timed_out(run, error, backoff)
         if isinstance(error, asyncio.CancelledError) and self._channel.cancelled(run.grant.id):
             return self._endings.cancelled(run)
-        return self._endings.raised(run, error)
+        return self._endings.raised(run, error, backoff)
 
     async def _find(self, options: Options) -> JobType:
         if options.code is None:

@@ -11,6 +11,7 @@ from taskqueue_ray.core.identity import to_text
 from taskqueue_ray.core.model import JobId
 from taskqueue_ray.core.options import NAMES, JobOptions
 from taskqueue_ray.core.retry import Backoff
+from taskqueue_ray.engine.backoffs import BackoffFunction, options_of_type
 from taskqueue_ray.engine.context import current_or_none
 from taskqueue_ray.engine.registry import JobType, registry, type_name_of
 from taskqueue_ray.sdk import current
@@ -31,7 +32,7 @@ class OptionArguments(TypedDict, total=False):
     queue: str
     priority: int
     max_attempts: int
-    backoff: Backoff
+    backoff: Backoff | BackoffFunction
     timeout: object
     delay: object
     at: object
@@ -113,11 +114,14 @@ class JobFunction(Generic[P, C, R]):
             return self.__qualname__  # the global of this name in the module
         # A recursive function refers to this object while it is itself being unpickled: nothing
         # may look at the function before the state is set.
-        return (_unfinished, (), (self._function, self.job_type.name, self._options))
+        job_type = self.job_type
+        return (_unfinished, (), (self._function, job_type.name, self._options, job_type.backoff))
 
-    def __setstate__(self, state: tuple[Callable[P, C], str, JobOptions]) -> None:
-        function, name, options = state
-        self._assign(function, JobType(name, function, options), options)
+    def __setstate__(
+        self, state: tuple[Callable[P, C], str, JobOptions, BackoffFunction | None]
+    ) -> None:
+        function, name, options, backoff = state
+        self._assign(function, JobType(name, function, options, backoff), options)
 
     def __repr__(self) -> str:
         return f"<job {self.job_type.name}>"
@@ -130,9 +134,12 @@ def _unfinished() -> "JobFunction[Any, Any, Any]":
 class _Decorator:
     """`@tq.job(...)`: typed apart for `async def`, whose jobs give what is awaited."""
 
-    def __init__(self, options: JobOptions, name: str | None) -> None:
+    def __init__(
+        self, options: JobOptions, name: str | None, backoff: BackoffFunction | None = None
+    ) -> None:
         self._options = options
         self._name = name
+        self._backoff = backoff
 
     @overload
     def __call__(
@@ -147,7 +154,8 @@ class _Decorator:
             raise InvalidRequest(f"{function!r} is a job already")
         if isinstance(function, type) or not callable(function):
             raise InvalidRequest("@tq.job is for functions; a class derives from tq.Job")
-        job_type = JobType(self._name or type_name_of(function), function, self._options)
+        name = self._name or type_name_of(function)
+        job_type = JobType(name, function, self._options, self._backoff)
         return JobFunction(function, registry.register(job_type), self._options)
 
 
@@ -178,7 +186,9 @@ def job(
     backoff, retry_on, give_up_on, timeout, delay, at, expires, unique, tags, category, depends_on,
     on_parent_failure, fair_key, concurrency_key, ordered, executor` ("process" or "async", which
     `async def` gets by itself); see the guides. Durations are seconds, a `timedelta`, or text such
-    as "5m". `type` is the registered name, by default the dotted path. Raises `InvalidOption`.
+    as "5m". A `backoff` may be a function of the attempt's number and its exception, that gives a
+    duration, or None for the default. `type` is the registered name, by default the dotted path.
+    Raises `InvalidOption`.
 
     >>> @job(queue="mail", priority=10, timeout="30s")
     ... def send_email(to: str, subject: str = "") -> str:
@@ -186,7 +196,8 @@ def job(
     >>> send_email("a@b.c")
     'sent to a@b.c'
     """
-    decorate = _Decorator(JobOptions().but(options), type)
+    shared, backoff = options_of_type(options)
+    decorate = _Decorator(shared, type, backoff)
     return decorate if function is None else decorate(function)
 
 
@@ -260,9 +271,9 @@ def type_of(cls: type[Job]) -> JobType:
     if found is None:
         if not callable(getattr(cls, "handle", None)):
             raise InvalidRequest(f"{cls.__qualname__} has no method `handle`, which does the work")
-        defaults = JobOptions().but(_class_options(cls))
+        defaults, backoff = options_of_type(_class_options(cls))
         name = cls._type_name or type_name_of(cls)
-        found = _types[cls] = JobType(name, cls, defaults)
+        found = _types[cls] = JobType(name, cls, defaults, backoff)
     return found
 
 

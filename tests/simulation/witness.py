@@ -414,8 +414,8 @@ class Checkpoints:
             for save in event.saves:
                 self._check_save(save, event.worker)
         elif isinstance(event, events.Settled):
-            others = [one.outcome for one in (*event.retried, *event.failed)]
-            for outcome in (*others, *event.snoozed):
+            failed = [one.outcome for one in event.failed]
+            for outcome in (*(one.outcome for one in event.retried), *failed, *event.snoozed):
                 self._check_end(outcome)
 
     def _check_save(self, save: Save, worker: str) -> None:
