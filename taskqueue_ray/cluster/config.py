@@ -46,7 +46,8 @@ _OF_THE_QUEUE = ("segment_bytes", "ballast_bytes", "retention", "log_level", "lo
 class WorkerConfig(msgspec.Struct, frozen=True):
     """For a worker actor. Sizes in bytes, times in seconds; None means without limit.
 
-    `timeout` is for jobs that name none. `memory_limit` and `max_jobs` are of one executor.
+    `timeout` and `cancel_grace` are for jobs that name none. `memory_limit` and `max_jobs` are of
+    one executor.
     """
 
     name: str
@@ -65,6 +66,7 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     log_level: Level = "info"
     log_format: Format = "text"
     drain_seconds: float = 30.0
+    cancel_grace: float = 5.0
 
 
 def queue_actor_name(location: str, shard: int = 0) -> str:

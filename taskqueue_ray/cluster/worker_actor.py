@@ -118,6 +118,7 @@ class WorkerActor(Terminable):
             sealer=Sealer(keyring),
             max_result=config.max_result,
             timeout=config.timeout,
+            cancel_grace=config.cancel_grace,
             recycling=Recycling(config.max_jobs, config.memory_limit),
         )
         self._life = _Life(executors, Exchanges(self._info(keyring), executors, queue.acall))

@@ -28,7 +28,7 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True):
     function of a notebook or of `__main__`), and `python` the minor version that can load it.
     `retry_on` and `give_up_on` name types of exceptions: only the one is tried again, or all but
     the other. With `own_backoff` the job type has a function that says when to try again, and
-    `backoff` is for when that cannot be asked.
+    `backoff` is for when that cannot be asked. `cancel_grace` is in seconds; None: its worker's.
     """
 
     queue: str
@@ -47,6 +47,7 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True):
     retry_on: tuple[str, ...] = ()
     give_up_on: tuple[str, ...] = ()
     own_backoff: bool = False
+    cancel_grace: float | None = None
 
     @property
     def lane(self) -> "Lane":

@@ -39,8 +39,9 @@ MAX_PARENTS = 100_000
 class JobOptions(msgspec.Struct, frozen=True):
     """Everything that can be said of a job apart from its arguments. Seconds throughout.
 
-    `executor` None lets the function decide, `timeout` 0 the worker. `delay` and `at` exclude each
-    other. A `workflow` sets its own name. `own_backoff` says that the job type has a function.
+    `executor` None lets the function decide, `timeout` 0 and `cancel_grace` None the worker.
+    `delay` and `at` exclude each other. A `workflow` sets its own name. `own_backoff` says that the
+    job type has a function.
     """
 
     id: JobId | None = None
@@ -66,6 +67,7 @@ class JobOptions(msgspec.Struct, frozen=True):
     give_up_on: tuple[str, ...] = ()
     workflow: str = ""
     own_backoff: bool = False
+    cancel_grace: float | None = None
 
     def but(self, given: Mapping[str, object]) -> "JobOptions":
         """These options with the checked changes of `given`. Raises `InvalidOption`.
@@ -107,6 +109,7 @@ class JobOptions(msgspec.Struct, frozen=True):
             retry_on=self.retry_on,
             give_up_on=self.give_up_on,
             own_backoff=self.own_backoff,
+            cancel_grace=self.cancel_grace,
         )
 
     @property
@@ -262,8 +265,11 @@ _CHECKS: dict[str, Callable[[Any], object]] = {
     "executor": _executor,
     "retry_on": lambda value: _exceptions("retry_on", value),
     "give_up_on": lambda value: _exceptions("give_up_on", value),
+    "cancel_grace": lambda value: parse_duration(value, "cancel_grace"),
 }
-_MAY_BE_NONE = frozenset(("id", "name", "category", "delay", "at", "expires", "executor"))
+_MAY_BE_NONE = frozenset(
+    ("id", "name", "category", "delay", "at", "expires", "executor", "cancel_grace")
+)
 NAMES = tuple(_CHECKS)
 
 

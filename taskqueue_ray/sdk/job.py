@@ -48,6 +48,7 @@ class OptionArguments(TypedDict, total=False):
     executor: str | None
     retry_on: object
     give_up_on: object
+    cancel_grace: object
 
 
 class JobItem(Generic[R_co]):
@@ -184,11 +185,11 @@ def job(
 
     Options: `id, name, queue, priority` (0 to 100, a higher one runs sooner), `max_attempts,
     backoff, retry_on, give_up_on, timeout, delay, at, expires, unique, tags, category, depends_on,
-    on_parent_failure, fair_key, concurrency_key, ordered, executor` ("process" or "async", which
-    `async def` gets by itself); see the guides. Durations are seconds, a `timedelta`, or text such
-    as "5m". A `backoff` may be a function of the attempt's number and its exception, that gives a
-    duration, or None for the default. `type` is the registered name, by default the dotted path.
-    Raises `InvalidOption`.
+    on_parent_failure, fair_key, concurrency_key, ordered, cancel_grace, executor` ("process" or
+    "async", which `async def` gets by itself); see the guides. Durations are seconds, a
+    `timedelta`, or text such as "5m". A `backoff` may be a function of the attempt's number and
+    its exception that gives a duration, or None for the default. `type` is the registered name, by
+    default the dotted path. Raises `InvalidOption`.
 
     >>> @job(queue="mail", priority=10, timeout="30s")
     ... def send_email(to: str, subject: str = "") -> str:

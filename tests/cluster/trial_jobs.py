@@ -206,3 +206,13 @@ async def counts_on_async(file: str, gate: str) -> int:
     begun = tq.current().checkpoint() or 0
     await asyncio.to_thread(_count, begun, file, gate)
     return int(begun)
+
+
+@tq.job(queue="trial")
+def stops_slowly(file: str, seconds: float) -> str:
+    """Notices that it is cancelled, and has so much to do before it stops."""
+    run = Run(file)
+    while not tq.current().cancelled:
+        time.sleep(0.01)
+    time.sleep(seconds)
+    return run.end()
