@@ -35,14 +35,14 @@ class Outbox:
         self._lock = threading.Lock()
         self._runs: list[tuple[int, Outcome]] = []
         self._progress: dict[JobId, Progress] = {}
-        self._saves = Saves()
+        self._saves: Saves | None = None  # most jobs have no checkpoints
         self._due = 0.0
         self._progress_due = 0.0
         self._armed = False
 
     def add(self, ordinal: int, outcome: Outcome, now: float) -> None:
         """Take in an outcome, and send when it is time."""
-        if self._saves:
+        if self._saves is not None:
             with self._lock:
                 self._saves.ended(outcome)
         self._runs.append((ordinal, outcome))
@@ -61,9 +61,11 @@ class Outbox:
         """Take in a checkpoint: it is sent before this returns, or a second after the last one."""
         self._check_process()
         with self._lock:
+            if self._saves is None:
+                self._saves = Saves()
             wait = self._saves.add(save, now)
             if wait == 0.0:
-                self._flush_saves(now)
+                self._flush_saves(self._saves, now)
             elif wait is not None:
                 # Not as outcomes do it: they must not wait for as long as this.
                 os.eventfd_write(self._waker, 1)
@@ -78,7 +80,7 @@ class Outbox:
         if self._runs:
             return max(0.0, self._due - now)
         wait = max(0.0, self._progress_due - now) if self._progress else None
-        if self._saves:
+        if self._saves is not None:
             with self._lock:
                 due = self._saves.wait(now)
             wait = due if wait is None or (due is not None and due < wait) else wait
@@ -92,8 +94,8 @@ class Outbox:
             runs = self._runs[:]
             del self._runs[: len(runs)]
             self._due = now + FLUSH
-            if self._saves:
-                self._flush_saves(now)
+            if self._saves is not None:
+                self._flush_saves(self._saves, now)
             if runs:
                 self._send(Done(runs))
             if self._progress and now >= self._progress_due:
@@ -109,9 +111,9 @@ class Outbox:
         if os.getpid() != self._process:
             raise InvalidRequest("a process that a job forked has no line to the queue")
 
-    def _flush_saves(self, now: float) -> None:
-        if saves := self._saves.take(now):
-            self._send(Saved(saves))
+    def _flush_saves(self, saves: Saves, now: float) -> None:
+        if taken := saves.take(now):
+            self._send(Saved(taken))
 
     def _flush_progress(self, now: float) -> None:
         reports = []

@@ -17,9 +17,6 @@ class Saves:
         self._due: dict[JobId, float] = {}
         self._parting: list[Save] = []
 
-    def __bool__(self) -> bool:
-        return bool(self._latest or self._parting)
-
     def add(self, save: Save, now: float) -> float | None:
         """Take in a checkpoint; the seconds until it is due. None: after one that waits already."""
         waiting = self._latest.get(save.id)

@@ -284,8 +284,8 @@ TestQueueAgainstModel = QueueAgainstModel.TestCase
 
 WEIGHTS = {
     "enqueue": 6, "lease": 6, "settle": 10, "checkpoint": 4, "pass_time": 4, "start": 3,
-    "release": 1, "lose": 2, "cancel": 1, "redrive": 2, "purge": 1, "mark": 1, "fold": 1, "hear_of_the_fold": 1, "crash": 1,
-    "remember": 1,
+    "release": 1, "lose": 2, "cancel": 1, "redrive": 2, "purge": 1, "mark": 1, "fold": 1,
+    "hear_of_the_fold": 1, "crash": 1, "remember": 1,
 }  # fmt: skip
 SEQUENCES = 25 if os.environ.get("TASKQUEUE_TEST_TIER", "quick") == "quick" else 2_000
 STEPS = 120

@@ -118,6 +118,22 @@ def test_it_travels_with_stored_code() -> None:
     assert code.restore(plain[1], plain[0], sealer).backoff is None
 
 
+def test_it_travels_with_a_class_that_is_sent_by_value() -> None:
+    class Work(tq.Job, type="values.by_value"):
+        def handle(self) -> int:
+            return 1
+
+        @staticmethod
+        def backoff(attempt: int, error: BaseException) -> float:
+            return 4.0 * attempt
+
+    sealer = Sealer(Keyring([Key(bytes(32))]))
+    name, stored = code.capture(Work({}).item().job_type, sealer, 0.0)
+    restored = code.restore(stored, name, sealer)
+    assert restored.backoff is not None
+    assert ask(restored.backoff, 2, ValueError()) == Wait(8.0)
+
+
 class Unspeakable(Exception):
     def __str__(self) -> str:
         raise RuntimeError
