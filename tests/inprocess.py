@@ -20,6 +20,7 @@ from taskqueue_ray.core.exchange import (
     Outcome,
     OutcomeKind,
     Progress,
+    Save,
     WorkerInfo,
     WorkReply,
     WorkRequest,
@@ -42,6 +43,7 @@ from taskqueue_ray.engine.payload import Kind, Sealer, seal_error
 from taskqueue_ray.engine.registry import JobType, registry
 from taskqueue_ray.engine.writer import Result, commit
 from taskqueue_ray.executor.inputs import answered, filled
+from taskqueue_ray.executor.sealed import opened
 from taskqueue_ray.sdk.client import TaskQueue
 from taskqueue_ray.storage.compaction import fold
 from taskqueue_ray.storage.history import (
@@ -199,9 +201,13 @@ class HostChannel:
     def __init__(self, host: Host) -> None:
         self._host = host
         self.said: dict[JobId, Progress] = {}
+        self.saves: list[Save] = []
 
     def progress(self, job_id: JobId, progress: Progress) -> None:
         self.said[job_id] = progress
+
+    def save(self, save: Save) -> None:
+        self.saves.append(save)
 
     def cancelled(self, job_id: JobId) -> bool:
         return False
@@ -250,7 +256,11 @@ class Bench:
         msgspec.msgpack.decode(self._ask("register", info))
         for _ in range(rounds):
             self._sequence += 1
-            request = WorkRequest(WORKER, self._sequence, self._sequence - 1, outcomes, [], [], 100)
+            request = WorkRequest(
+                WORKER, self._sequence, self._sequence - 1, outcomes, [], [], 100,
+                saves=self.channel.saves[:],
+            )  # fmt: skip
+            self.channel.saves.clear()
             reply = msgspec.msgpack.decode(self._ask("work", request), type=WorkReply)
             outcomes = [self._run(grant, reply.options[grant.options]) for grant in reply.grants]
             runs += len(outcomes)
@@ -271,7 +281,19 @@ class Bench:
 
     def _run(self, grant: Grant, options: Options) -> Outcome:
         token = (grant.id, grant.delivery, grant.lease)
-        context = activate(Context(self.channel, grant.id, options, grant.attempt))
+        saved = opened(grant, options, self.sealer) if grant.checkpoint else None
+        context = activate(
+            Context(
+                self.channel,
+                grant.id,
+                options,
+                grant.attempt,
+                grant.enqueued_at,
+                grant,
+                self.sealer,
+                saved,
+            )
+        )
         try:
             plain = self.sealer.open(Kind.PAYLOAD, grant.id, options.type, grant.payload)
             if grant.inputs:

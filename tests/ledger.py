@@ -8,7 +8,7 @@ from taskqueue_ray.core.bounds import DEFAULT_BOUNDS, Bounds
 from taskqueue_ray.core.changes import Changes
 from taskqueue_ray.core.dispatch import apply, decide
 from taskqueue_ray.core.events import Event, decode, encode
-from taskqueue_ray.core.exchange import Grant, Outcome, OutcomeKind, WorkerInfo
+from taskqueue_ray.core.exchange import Grant, Outcome, OutcomeKind, Save, WorkerInfo
 from taskqueue_ray.core.leasing import fits
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import Blocked, Job, JobId, JobSpec, Leased, Options
@@ -63,6 +63,9 @@ class Ledger:
 
     def start(self, *grants: Grant, by: str = "w") -> None:
         self.do(commands.Start(by, [grant.id for grant in grants]))
+
+    def checkpoint(self, *saves: Save, by: str = "w") -> None:
+        self.do(commands.Checkpoint(by, list(saves)))
 
     def lose(self, by: str = "w") -> None:
         self.do(commands.Lose(by))

@@ -10,6 +10,7 @@ from taskqueue_ray.core.exchange import (
     Grant,
     Outcome,
     OutcomeKind,
+    Save,
     WorkerInfo,
 )
 from taskqueue_ray.core.identity import make_job_id
@@ -69,3 +70,9 @@ def outcome(grant: Grant, kind: OutcomeKind = OutcomeKind.COMPLETED, **given: An
     if kind is OutcomeKind.COMPLETED:
         given.setdefault("result", b"result")
     return Outcome(grant.id, grant.delivery, grant.lease, kind, **given)
+
+
+def save(grant: Grant, number: int = 1, sealed: bytes = b"sealed", **given: Any) -> Save:
+    """What the run of a grant saves for the next one."""
+    token = {"delivery": grant.delivery, "lease": grant.lease, **given}
+    return Save(grant.id, token["delivery"], token["lease"], number, sealed)

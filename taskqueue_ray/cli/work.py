@@ -70,6 +70,9 @@ def work(
     timeout: Annotated[
         str | None, typer.Option(metavar="TIME", help="Run time of jobs that name none")
     ] = None,
+    cancel_grace: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Time to stop of jobs that are cancelled")
+    ] = None,
     burst: Annotated[bool, typer.Option("--burst", help="End when nothing is left to do")] = False,
     app: Annotated[
         list[str] | None, typer.Option(metavar="MODULE", help="Defines jobs [TASKQUEUE_APP]")
@@ -83,6 +86,7 @@ def work(
     settings = settings_of(
         storage, address, concurrency=concurrency, memory_limit=memory, max_jobs=max_jobs,
         timeout=timeout, app=app or None, min_workers=least, max_workers=most,
+        cancel_grace=cancel_grace,
     )  # fmt: skip
     look_for(settings.app)
     stop = Stop()

@@ -52,7 +52,8 @@ _OF_THE_QUEUE = ("segment_bytes", "ballast_bytes", "log_level", "log_format")
 class WorkerConfig(msgspec.Struct, frozen=True):
     """For a worker actor. Sizes in bytes, times in seconds; None means without limit.
 
-    `timeout` is for jobs that name none. `memory_limit` and `max_jobs` are of one executor.
+    `timeout` and `cancel_grace` are for jobs that name none. `memory_limit` and `max_jobs` are of
+    one executor.
     """
 
     name: str
@@ -71,6 +72,7 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     log_level: Level = "info"
     log_format: Format = "text"
     drain_seconds: float = 30.0
+    cancel_grace: float = 5.0
 
 
 def queue_actor_name(location: str, shard: int = 0) -> str:

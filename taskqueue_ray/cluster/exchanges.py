@@ -10,12 +10,14 @@ from collections.abc import Awaitable, Callable
 from itertools import accumulate, count
 from typing import Protocol
 
+from taskqueue_ray.cluster.saving import Saving
 from taskqueue_ray.core.envelopes import decode, encode
 from taskqueue_ray.core.errors import TaskQueueError, UnknownSession
 from taskqueue_ray.core.exchange import (
     Grant,
     Outcome,
     Progress,
+    Save,
     WorkerInfo,
     WorkReply,
     WorkRequest,
@@ -38,6 +40,9 @@ CALL_BYTES = 80_000
 """Outcomes of about this size go into one call: a larger one takes a detour in Ray."""
 
 OUTCOME_BYTES = 64
+GATHER_SAVES = 0.1
+"""Seconds for which checkpoints may wait for a call that is made anyway."""
+
 PAUSES = (0.05, 0.1, 0.2, 0.5, 1.0)
 """Seconds before an exchange that failed is repeated."""
 
@@ -74,6 +79,8 @@ class Exchanges:
         self._call = call
         self._outcomes: list[Outcome] = []
         self._progress: dict[JobId, Progress] = {}
+        self._saving = Saving()
+        self._saves_timer: asyncio.TimerHandle | None = None
         self._told: set[JobId] = set()
         self._wanted = 0
         self._sequence = 0
@@ -99,6 +106,18 @@ class Exchanges:
         """A running job says how far it is."""
         self._progress[job_id] = progress
         self._tell()
+
+    def add_saves(self, saves: list[Save]) -> None:
+        """Running jobs have checkpoints for the queue."""
+        self._saving.add(saves)
+        if self._saves_timer is None:
+            loop = asyncio.get_running_loop()
+            self._saves_timer = loop.call_later(GATHER_SAVES, self._tell_saves)
+
+    def _tell_saves(self) -> None:
+        self._saves_timer = None
+        if self._saving:
+            self._tell()
 
     def notice_running(self) -> None:
         """Called now and then: tell the queue of what it does not know, above all of jobs that run.
@@ -158,6 +177,8 @@ class Exchanges:
         self._sequence += 1
         self._news = False
         outcomes = self._portion()
+        saves = self._saving.take(self._sequence, outcomes, CALL_BYTES)
+        self._news = self._news or bool(self._saving)
         progress, self._progress = self._progress, {}
         running = self._hands.running() if self._open else []
         self._wanted = self._hands.room() if self._open else 0
@@ -174,6 +195,7 @@ class Exchanges:
             self._unsettled(),
             list(progress.items()),
             self._left.is_set(),
+            saves,
         )
         self._unsure[request.sequence] = [outcome.id for outcome in outcomes]
         task = asyncio.get_running_loop().create_task(self._exchange(request))
@@ -197,6 +219,7 @@ class Exchanges:
     def _returned(self, sequence: int) -> None:
         del self._calls[sequence]
         del self._unsure[sequence]
+        self._saving.answered(sequence)
         self._pump()
 
     async def _exchange(self, request: WorkRequest) -> None:

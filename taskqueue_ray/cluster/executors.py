@@ -23,15 +23,15 @@ from taskqueue_ray.cluster.recycling import NEVER, Recycling
 from taskqueue_ray.cluster.relay import Relay
 from taskqueue_ray.cluster.verdicts import Verdicts
 from taskqueue_ray.cluster.waiting import Ticket, Waiting
-from taskqueue_ray.cluster.watchdog import charges, is_frozen
-from taskqueue_ray.core.exchange import Grant, Outcome, Progress
+from taskqueue_ray.cluster.watchdog import ASYNC_GRACE, charges, is_frozen
+from taskqueue_ray.core.exchange import Grant, Outcome, Progress, Save
 from taskqueue_ray.core.model import ExecutorKind, JobId, Options
 from taskqueue_ray.engine.payload import MAX_SIZE, Sealer
 from taskqueue_ray.executor.kernel import kill_group
-from taskqueue_ray.executor.messages import Call, Done, Progressed, Recalled, Report
+from taskqueue_ray.executor.messages import Call, Done, Progressed, Recalled, Report, Saved
 
 CANCEL_GRACE = 5.0
-"""Seconds that a running job has to notice that it was cancelled."""
+"""Seconds that a running job has to notice that it was cancelled, when it names none."""
 
 ASYNC_LIMIT = 500
 """Coroutines that run at a time in a worker's async executor."""
@@ -58,7 +58,8 @@ class Executors:
     sooner. `environment` is what the executors' processes see, their keys included; `sealer`
     seals the words of failures that the worker itself finds. `clock` is monotonic.
 
-    `timeout` is for jobs that name none; `recycling` says when executors are replaced.
+    `timeout` and `cancel_grace` are for jobs that name none; `recycling` says when executors are
+    replaced.
 
     >>> executors = Executors(concurrency=2, app_modules=("shop.jobs",), ...)  # doctest: +SKIP
     """
@@ -71,6 +72,7 @@ class Executors:
         on_outcomes: Callable[[list[Outcome]], None],
         call: Callable[[str, bytes], Awaitable[bytes]],
         on_progress: Callable[[JobId, Progress], None] = lambda _job, _progress: None,
+        on_saves: Callable[[list[Save]], None] = lambda _saves: None,
         on_output: Callable[[JobId | None, str], None] | None = None,
         environment: Mapping[str, str] | None = None,
         search: tuple[str, ...] = (),
@@ -84,6 +86,7 @@ class Executors:
     ) -> None:
         self._on_outcomes = on_outcomes
         self._on_progress = on_progress
+        self._on_saves = on_saves
         self._on_output = on_output or _print
         self._verdicts = Verdicts(sealer)
         self._incidents: list[Incident] = []
@@ -179,7 +182,7 @@ class Executors:
         return [slot.pid for slot in self._slots.values() if slot.pid]
 
     def cancel(self, ids: list[JobId]) -> None:
-        """Cancel jobs. Those that have begun are told, and killed after the grace time.
+        """Cancel jobs. Those that have begun are told, and killed after their grace time.
 
         A run that ends by itself before counts as it ended.
         """
@@ -187,11 +190,11 @@ class Executors:
         gone: list[Ticket] = []
         for line in self._waiting.values():
             gone += line.remove(lambda ticket: ticket.grant.id in wanted)
-        by = self._clock() + self._cancel_grace
+        now = self._clock()
         for slot in self._slots.values():
             hit = [ticket for ticket in slot.held.values() if ticket.grant.id in wanted]
             for ticket in hit:
-                ticket.cancel_by = ticket.cancel_by or by
+                ticket.cancel_by = ticket.cancel_by or now + self._grace(slot.kind, ticket.options)
             if hit:
                 slot.cancel([ticket.grant.id for ticket in hit])
         self._settle([self._verdicts.cancelled(ticket) for ticket in gone])
@@ -309,6 +312,8 @@ class Executors:
             case Progressed(reports):
                 for job_id, progress in reports:
                     self._on_progress(job_id, progress)
+            case Saved(saves):
+                self._on_saves(saves)
             case Call():
                 self._relay.take(slot, report)
 
@@ -435,6 +440,12 @@ class Executors:
         self._return(slot, remains.fresh, release=release)
 
     # --- the rest --------------------------------------------------------------------------------
+
+    def _grace(self, kind: ExecutorKind, options: Options) -> float:
+        own = options.cancel_grace
+        grace = self._cancel_grace if own is None else own
+        # A coroutine is stopped at its next await; a kill would hit all others beside it.
+        return max(grace, ASYNC_GRACE) if kind == "async" else grace
 
     def _timed(self, options: Options) -> Options:
         return msgspec.structs.replace(options, timeout=self._timeout)

@@ -17,7 +17,7 @@ from taskqueue_ray.cluster.loop import every
 from taskqueue_ray.cluster.recycling import Recycling
 from taskqueue_ray.cluster.termination import Terminable
 from taskqueue_ray.core.errors import KeyMissing, TaskQueueError
-from taskqueue_ray.core.exchange import Outcome, Progress, WorkerInfo
+from taskqueue_ray.core.exchange import Outcome, Progress, Save, WorkerInfo
 from taskqueue_ray.core.model import JobId
 from taskqueue_ray.engine import logs
 from taskqueue_ray.engine.code import PYTHON
@@ -112,11 +112,13 @@ class WorkerActor(Terminable):
             app_modules=config.app,
             on_outcomes=self._on_outcomes,
             on_progress=self._on_progress,
+            on_saves=self._on_saves,
             call=queue.acall,
             environment=environment_of(config, keyring),
             sealer=Sealer(keyring),
             max_result=config.max_result,
             timeout=config.timeout,
+            cancel_grace=config.cancel_grace,
             recycling=Recycling(config.max_jobs, config.memory_limit),
         )
         self._life = _Life(executors, Exchanges(self._info(keyring), executors, queue.acall))
@@ -142,6 +144,10 @@ class WorkerActor(Terminable):
     def _on_progress(self, job_id: JobId, progress: Progress) -> None:
         if self._life is not None:
             self._life.exchanges.add_progress(job_id, progress)
+
+    def _on_saves(self, saves: list[Save]) -> None:
+        if self._life is not None:
+            self._life.exchanges.add_saves(saves)
 
     async def _tick(self) -> None:
         assert self._life is not None

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from taskqueue_ray.core.changes import UNCHANGED, Changes
-from taskqueue_ray.core.exchange import Batch, Outcome, WorkerInfo
+from taskqueue_ray.core.exchange import Batch, Outcome, Save, WorkerInfo
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import JobId, StoredCode
 from taskqueue_ray.core.retention import Retention
@@ -31,6 +31,13 @@ class Start(msgspec.Struct, frozen=True):
 
     worker: str
     ids: list[JobId]
+
+
+class Checkpoint(msgspec.Struct, frozen=True):
+    """Keep what the worker's runs have saved, for the next runs of their jobs."""
+
+    worker: str
+    saves: list[Save]
 
 
 class Lease(msgspec.Struct, frozen=True):
@@ -122,6 +129,7 @@ Command = (
     Enqueue
     | Settle
     | Start
+    | Checkpoint
     | Lease
     | Release
     | Lose

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from taskqueue_ray.core import (
     cancelling,
+    checkpointing,
     commands,
     controls,
     dependencies,
@@ -73,6 +74,7 @@ DECIDERS: Mapping[type, _Decide] = {
     commands.Settle: lambda s, c, now, _: Decision(*settling.decide(s, c, now)),
     commands.Lease: lambda s, c, now, _: Decision(leasing.decide_lease(s, c, now)),
     commands.Start: lambda s, c, now, _: Decision(leasing.decide_start(s, c, now)),
+    commands.Checkpoint: lambda s, c, now, _: Decision(checkpointing.decide(s, c, now)),
     commands.Release: lambda s, c, now, _: Decision(leasing.decide_release(s, c, now)),
     commands.Lose: lambda s, c, now, bounds: Decision(leasing.decide_lose(s, c, now, bounds)),
     commands.Promote: lambda s, _c, now, _b: Decision(
@@ -94,6 +96,7 @@ APPLIERS: Mapping[type, _Apply] = {
     events.Enqueued: _enqueued,
     events.Leased: leasing.apply_leased,
     events.Started: leasing.apply_started,
+    events.Checkpointed: checkpointing.apply,
     events.Settled: settling.apply,
     events.Released: leasing.apply_released,
     events.Lost: leasing.apply_lost,

@@ -7,7 +7,7 @@ the form that the journal keeps: one MessagePack array of events for each group 
 import msgspec
 
 from taskqueue_ray.core.changes import UNCHANGED, Changes
-from taskqueue_ray.core.exchange import Batch, BatchRecord, Outcome
+from taskqueue_ray.core.exchange import Batch, BatchRecord, Outcome, Save
 from taskqueue_ray.core.model import JobId, QueueSettings, StoredCode
 
 
@@ -66,6 +66,14 @@ class Started(msgspec.Struct, frozen=True, array_like=True, tag="started"):
 
     at: float
     ids: list[JobId]
+
+
+class Checkpointed(msgspec.Struct, frozen=True, array_like=True, tag="checkpointed"):
+    """Runs have saved something, each under the lease that was current."""
+
+    at: float
+    worker: str
+    saves: list[Save]
 
 
 class Retried(msgspec.Struct, frozen=True, array_like=True):
@@ -217,6 +225,7 @@ Plain = (
     Promoted
     | Leased
     | Started
+    | Checkpointed
     | Settled
     | Released
     | Lost

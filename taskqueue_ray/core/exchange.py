@@ -77,7 +77,10 @@ class Outcome(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Grant(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One leased job, as its executor needs it. `options` is an index into the reply's options."""
+    """One leased job, as its executor needs it. `options` is an index into the reply's options.
+
+    `checkpoint` is what an earlier run has saved, sealed; None: nothing.
+    """
 
     id: JobId
     delivery: int
@@ -87,6 +90,7 @@ class Grant(msgspec.Struct, frozen=True, array_like=True, gc=False):
     payload: bytes
     enqueued_at: float = 0.0
     inputs: tuple[Input, ...] = ()
+    checkpoint: bytes | None = None
 
 
 class Progress(msgspec.Struct, frozen=True, array_like=True):
@@ -95,6 +99,19 @@ class Progress(msgspec.Struct, frozen=True, array_like=True):
     done: float
     total: float = 0.0
     message: str = ""
+
+
+class Save(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What a run saves for the next one, sealed, under the token of its lease.
+
+    `number` grows from one save of a run to the next.
+    """
+
+    id: JobId
+    delivery: int
+    lease: int
+    number: int
+    sealed: bytes
 
 
 class WorkerInfo(msgspec.Struct, frozen=True):
@@ -122,7 +139,8 @@ class WorkRequest(msgspec.Struct, frozen=True, array_like=True):
     still holds, `running` those of them that were started. `unsure` are jobs that have ended and
     whose outcomes follow, or are in exchanges without a reply yet, which this one may overtake.
     `wait` is how many seconds the queue may hold the call when it has nothing to say. `leaving`
-    says that the worker is about to end: what it does not hold by then, it gave back.
+    says that the worker is about to end: what it does not hold by then, it gave back. `saves` count
+    before the outcomes do.
     """
 
     worker: str
@@ -136,6 +154,7 @@ class WorkRequest(msgspec.Struct, frozen=True, array_like=True):
     unsure: list[JobId] = []
     progress: list[tuple[JobId, Progress]] = []
     leaving: bool = False
+    saves: list[Save] = []
 
 
 class WorkReply(msgspec.Struct, frozen=True, array_like=True):
@@ -200,6 +219,13 @@ class EnqueueReply(msgspec.Struct, frozen=True, array_like=True):
     dropped: list[int] = []
 
 
+class CheckpointView(msgspec.Struct, frozen=True, array_like=True):
+    """That a job has a checkpoint: when it came, and its size in bytes, sealed."""
+
+    at: float
+    size: int
+
+
 class JobView(msgspec.Struct, frozen=True):
     """Everything the queue knows of one job, payload and result sealed."""
 
@@ -224,6 +250,7 @@ class JobView(msgspec.Struct, frozen=True):
     history: tuple[Attempt, ...] = ()
     progress: Progress | None = None
     conditions: Conditions = PLAIN
+    checkpoint: CheckpointView | None = None
 
 
 class JobFilter(msgspec.Struct, frozen=True):

@@ -51,6 +51,8 @@ def _portion(jobs: list[Job], max_bytes: int) -> list[Job]:
     size = 0
     for count, job in enumerate(jobs):
         size += len(job.payload) + _GRANT_BYTES
+        if job.checkpoint is not None:
+            size += len(job.checkpoint.sealed)
         if size > max_bytes and count:
             return jobs[:count]
     return jobs

@@ -28,7 +28,8 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True):
     names the encryption key that the payload is sealed with, `code` the hash of stored code (a
     function of a notebook or of `__main__`), and `python` the minor version that can load it.
     `retry_on` and `give_up_on` name types of exceptions: only the one is tried again, or all but
-    the other.
+    the other. With `own_backoff` the job type has a function that says when to try again, and
+    `backoff` is for when that cannot be asked. `cancel_grace` is in seconds; None: its worker's.
     """
 
     queue: str
@@ -46,6 +47,8 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True):
     python: str | None = None
     retry_on: tuple[str, ...] = ()
     give_up_on: tuple[str, ...] = ()
+    own_backoff: bool = False
+    cancel_grace: float | None = None
 
     @property
     def lane(self) -> "Lane":
@@ -221,6 +224,18 @@ class Finished(msgspec.Struct, frozen=True, tag="finished", gc=False):
     reason: str = ""
 
 
+class Checkpoint(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What a job has saved for its next run, sealed, and when the queue got it.
+
+    `number` tells an earlier one of the same delivery from a later one.
+    """
+
+    at: float
+    delivery: int
+    number: int
+    sealed: bytes
+
+
 POISON = "poison"
 """The reason of a dead letter whose workers vanished too often while they had it."""
 
@@ -236,7 +251,8 @@ class Job(msgspec.Struct, gc=False, omit_defaults=True):
     `ordinal` is its place in the order of enqueueing. `delivery` counts leases and fences;
     `attempts` counts runs that ended by the job's own doing; `losses` counts runs whose worker
     vanished; `generation` counts redrives. `running` says that the present lease was reported as
-    started, `suspect` that its worker vanished before that and it was not tried since.
+    started, `suspect` that its worker vanished before that and it was not tried since. A
+    `checkpoint` stays until the job has ended, and with a dead letter, for its redrive.
     """
 
     id: JobId
@@ -256,6 +272,7 @@ class Job(msgspec.Struct, gc=False, omit_defaults=True):
     history: tuple[Attempt, ...] = ()
     conditions: Conditions = PLAIN
     suspect: bool = False
+    checkpoint: Checkpoint | None = None
 
     @property
     def state(self) -> JobState:

@@ -40,8 +40,9 @@ POLICIES = get_args(OnParentFailure)
 class JobOptions(msgspec.Struct, frozen=True):
     """Everything that can be said of a job apart from its arguments. Seconds throughout.
 
-    `executor` None lets the function decide, `timeout` 0 the worker. `delay` and `at` exclude each
-    other. A `workflow` sets its own name, a batch what its jobs end `before`.
+    `executor` None lets the function decide, `timeout` 0 and `cancel_grace` None the worker.
+    `delay` and `at` exclude each other. A `workflow` sets its own name, a batch what its jobs end
+    `before`. `own_backoff` says that the job type has a function.
     """
 
     id: JobId | None = None
@@ -67,6 +68,8 @@ class JobOptions(msgspec.Struct, frozen=True):
     give_up_on: tuple[str, ...] = ()
     workflow: str = ""
     before: tuple[JobId, ...] = ()
+    own_backoff: bool = False
+    cancel_grace: float | None = None
 
     def but(self, given: Mapping[str, object]) -> "JobOptions":
         """These options with the checked changes of `given`. Raises `InvalidOption`.
@@ -83,6 +86,8 @@ class JobOptions(msgspec.Struct, frozen=True):
             changes["at"] = None
         elif changes.get("at") is not None:
             changes["delay"] = None
+        if "backoff" in changes:
+            changes["own_backoff"] = False
         return msgspec.structs.replace(self, **changes)
 
     def shared(
@@ -105,6 +110,8 @@ class JobOptions(msgspec.Struct, frozen=True):
             python=python,
             retry_on=self.retry_on,
             give_up_on=self.give_up_on,
+            own_backoff=self.own_backoff,
+            cancel_grace=self.cancel_grace,
         )
 
     @property
@@ -162,6 +169,13 @@ def _timeout(value: object) -> float:
 
 
 def _backoff(value: object) -> Backoff:
+    if callable(value) and not isinstance(value, type):
+        raise InvalidOption(
+            "backoff",
+            _shown(value),
+            "tq.Backoff here: a function lives where its job runs, so it is given to the job's "
+            "type, as @tq.job(backoff=...) or as an attribute of the class",
+        )
     if not isinstance(value, Backoff):
         raise InvalidOption(
             "backoff", _shown(value), "tq.Backoff.exponential(...), .linear(...) or .fixed(...)"
@@ -254,8 +268,11 @@ _CHECKS: dict[str, Callable[[Any], object]] = {
     "executor": _executor,
     "retry_on": lambda value: _exceptions("retry_on", value),
     "give_up_on": lambda value: _exceptions("give_up_on", value),
+    "cancel_grace": lambda value: parse_duration(value, "cancel_grace"),
 }
-_MAY_BE_NONE = frozenset(("id", "name", "category", "delay", "at", "expires", "executor"))
+_MAY_BE_NONE = frozenset(
+    ("id", "name", "category", "delay", "at", "expires", "executor", "cancel_grace")
+)
 NAMES = tuple(_CHECKS)
 
 

@@ -60,6 +60,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     timeout: Annotated[
         float, Meta(gt=0, description="Run time allowed to a job that names none")
     ] = 3600.0
+    cancel_grace: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="Time to stop that a cancelled job has before it is killed, when it names "
+            "none",
+        ),
+    ] = 5.0
     lease_seconds: Annotated[
         float, Meta(ge=1, le=3600, description="Term of a lease that is not renewed")
     ] = 30.0
@@ -121,7 +129,7 @@ ORIGINAL_NAMES = {
 """Variables of the original tool, and the settings that they stand for."""
 
 _LISTS = frozenset(("app", "encryption_keys"))
-_DURATIONS = frozenset(("timeout", "lease_seconds", "remember_seconds"))
+_DURATIONS = frozenset(("timeout", "cancel_grace", "lease_seconds", "remember_seconds"))
 
 
 def resolve(sources: Iterable[Mapping[str, object]]) -> Settings:

@@ -180,6 +180,8 @@ def _complete(state: State, job: Job, outcome: Outcome, at: float) -> None:
     )
     job.attempts += 1
     job.running = job.cancelling = False
+    if job.checkpoint is not None:
+        job.checkpoint = None
     if job.suspect:
         state.acquit(job)
     state.settled[job.id] = job

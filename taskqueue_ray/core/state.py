@@ -219,6 +219,7 @@ class State:
             self.dead.add(job)
         else:
             del self.jobs[job.id]
+            job.checkpoint = None
             self.settled[job.id] = job
         self.unfolded[finish_key(job)] = record
         if job.conditions.holds_a_key or job.id in self.children:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from taskqueue_ray.core.exchange import BatchSummary, Ended, JobView
+from taskqueue_ray.core.exchange import BatchSummary, CheckpointView, Ended, JobView
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import Finished, Job
 
@@ -17,7 +17,7 @@ def finished_view(job: Job) -> JobView:
         attempts=job.attempts, losses=job.losses, generation=job.generation,
         started_at=phase.started_at, finished_at=phase.at, seconds=phase.seconds,
         result=phase.result, reason=phase.reason, parents=job.parents, history=job.history,
-        conditions=job.conditions,
+        conditions=job.conditions, checkpoint=checkpoint_view(job),
     )  # fmt: skip
 
 
@@ -26,6 +26,12 @@ def summary_of(batch: str, counts: Mapping[JobState, int]) -> BatchSummary:
     done = sum(count for state, count in counts.items() if state.final)
     failed = done - counts.get(JobState.COMPLETED, 0)
     return BatchSummary(batch, sum(counts.values()), done, failed, dict(counts))
+
+
+def checkpoint_view(job: Job) -> CheckpointView | None:
+    """What may be known of a job's checkpoint without the key."""
+    kept = job.checkpoint
+    return None if kept is None else CheckpointView(kept.at, len(kept.sealed))
 
 
 def ended_view(job: Job) -> Ended:

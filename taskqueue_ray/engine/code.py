@@ -15,7 +15,6 @@ import cloudpickle
 
 from taskqueue_ray.core.errors import SealBroken, Unserialisable
 from taskqueue_ray.core.model import StoredCode
-from taskqueue_ray.engine.middleware import Middleware
 from taskqueue_ray.engine.payload import Kind, Sealer
 from taskqueue_ray.engine.registry import JobType
 from taskqueue_ray.engine.structs import reduce_struct, travels_by_value
@@ -46,8 +45,8 @@ def restore(stored: StoredCode, code_hash: str, sealer: Sealer) -> JobType:
     plain = sealer.open(Kind.CODE, bytes.fromhex(code_hash), stored.name, stored.sealed)
     if hashlib.sha256(plain).hexdigest() != code_hash:
         raise SealBroken(Kind.CODE, "its content has another hash than its name")
-    name, target, *middleware = _unpickle(plain)
-    return JobType(name, target, None, *middleware)
+    name, target, own, carried, backoff = _unpickle(plain)
+    return JobType(name, target, None, own, carried, backoff)
 
 
 def _pickled(job_type: JobType) -> tuple[str, bytes]:
@@ -59,7 +58,7 @@ def _pickled(job_type: JobType) -> tuple[str, bytes]:
 
 def _pickle(job_type: JobType) -> tuple[str, bytes]:
     try:
-        plain = _dumps((job_type.name, job_type.target, *_around(job_type)))
+        plain = _dumps((job_type.name, job_type.target, *_along(job_type)))
     except Exception as problem:
         raise Unserialisable(
             f"the function of job {job_type.name!r}",
@@ -88,12 +87,15 @@ def _dumps(value: object) -> bytes:
     return file.getvalue()
 
 
-def _around(job_type: JobType) -> tuple[tuple[Middleware, ...], ...]:
-    """The middleware that goes along, its own and that of `__main__`; most types have none."""
-    own, carried = job_type.middleware, job_type.carried
-    return (own, carried) if own or carried else ()
+def _along(job_type: JobType) -> tuple[Any, ...]:
+    """What goes along: middleware, its own and that of `__main__`, and a backoff function.
+
+    Most types have none of it.
+    """
+    found = (job_type.middleware, job_type.carried, job_type.backoff)
+    return found if any(found) else ()
 
 
 def _unpickle(plain: bytes) -> tuple[Any, ...]:
-    found: tuple[Any, ...] = cloudpickle.loads(plain)
-    return found
+    name, target, *along = cloudpickle.loads(plain)
+    return (name, target, *(along or ((), (), None)))

@@ -2,32 +2,42 @@
 
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar, Token
+from itertools import count
 from types import MappingProxyType
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from taskqueue_ray.core.errors import InvalidOption, InvalidRequest
-from taskqueue_ray.core.exchange import Progress
+from taskqueue_ray.core.exchange import Grant, Progress, Save
 from taskqueue_ray.core.identity import derive_job_id, from_text, to_text
 from taskqueue_ray.core.model import JobId, Options
 from taskqueue_ray.core.timing import Duration, parse_duration
+from taskqueue_ray.engine.payload import Kind, Sealer
+from taskqueue_ray.engine.values import decode_value, encode_value
 
 
 class Channel(Protocol):
     """The line from job code to the queue, which the executor holds.
 
-    Any thread of the job may use it. `progress` never waits and may be coalesced; `call` and
-    `acall` carry the methods of the SDK's transport and raise the queue's typed errors.
+    Any thread of the job may use it. `progress` and `save` never wait for the queue and may be
+    coalesced, the latest wins; `call` and `acall` carry the methods of the SDK's transport and
+    raise the queue's typed errors.
     """
 
     def progress(self, job_id: JobId, progress: Progress) -> None: ...
+
+    def save(self, save: Save) -> None: ...
 
     def cancelled(self, job_id: JobId) -> bool: ...
 
     def call(self, method: str, request: bytes) -> bytes: ...
 
     async def acall(self, method: str, request: bytes) -> bytes: ...
+
+
+_READ = object()
+_next_number = count(1).__next__
 
 
 class RunningJob(msgspec.Struct, frozen=True):
@@ -50,9 +60,15 @@ _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class Context:
-    """One run of one job. Made by the executor for each run; nothing is computed until asked."""
+    """One run of one job. Made by the executor for each run; nothing is computed until asked.
 
-    __slots__ = ("_attempt", "_channel", "_enqueued_at", "_id", "_options", "headers")
+    `grant` and `sealer` are what checkpoints are sealed under, `saved` the last one, opened.
+    """
+
+    __slots__ = (
+        "_attempt", "_channel", "_enqueued_at", "_grant", "_id", "_options", "_saved", "_sealer",
+        "headers",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -61,6 +77,9 @@ class Context:
         options: Options,
         attempt: int,
         enqueued_at: float = 0.0,
+        grant: Grant | None = None,
+        sealer: Sealer | None = None,
+        saved: bytes | None = None,
     ) -> None:
         self._channel = channel
         self._id = job_id
@@ -69,6 +88,9 @@ class Context:
         self._enqueued_at = enqueued_at
         self.headers = _NO_HEADERS
         """What middleware has sent along from where the job was enqueued."""
+        self._grant = grant
+        self._sealer = sealer
+        self._saved = saved
 
     @property
     def job(self) -> RunningJob:
@@ -128,6 +150,35 @@ class Context:
         >>> tq.current().progress(3, 10, "third page")  # doctest: +SKIP
         """
         self._channel.progress(self._id, Progress(float(done), float(total), str(message)[:200]))
+
+    def checkpoint(self, value: Any = _READ) -> Any:
+        """Save `value` for the next run of this job; without a value, the last one saved, or None.
+
+        What is saved is any plain value, as arguments are, sealed. The job's next delivery gets it,
+        whatever ended this one. At most one a second leaves this process, the latest; so does the
+        last one when this run ends and the job does not. Raises `Unserialisable` and
+        `PayloadTooLarge`.
+
+        >>> done = tq.current().checkpoint() or 0  # doctest: +SKIP
+        >>> tq.current().checkpoint(done + 1)  # doctest: +SKIP
+        """
+        if value is _READ:
+            return None if self._saved is None else decode_value(self._saved)
+        self._save(encode_value(value, "checkpoint"))
+        return None
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether there is a checkpoint; it may be None."""
+        return self._saved is not None
+
+    def _save(self, plain: bytes) -> None:
+        if self._grant is None or self._sealer is None:
+            raise InvalidRequest("this run has no lease to save a checkpoint under")
+        grant, number = self._grant, _next_number()
+        sealed = self._sealer.seal(Kind.CHECKPOINT, grant.id, self._options.type, plain)
+        self._channel.save(Save(grant.id, grant.delivery, grant.lease, number, sealed))
+        self._saved = plain
 
     def __repr__(self) -> str:
         return f"<Context of job {to_text(self._id)}, attempt {self._attempt}>"

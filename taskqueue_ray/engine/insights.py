@@ -17,7 +17,7 @@ from taskqueue_ray.core.exchange import (
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import Finished, Job, JobId, Leased, Scheduled, Settled
 from taskqueue_ray.core.state import State, finish_key
-from taskqueue_ray.core.views import ended_view, finished_view
+from taskqueue_ray.core.views import checkpoint_view, ended_view, finished_view
 from taskqueue_ray.core.why import Why, explain
 from taskqueue_ray.engine.fleet import Fleet
 from taskqueue_ray.engine.places import Places
@@ -241,6 +241,7 @@ class Insights:
             history=job.history,
             progress=self._fleet.progress.get(job.id),
             conditions=job.conditions,
+            checkpoint=checkpoint_view(job),
         )
 
 

@@ -14,6 +14,7 @@ from taskqueue_ray.core.naming import check_type_name
 from taskqueue_ray.core.options import JobOptions
 from taskqueue_ray.engine.annotations import hints_of
 from taskqueue_ray.engine.arguments import Binder, ResultType
+from taskqueue_ray.engine.backoffs import BackoffFunction
 from taskqueue_ray.engine.context import current, current_or_none
 from taskqueue_ray.engine.headers import HEADED, headers_of
 from taskqueue_ray.engine.middleware import (
@@ -50,6 +51,7 @@ class JobType:
 
     A result is an envelope: MessagePack of [value, payload that `handle` left, or nil].
     `middleware` is its own; `carried` came with its code out of another process's `__main__`.
+    `backoff` is asked when an attempt has failed, if its options say so.
     """
 
     def __init__(
@@ -59,10 +61,12 @@ class JobType:
         defaults: JobOptions | None = None,
         middleware: tuple[Middleware, ...] = (),
         carried: tuple[Middleware, ...] = (),
+        backoff: BackoffFunction | None = None,
     ) -> None:
         self.name = check_type_name("type", name)
         self.target = target
         self.defaults = defaults or JobOptions()
+        self.backoff = backoff
         self.is_class = isinstance(target, type)
         self._function = cast(Any, target).handle if self.is_class else target
         # How a class makes an instance again is its own affair, when it says so (`tq.Job` does).

@@ -63,6 +63,8 @@ class Work:
         if (kept := session.replies.get(request.sequence)) is not None:
             self._path.answer(respond, kept)
             return
+        if request.saves:
+            self._save(session, request)
         stale = self._settle(request)
         if request.sequence <= session.latest:
             # Overtaken by a newer exchange: its outcomes count, its wishes no longer do.
@@ -128,6 +130,13 @@ class Work:
         for worker in late:
             self.lose(worker)
         return late
+
+    def _save(self, session: WorkerSession, request: WorkRequest) -> None:
+        """Before the outcomes of the same runs, whose leases they end."""
+        if session.poll is not None and request.sequence > session.latest:
+            # Its answer would wait for the commit of something that nobody waits for.
+            self._end_poll(session, WorkReply(session.poll.sequence))
+        self._path.note_saved(request.worker, request.saves)
 
     def _settle(self, request: WorkRequest) -> list[JobId]:
         if not request.outcomes:
@@ -209,6 +218,7 @@ class Work:
                     Grant(
                         job_id, job.delivery, event.lease, job.attempts + 1, place,
                         job.payload, job.enqueued_at, job.conditions.inputs,
+                        None if job.checkpoint is None else job.checkpoint.sealed,
                     )
                 )  # fmt: skip
         session.want -= len(grants)

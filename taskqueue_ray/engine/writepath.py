@@ -9,7 +9,7 @@ from taskqueue_ray.core.bounds import Bounds
 from taskqueue_ray.core.dispatch import apply, decide
 from taskqueue_ray.core.errors import TaskQueueError
 from taskqueue_ray.core.events import Event, Leased
-from taskqueue_ray.core.exchange import WorkerInfo
+from taskqueue_ray.core.exchange import Save, WorkerInfo
 from taskqueue_ray.core.model import Job, JobId
 from taskqueue_ray.core.state import State
 from taskqueue_ray.engine.clock import Clock
@@ -54,6 +54,11 @@ class WritePath:
         """These jobs run. Nobody waits to hear that it is durable."""
         start = commands.Start(worker, ids)
         self.record(decide(self.state, start, self.clock.now()).events, urgent=False)
+
+    def note_saved(self, worker: str, saves: list[Save]) -> None:
+        """These runs have saved something. It becomes durable with what others wait for."""
+        checkpoint = commands.Checkpoint(worker, saves)
+        self.record(decide(self.state, checkpoint, self.clock.now()).events, urgent=False)
 
     def lease(self, worker: WorkerInfo, want: int) -> list[Leased]:
         """Lease jobs to a worker; the events say which."""

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from itertools import count
 
 from taskqueue_ray.core.errors import TaskQueueError, from_wire
-from taskqueue_ray.core.exchange import Progress
+from taskqueue_ray.core.exchange import Progress, Save
 from taskqueue_ray.core.model import JobId
 from taskqueue_ray.executor.messages import (
     Assign,
@@ -51,6 +51,10 @@ class WorkerChannel:
     def progress(self, job_id: JobId, progress: Progress) -> None:
         """Report progress, merged with what comes soon after."""
         self.outbox.report(job_id, progress)
+
+    def save(self, save: Save) -> None:
+        """Send a checkpoint, or have it merged with what comes soon after."""
+        self.outbox.save(save, time.monotonic())
 
     def cancelled(self, job_id: JobId) -> bool:
         """Whether the job was asked to stop."""

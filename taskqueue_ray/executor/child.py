@@ -19,7 +19,7 @@ from taskqueue_ray.executor.handlers import CODE, Handlers, question
 from taskqueue_ray.executor.inputs import answered, filled
 from taskqueue_ray.executor.messages import Assign
 from taskqueue_ray.executor.runs import Run
-from taskqueue_ray.executor.sealed import need
+from taskqueue_ray.executor.sealed import need, opened
 
 
 def run_now(handler: JobType, plain: bytes) -> bytes:
@@ -112,19 +112,29 @@ class SyncExecutor:
             sealer = self._sealer or need(None, options.key)
             handler = self._handlers.known(options) or self._find(options)
             plain = sealer.open(Kind.PAYLOAD, grant.id, options.type, grant.payload)
+            saved = None if grant.checkpoint is None else opened(grant, options, sealer)
             if grant.inputs:
                 plain = answered(filled(plain, grant.inputs, sealer), self._channel.call)
         except BaseException as error:
             return self._endings.unopened(run, error)
         token = activate(
-            Context(self._channel, grant.id, options, grant.attempt, grant.enqueued_at)
+            Context(
+                self._channel,
+                grant.id,
+                options,
+                grant.attempt,
+                grant.enqueued_at,
+                grant,
+                sealer,
+                saved,
+            )
         )
         try:
             # In a copy, so that what one job sets in its context does not reach the next.
             envelope = contextvars.copy_context().run(run_now, handler, plain)
             result = sealer.seal(Kind.RESULT, grant.id, options.type, envelope)
         except BaseException as error:
-            return self._endings.raised(run, error)
+            return self._endings.raised(run, error, handler.backoff)
         finally:
             deactivate(token)
         return run.completed(result, time.monotonic())

@@ -8,6 +8,7 @@ from taskqueue_ray.core.errors import KeyMissing, QueueClosed, SealBroken, Unava
 from taskqueue_ray.core.exchange import Outcome, OutcomeKind
 from taskqueue_ray.core.model import Failure, Options
 from taskqueue_ray.core.naming import exception_name
+from taskqueue_ray.engine.backoffs import BackoffFunction, ask
 from taskqueue_ray.engine.context import Cancel, Fail, Retry, Snooze, WaitFor
 from taskqueue_ray.engine.payload import Sealer, seal_error
 from taskqueue_ray.executor.runs import Run
@@ -33,8 +34,13 @@ class Endings:
             OutcomeKind.ERRORED, self._failure(job, error), final=isinstance(error, SealBroken)
         )
 
-    def raised(self, job: Run, error: BaseException) -> Outcome:
-        """The job's own code, or what became of its result, raised."""
+    def raised(
+        self, job: Run, error: BaseException, backoff: BackoffFunction | None = None
+    ) -> Outcome:
+        """The job's own code, or what became of its result, raised.
+
+        `backoff` is its type's own function, which is asked when there is to be another attempt.
+        """
         match error:
             case Snooze(seconds=wait):
                 return job.outcome(OutcomeKind.SNOOZED, due=time.time() + wait)
@@ -44,30 +50,48 @@ class Endings:
                 told = self._failure(job, error) if reason else None
                 return job.outcome(OutcomeKind.CANCELLED, told)
             case Retry(seconds=wait):
-                due = 0.0 if wait is None else time.time() + wait
-                return job.outcome(OutcomeKind.ERRORED, self._failure(job, error), due=due)
+                due, note = _due(job, error, backoff) if wait is None else (time.time() + wait, "")
+                return job.outcome(OutcomeKind.ERRORED, self._failure(job, error, note), due=due)
+            case _ if isinstance(error, Fail) or gives_up(job.options, error):
+                return job.outcome(OutcomeKind.ERRORED, self._failure(job, error), final=True)
             case _:
-                final = isinstance(error, Fail) or gives_up(job.options, error)
-                return job.outcome(OutcomeKind.ERRORED, self._failure(job, error), final=final)
+                due, note = _due(job, error, backoff)
+                return job.outcome(OutcomeKind.ERRORED, self._failure(job, error, note), due=due)
 
     def cancelled(self, job: Run) -> Outcome:
         """The job was cancelled from outside."""
         return job.outcome(OutcomeKind.CANCELLED)
 
-    def timed_out(self, job: Run) -> Outcome:
+    def timed_out(
+        self, job: Run, error: BaseException, backoff: BackoffFunction | None = None
+    ) -> Outcome:
         """A coroutine ran beyond its time limit and was stopped there."""
         message = f"stopped: it ran longer than its timeout of {job.options.timeout:g} s"
-        failure = Failure("timeout", TIMEOUT, self._sealed(job, message, ""))
-        return job.outcome(OutcomeKind.ERRORED, failure)
+        due, note = _due(job, error, backoff)
+        failure = Failure("timeout", TIMEOUT, self._sealed(job, message + note, ""))
+        return job.outcome(OutcomeKind.ERRORED, failure, due=due)
 
-    def _failure(self, job: Run, error: BaseException) -> Failure:
-        detail = self._sealed(job, _message(error), _traceback(error))
+    def _failure(self, job: Run, error: BaseException, note: str = "") -> Failure:
+        detail = self._sealed(job, _message(error) + note, _traceback(error))
         return Failure("error", exception_name(type(error)), detail)
 
     def _sealed(self, job: Run, message: str, trace: str) -> bytes:
         if self._sealer is None:
             return b""
         return seal_error(self._sealer, job.grant.id, job.options.type, message, trace)
+
+
+def _due(job: Run, error: BaseException, backoff: BackoffFunction | None) -> tuple[float, str]:
+    """When to try again, by the function of the job's type, and what is to be noted of that.
+
+    0: as the policy says.
+    """
+    options = job.options
+    if backoff is None or not options.own_backoff or job.grant.attempt >= options.max_attempts:
+        return 0.0, ""
+    wait = ask(backoff, job.grant.attempt, error)
+    note = f"\n({wait.problem})" if wait.problem else ""
+    return (0.0 if wait.seconds is None else time.time() + wait.seconds), note
 
 
 def gives_up(options: Options, error: BaseException) -> bool:

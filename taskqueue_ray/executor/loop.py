@@ -11,6 +11,7 @@ from typing import Any
 
 from taskqueue_ray.core.exchange import Outcome
 from taskqueue_ray.core.model import JobId, Options
+from taskqueue_ray.engine.backoffs import BackoffFunction
 from taskqueue_ray.engine.context import Context, activate
 from taskqueue_ray.engine.payload import Kind, Sealer
 from taskqueue_ray.engine.registry import JobType
@@ -21,7 +22,7 @@ from taskqueue_ray.executor.handlers import CODE, Handlers, question
 from taskqueue_ray.executor.inputs import aanswered, filled
 from taskqueue_ray.executor.messages import Assign
 from taskqueue_ray.executor.runs import Run
-from taskqueue_ray.executor.sealed import need
+from taskqueue_ray.executor.sealed import need, opened
 
 _ordinal: contextvars.ContextVar[int] = contextvars.ContextVar("ordinal", default=0)
 
@@ -195,6 +196,7 @@ class AsyncExecutor:
             sealer = self._sealer or need(None, options.key)
             handler = self._handlers.known(options) or await self._find(options)
             plain = sealer.open(Kind.PAYLOAD, grant.id, options.type, grant.payload)
+            saved = None if grant.checkpoint is None else opened(grant, options, sealer)
             if grant.inputs:
                 questions = filled(plain, grant.inputs, sealer)
                 plain = await aanswered(questions, self._channel.acall)
@@ -202,22 +204,40 @@ class AsyncExecutor:
             return self._stopped(run, error, expired=False)
         except BaseException as error:
             return self._endings.unopened(run, error)
-        activate(Context(self._channel, grant.id, options, grant.attempt, grant.enqueued_at))
+        activate(
+            Context(
+                self._channel,
+                grant.id,
+                options,
+                grant.attempt,
+                grant.enqueued_at,
+                grant,
+                sealer,
+                saved,
+            )
+        )
         limit = asyncio.timeout(options.timeout)
         try:
             async with limit:
                 envelope = await _run(handler, plain)
             result = sealer.seal(Kind.RESULT, grant.id, options.type, envelope)
         except BaseException as error:
-            return self._stopped(run, error, expired=limit.expired())
+            return self._stopped(run, error, expired=limit.expired(), backoff=handler.backoff)
         return run.completed(result, time.monotonic())
 
-    def _stopped(self, run: Run, error: BaseException, *, expired: bool) -> Outcome:
+    def _stopped(
+        self,
+        run: Run,
+        error: BaseException,
+        *,
+        expired: bool,
+        backoff: BackoffFunction | None = None,
+    ) -> Outcome:
         if expired and isinstance(error, TimeoutError):
-            return self._endings.timed_out(run)
+            return self._endings.timed_out(run, error, backoff)
         if isinstance(error, asyncio.CancelledError) and self._channel.cancelled(run.grant.id):
             return self._endings.cancelled(run)
-        return self._endings.raised(run, error)
+        return self._endings.raised(run, error, backoff)
 
     async def _find(self, options: Options) -> JobType:
         if options.code is None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from taskqueue_ray.core.exchange import Grant, Outcome, Progress
+from taskqueue_ray.core.exchange import Grant, Outcome, Progress, Save
 from taskqueue_ray.core.model import ExecutorKind, JobId, Options
 
 # --- worker to executor ------------------------------------------------------------------------
@@ -69,6 +69,12 @@ class Progressed(msgspec.Struct, frozen=True, array_like=True, tag="progressed")
     reports: list[tuple[JobId, Progress]]
 
 
+class Saved(msgspec.Struct, frozen=True, array_like=True, tag="saved"):
+    """What runs have saved for the next ones. Sent before the outcomes of the same runs."""
+
+    saves: list[Save]
+
+
 class Call(msgspec.Struct, frozen=True, array_like=True, tag="call"):
     """A running job asks something of the queue; `number` is unique in this executor."""
 
@@ -77,7 +83,7 @@ class Call(msgspec.Struct, frozen=True, array_like=True, tag="call"):
     request: bytes
 
 
-Report = Done | Recalled | Progressed | Call
+Report = Done | Recalled | Progressed | Saved | Call
 
 # --- worker to fork server, and back -----------------------------------------------------------
 

@@ -5,9 +5,10 @@ import socket
 import threading
 
 from taskqueue_ray.core.errors import InvalidRequest
-from taskqueue_ray.core.exchange import Outcome, Progress
+from taskqueue_ray.core.exchange import Outcome, Progress, Save
 from taskqueue_ray.core.model import JobId
-from taskqueue_ray.executor.messages import Done, Progressed, Report, frame
+from taskqueue_ray.executor.messages import Done, Progressed, Report, Saved, frame
+from taskqueue_ray.executor.saves import Saves
 
 FLUSH = 0.005
 """Seconds that an outcome may wait for company."""
@@ -34,12 +35,16 @@ class Outbox:
         self._lock = threading.Lock()
         self._runs: list[tuple[int, Outcome]] = []
         self._progress: dict[JobId, Progress] = {}
+        self._saves: Saves | None = None  # most jobs have no checkpoints
         self._due = 0.0
         self._progress_due = 0.0
         self._armed = False
 
     def add(self, ordinal: int, outcome: Outcome, now: float) -> None:
         """Take in an outcome, and send when it is time."""
+        if self._saves is not None:
+            with self._lock:
+                self._saves.ended(outcome)
         self._runs.append((ordinal, outcome))
         if now >= self._due or len(self._runs) >= CROWD:
             self.flush(now)
@@ -52,6 +57,19 @@ class Outbox:
         if not self._armed:
             self._arm()
 
+    def save(self, save: Save, now: float) -> None:
+        """Take in a checkpoint: it is sent before this returns, or a second after the last one."""
+        self._check_process()
+        with self._lock:
+            if self._saves is None:
+                self._saves = Saves()
+            wait = self._saves.add(save, now)
+            if wait == 0.0:
+                self._flush_saves(self._saves, now)
+            elif wait is not None:
+                # Not as outcomes do it: they must not wait for as long as this.
+                os.eventfd_write(self._waker, 1)
+
     def forget(self, job_id: JobId) -> None:
         """The job ended: its progress no longer matters."""
         if self._progress:
@@ -61,9 +79,12 @@ class Outbox:
         """Seconds until something must be sent; None when there is nothing."""
         if self._runs:
             return max(0.0, self._due - now)
-        if self._progress:
-            return max(0.0, self._progress_due - now)
-        return None
+        wait = max(0.0, self._progress_due - now) if self._progress else None
+        if self._saves is not None:
+            with self._lock:
+                due = self._saves.wait(now)
+            wait = due if wait is None or (due is not None and due < wait) else wait
+        return wait
 
     def flush(self, now: float) -> None:
         """Send what there is."""
@@ -73,6 +94,8 @@ class Outbox:
             runs = self._runs[:]
             del self._runs[: len(runs)]
             self._due = now + FLUSH
+            if self._saves is not None:
+                self._flush_saves(self._saves, now)
             if runs:
                 self._send(Done(runs))
             if self._progress and now >= self._progress_due:
@@ -80,10 +103,17 @@ class Outbox:
 
     def send(self, report: Report) -> None:
         """Send one message at once."""
-        if os.getpid() != self._process:
-            raise InvalidRequest("a process that a job forked has no line to the queue")
+        self._check_process()
         with self._lock:
             self._send(report)
+
+    def _check_process(self) -> None:
+        if os.getpid() != self._process:
+            raise InvalidRequest("a process that a job forked has no line to the queue")
+
+    def _flush_saves(self, saves: Saves, now: float) -> None:
+        if taken := saves.take(now):
+            self._send(Saved(taken))
 
     def _flush_progress(self, now: float) -> None:
         reports = []

@@ -3,8 +3,10 @@
 import os
 
 from taskqueue_ray.core.errors import InvalidKey, KeyMissing
+from taskqueue_ray.core.exchange import Grant
+from taskqueue_ray.core.model import Options
 from taskqueue_ray.engine.keyring import load_keyring
-from taskqueue_ray.engine.payload import Sealer
+from taskqueue_ray.engine.payload import Kind, Sealer
 
 
 def sealer_of_process(max_size: int) -> Sealer | None:
@@ -29,3 +31,11 @@ def need(sealer: Sealer | None, key_id: str) -> Sealer:
     if sealer is None:
         raise KeyMissing(key_id or "unknown", [])
     return sealer
+
+
+def opened(grant: Grant, options: Options, sealer: Sealer) -> bytes:
+    """The checkpoint of an earlier run. Raises `KeyMissing` and `SealBroken`.
+
+    Before the job begins, as its payload: that a key is missing here is not the job's fault.
+    """
+    return sealer.open(Kind.CHECKPOINT, grant.id, options.type, grant.checkpoint or b"")

@@ -11,6 +11,7 @@ from taskqueue_ray.core.identity import to_text
 from taskqueue_ray.core.model import JobId
 from taskqueue_ray.core.options import NAMES, JobOptions
 from taskqueue_ray.core.retry import Backoff
+from taskqueue_ray.engine.backoffs import BackoffFunction, options_of_type
 from taskqueue_ray.engine.context import current_or_none
 from taskqueue_ray.engine.middleware import Middleware, check_all
 from taskqueue_ray.engine.registry import JobType, registry, type_name_of
@@ -32,7 +33,7 @@ class OptionArguments(TypedDict, total=False):
     queue: str
     priority: int
     max_attempts: int
-    backoff: Backoff
+    backoff: Backoff | BackoffFunction
     timeout: object
     delay: object
     at: object
@@ -48,6 +49,7 @@ class OptionArguments(TypedDict, total=False):
     executor: str | None
     retry_on: object
     give_up_on: object
+    cancel_grace: object
 
 
 class JobItem(Generic[R_co]):
@@ -115,17 +117,20 @@ class JobFunction(Generic[P, C, R]):
         # A recursive function refers to this object while it is itself being unpickled: nothing
         # may look at the function before the state is set.
         job = self.job_type
-        state = self._function, job.name, self._options, job.middleware, job.carried
-        return (_unfinished, (), state)
+        own = job.middleware, job.carried, job.backoff
+        return (_unfinished, (), (self._function, job.name, self._options, own))
 
     def __setstate__(
         self,
         state: tuple[
-            Callable[P, C], str, JobOptions, tuple[Middleware, ...], tuple[Middleware, ...]
+            Callable[P, C],
+            str,
+            JobOptions,
+            tuple[tuple[Middleware, ...], tuple[Middleware, ...], BackoffFunction | None],
         ],
     ) -> None:
-        function, name, options, own, carried = state
-        self._assign(function, JobType(name, function, options, own, carried), options)
+        function, name, options, own = state
+        self._assign(function, JobType(name, function, options, *own), options)
 
     def __repr__(self) -> str:
         return f"<job {self.job_type.name}>"
@@ -139,11 +144,16 @@ class _Decorator:
     """`@tq.job(...)`: typed apart for `async def`, whose jobs give what is awaited."""
 
     def __init__(
-        self, options: JobOptions, name: str | None, middleware: tuple[Middleware, ...]
+        self,
+        options: JobOptions,
+        name: str | None,
+        middleware: tuple[Middleware, ...],
+        backoff: BackoffFunction | None,
     ) -> None:
         self._options = options
         self._name = name
         self._middleware = middleware
+        self._backoff = backoff
 
     @overload
     def __call__(
@@ -159,7 +169,7 @@ class _Decorator:
         if isinstance(function, type) or not callable(function):
             raise InvalidRequest("@tq.job is for functions; a class derives from tq.Job")
         name = self._name or type_name_of(function)
-        job_type = JobType(name, function, self._options, self._middleware)
+        job_type = JobType(name, function, self._options, self._middleware, backoff=self._backoff)
         return JobFunction(function, registry.register(job_type), self._options)
 
 
@@ -194,10 +204,12 @@ def job(
 
     Options: `id, name, queue, priority` (0 to 100, a higher one runs sooner), `max_attempts,
     backoff, retry_on, give_up_on, timeout, delay, at, expires, unique, tags, category, depends_on,
-    on_parent_failure, fair_key, concurrency_key, ordered, executor` ("process" or "async", which
-    `async def` gets by itself); see the guides. Durations are seconds, a `timedelta`, or text such
-    as "5m". `type` is the registered name, by default the dotted path; `middleware` stands around
-    the jobs of this type alone, the first outermost. Raises `InvalidOption`.
+    on_parent_failure, fair_key, concurrency_key, ordered, cancel_grace, executor` ("process" or
+    "async", which `async def` gets by itself); see the guides. Durations are seconds, a
+    `timedelta`, or text such as "5m". A `backoff` may be a function of the attempt's number and
+    its exception that gives a duration, or None for the default. `type` is the registered name, by
+    default the dotted path; `middleware` stands around the jobs of this type alone, the first
+    outermost. Raises `InvalidOption`.
 
     >>> @job(queue="mail", priority=10, timeout="30s")
     ... def send_email(to: str, subject: str = "") -> str:
@@ -205,7 +217,8 @@ def job(
     >>> send_email("a@b.c")
     'sent to a@b.c'
     """
-    decorate = _Decorator(JobOptions().but(options), type, check_all(middleware))
+    shared, backoff = options_of_type(options)
+    decorate = _Decorator(shared, type, check_all(middleware), backoff)
     return decorate if function is None else decorate(function)
 
 
@@ -280,9 +293,11 @@ def type_of(cls: type[Job]) -> JobType:
     if found is None:
         if not callable(getattr(cls, "handle", None)):
             raise InvalidRequest(f"{cls.__qualname__} has no method `handle`, which does the work")
-        defaults = JobOptions().but(_class_options(cls))
+        defaults, backoff = options_of_type(_class_options(cls))
         name = cls._type_name or type_name_of(cls)
-        found = _types[cls] = JobType(name, cls, defaults, check_all(cls.middleware))
+        found = _types[cls] = JobType(
+            name, cls, defaults, check_all(cls.middleware), backoff=backoff
+        )
     return found
 
 

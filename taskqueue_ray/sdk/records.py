@@ -1,6 +1,6 @@
 """What the queue knows, as values for people: jobs, counts, workers."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
@@ -21,6 +21,14 @@ class AttemptRecord:
     started_at: datetime | None
     seconds: float
     problem: Problem
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointRecord:
+    """That a job has a checkpoint: since when, and how many bytes it has, sealed."""
+
+    at: datetime | None
+    size: int
 
 
 class JobRecord:
@@ -58,6 +66,8 @@ class JobRecord:
         self.reason = view.reason or None
         self.parents = tuple(map(to_text, view.parents))
         self.progress: Progress | None = view.progress
+        kept = view.checkpoint
+        self.checkpoint = None if kept is None else CheckpointRecord(moment(kept.at), kept.size)
 
     @cached_property
     def arguments(self) -> dict[str, Any]:
@@ -105,6 +115,8 @@ class JobRecord:
         row["arguments"] = quietly(lambda: self.arguments, None)
         row["result"] = quietly(lambda: self.result, None)
         row["error"] = self.error._asdict() if self.error else None
+        if self.checkpoint is not None:
+            row["checkpoint"] = asdict(self.checkpoint)
         return row
 
     def row(self) -> dict[str, Any]:

@@ -63,6 +63,7 @@ class Workforce:
             max_batch=settings.max_batch,
             log_level=settings.log_level,
             log_format=settings.log_format,
+            cancel_grace=settings.cancel_grace,
         )
         self._workers = AttachedWorkers(self._queue, config, Fleet(*self._bounds))
         self._workers.start()

@@ -23,6 +23,7 @@ from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import (
     PLAIN,
     Attempt,
+    Checkpoint,
     Conditions,
     Hold,
     Job,
@@ -90,6 +91,7 @@ class JobRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     history: tuple[Attempt, ...] = ()
     conditions: Conditions | None = None
     suspect: bool = False
+    checkpoint: Checkpoint | None = None
 
 
 class Control(msgspec.Struct, frozen=True):
@@ -193,7 +195,7 @@ def _record(job: Job, options: int) -> JobRecord:
         job.id, options, job.ordinal, job.enqueued_at, job.phase, job.delivery, job.attempts,
         job.losses, job.generation, job.running, job.cancelling, job.due, job.parents, job.history,
         None if job.conditions is PLAIN else job.conditions,
-        job.suspect,
+        job.suspect, job.checkpoint,
     )  # fmt: skip
 
 
@@ -207,6 +209,7 @@ def _load_jobs(state: State, data: bytes, options: list[Options]) -> None:
             record.phase, record.delivery, record.attempts, record.losses, record.generation,
             record.running, record.cancelling, record.due, record.parents, record.history,
             state.conditions(record.conditions), record.suspect,
+            record.checkpoint,
         )  # fmt: skip
 
 

@@ -192,3 +192,38 @@ def narrow(n: int) -> int:
 def feed(count: int) -> int:
     with tq.patient("1m"):
         return len([narrow.enqueue(n) for n in range(count)])
+
+
+@tq.job(queue="trial", max_attempts=2, backoff=NO_WAIT)
+def counts_on(file: str, gate: str) -> int:
+    """Counts on from its checkpoint until the gate is a file; returns where it began."""
+    begun = tq.current().checkpoint() or 0
+    _count(begun, file, gate)
+    return int(begun)
+
+
+def _count(number: int, file: str, gate: str) -> None:
+    while not os.path.exists(gate):  # noqa: PTH110
+        number += 1
+        tq.current().checkpoint(number)
+        with open(file, "a") as out:
+            out.write(f"{number} {time.time():.3f}\n")
+        time.sleep(0.02)
+
+
+@tq.job(queue="trial", max_attempts=2, backoff=NO_WAIT)
+async def counts_on_async(file: str, gate: str) -> int:
+    """The same in an event loop."""
+    begun = tq.current().checkpoint() or 0
+    await asyncio.to_thread(_count, begun, file, gate)
+    return int(begun)
+
+
+@tq.job(queue="trial")
+def stops_slowly(file: str, seconds: float) -> str:
+    """Notices that it is cancelled, and has so much to do before it stops."""
+    run = Run(file)
+    while not tq.current().cancelled:
+        time.sleep(0.01)
+    time.sleep(seconds)
+    return run.end()

@@ -40,6 +40,8 @@ class Plain:
     queue: str = "q"
     failed_at: float = 0.0
     within: float = 0.0
+    saved: tuple[int, int] | None = None
+    """The delivery and the number of its checkpoint."""
 
     def may_expire(self) -> bool:
         started = self.attempts or self.losses or self.redriven
@@ -199,6 +201,13 @@ class Model:
         if job and job.state == "processing" and job.worker == worker:
             job.running, job.suspect = True, False
 
+    def checkpoint(self, worker: str, number: int, delivery: int, save: int) -> None:
+        job = self.jobs.get(number)
+        if job is None or (job.state, job.worker, job.delivery) != ("processing", worker, delivery):
+            return
+        if job.saved is None or job.saved < (delivery, save):
+            job.saved = (delivery, save)
+
     def settle(
         self,
         worker: str,
@@ -330,6 +339,8 @@ class Model:
     def _end(self, job: Plain, state: str, now: float) -> None:
         job.state, job.cancelling, job.running, job.suspect = state, False, False, False
         job.failed_at = now
+        if state != "failed":
+            job.saved = None
         self._let_go(job)
         for child in self.jobs.values():
             if job.number not in child.awaited or child.state != "blocked":

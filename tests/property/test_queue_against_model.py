@@ -30,7 +30,7 @@ from taskqueue_ray.core.state import State
 from taskqueue_ray.storage.snapshot import read_snapshot, write_snapshot
 from tests.ledger import Ledger, count_up, facts, meaning, number_of, replayed
 from tests.property.model import KEPT_FAILED, Model, Plain
-from tests.records import job_id, options, outcome, spec, worker
+from tests.records import job_id, options, outcome, save, spec, worker
 
 WAIT = 10.0
 NUMBERS = st.integers(1, 8)
@@ -141,6 +141,14 @@ class QueueAgainstModel(RuleBasedStateMachine):
         self.ledger.settle(made, by=name)
         token = (name, number_of(grant.id), grant.delivery)
         self.model.settle(*token, kind, now, due or now + WAIT, awaited)
+
+    @rule(pick=st.integers(0, 9), number=st.integers(1, 3))
+    @precondition(lambda self: self.grants)
+    def checkpoint(self, pick: int, number: int) -> None:
+        """One of the latest leases, stale or not; in any order."""
+        name, grant = self.grants[-1 - pick % len(self.grants)]
+        self.ledger.checkpoint(save(grant, number), by=name)
+        self.model.checkpoint(name, number_of(grant.id), grant.delivery, number)
 
     @rule(name=WORKERS, number=NUMBERS)
     def start(self, name: str, number: int) -> None:
@@ -278,6 +286,7 @@ def _compare_live(state: State, model: Model) -> None:
         plain = model.jobs[number_of(one)]
         told = (
             job.delivery, job.attempts, job.losses, job.running, job.cancelling, job.suspect,
+            job.checkpoint and (job.checkpoint.delivery, job.checkpoint.number),
         )  # fmt: skip
         assert told == (
             plain.delivery,
@@ -286,6 +295,7 @@ def _compare_live(state: State, model: Model) -> None:
             plain.running and plain.state == "processing",
             plain.cancelling,
             plain.suspect,
+            plain.saved,
         )
         named = job.options
         wished = (plain.queue, plain.priority, plain.max_attempts)
@@ -293,6 +303,7 @@ def _compare_live(state: State, model: Model) -> None:
         if job.state is JobState.SCHEDULED:
             assert getattr(job.phase, "due", None) == plain.due
         assert isinstance(job.phase, Finished) == (plain.state == "failed")
+    assert not any(getattr(ended, "checkpoint", None) for ended in state.settled.values())
 
 
 def _counts(state: State) -> dict[str, int]:
@@ -310,9 +321,9 @@ TestQueueAgainstModel = QueueAgainstModel.TestCase
 # The machine above shrinks what it finds. The same commands with weights go deeper in less time.
 
 WEIGHTS = {
-    "enqueue": 6, "lease": 6, "settle": 10, "pass_time": 4, "start": 3, "release": 1, "lose": 2,
-    "cancel": 1, "redrive": 2, "purge": 1, "mark": 1, "fold": 1, "hear_of_the_fold": 1, "crash": 1,
-    "remember": 1, "retire": 1,
+    "enqueue": 6, "lease": 6, "settle": 10, "checkpoint": 4, "pass_time": 4, "start": 3,
+    "release": 1, "lose": 2, "cancel": 1, "redrive": 2, "purge": 1, "mark": 1, "fold": 1,
+    "hear_of_the_fold": 1, "crash": 1, "remember": 1, "retire": 1,
 }  # fmt: skip
 SEQUENCES = 25 if os.environ.get("TASKQUEUE_TEST_TIER", "quick") == "quick" else 2_000
 STEPS = 120
@@ -342,6 +353,8 @@ def _arguments(name: str, chance: Random) -> dict[str, Any]:
                 "kind": chance.choice(sorted(KINDS)),
                 "awaited": frozenset(chance.sample(range(1, 15), chance.randint(0, 2))),
             }
+        case "checkpoint":
+            return {"pick": chance.randint(0, 5), "number": chance.randint(1, 3)}
         case "start" | "release":
             return {"name": who, "number": number}
         case "lose":
@@ -368,6 +381,7 @@ def _play(seed: int) -> None:
     machine.begin()
     impossible = {
         "settle": lambda: not machine.grants,
+        "checkpoint": lambda: not machine.grants,
         "fold": lambda: not machine.ledger.state.marked,
         "hear_of_the_fold": lambda: machine.snapshot is None,
     }

@@ -12,9 +12,11 @@ from unittest.mock import patch
 
 import msgspec
 
+from taskqueue_ray.cluster.saving import Saving
 from taskqueue_ray.core import (
     aside,
     awaiting,
+    checkpointing,
     dependencies,
     lanes,
     leasing,
@@ -22,8 +24,9 @@ from taskqueue_ray.core import (
     uniqueness,
     upkeep,
 )
-from taskqueue_ray.core.commands import Command, Enqueue, Settle
-from taskqueue_ray.core.exchange import OutcomeKind
+from taskqueue_ray.core.commands import Checkpoint, Command, Enqueue, Settle
+from taskqueue_ray.core.events import Event
+from taskqueue_ray.core.exchange import OutcomeKind, Save
 from taskqueue_ray.core.model import NO_CONFLICTS, Leased
 from taskqueue_ray.core.state import State
 from taskqueue_ray.engine import opening
@@ -190,6 +193,42 @@ def wishes_to_wait_ignored() -> AbstractContextManager[Any]:
     return patch.object(awaiting, "is_awaited", lambda parent, policy: False)
 
 
+def checkpoint_from_any_delivery() -> AbstractContextManager[Any]:
+    """The token of a checkpoint is not looked at."""
+    honest = checkpointing.decide
+
+    def decide(state: State, command: Checkpoint, now: float) -> list[Event]:
+        events = []
+        for given in command.saves:
+            job = state.jobs.get(given.id)
+            if job is not None and isinstance(job.phase, Leased):
+                save = msgspec.structs.replace(given, delivery=job.delivery, lease=job.phase.lease)
+                events += honest(state, Checkpoint(job.phase.worker, [save]), now)
+        return events
+
+    return patch.object(checkpointing, "decide", decide)
+
+
+def checkpoints_in_memory_only() -> AbstractContextManager[Any]:
+    """A new process knows of none."""
+
+    def forget(state: State) -> None:
+        for job in state.jobs.values():
+            job.checkpoint = None
+
+    return _after_recovery(forget)
+
+
+def outcomes_overtake_checkpoints() -> AbstractContextManager[Any]:
+    """An outcome does not take along what is still on its way."""
+    honest = Saving.take
+
+    def take(self: Saving, sequence: int, outcomes: Any, most: int) -> list[Save]:
+        return honest(self, sequence, [], most)
+
+    return patch.object(Saving, "take", take)
+
+
 def cancel_wins_over_completion() -> AbstractContextManager[Any]:
     """What completes after somebody asked to cancel it ends as cancelled."""
     honest = settling.decide
@@ -271,6 +310,13 @@ PLANTED: dict[str, Planted] = {
     "unique keys are kept for ever": Planted(unique_keys_kept_for_ever, frozenset({"I15"})),
     "children are not told": Planted(children_not_told, frozenset({"I14"})),
     "nobody waits for others": Planted(wishes_to_wait_ignored, frozenset({"I16"})),
+    "a checkpoint is accepted from any delivery": Planted(
+        checkpoint_from_any_delivery, frozenset({"I20"})
+    ),
+    "checkpoints are kept in memory only": Planted(
+        checkpoints_in_memory_only, frozenset({"I12"}), frozenset()
+    ),
+    "outcomes overtake checkpoints": Planted(outcomes_overtake_checkpoints, frozenset({"I20"})),
     "a cancellation wins over a completion": Planted(
         cancel_wins_over_completion, frozenset({"I1", "I6"})
     ),

@@ -15,7 +15,8 @@ class Script(msgspec.Struct, frozen=True, omit_defaults=True):
 
     A job that `kills` takes its worker with it, over and over: no attempt of it is ever counted.
     One that does so `at_once` leaves no time to report that it runs. One that `forks` enqueues so
-    many jobs and waits for them.
+    many jobs and waits for them. Each run `saves` so many checkpoints on its way, and one more at
+    its end.
     """
 
     seconds: float
@@ -26,11 +27,16 @@ class Script(msgspec.Struct, frozen=True, omit_defaults=True):
     kills: bool = False
     at_once: bool = False
     forks: int = 0
+    saves: int = 0
 
 
 def make_script(chance: Random) -> Script:
-    """Most jobs do well."""
-    seconds = chance.choice((0.1, 0.5, 2.0, 6.0))
+    """Most jobs do well; some save what they have done."""
+    script = _make_script(chance, chance.choice((0.1, 0.5, 2.0, 6.0)))
+    return msgspec.structs.replace(script, saves=chance.choice((0, 0, 1, 4)))
+
+
+def _make_script(chance: Random, seconds: float) -> Script:
     match chance.randrange(20):
         case 0:
             return Script(seconds, fails=9)
@@ -60,6 +66,11 @@ def fork(grant: Grant, count: int) -> tuple[list[JobSpec], Options]:
         script = Script(0.5, fails=int(luck < 0.3), final=luck < 0.1)
         jobs.append(JobSpec(made, 0, msgspec.msgpack.encode(script)))
     return jobs, Options("mail", "t", max_attempts=3, backoff=Backoff(base=0.5, max=3.0))
+
+
+def checkpoint_of(delivery: int, number: int) -> bytes:
+    """A checkpoint that says which run it is from, and which of its checkpoints it is."""
+    return b"%d/%d" % (delivery, number)
 
 
 def result_of(grant: Grant, worker: str) -> bytes:

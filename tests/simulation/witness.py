@@ -6,7 +6,8 @@ I6 stale tokens are refused, I7 a fenced writer counts for nothing, I8 order, I9
 I10 attempts and losses are bounded, I11 the counts add up, I12 recovery gives the same state,
 I13 what is whole is not called damaged, I14 everything drains, I15 a unique key has one holder,
 I16 who waits for others goes on when these have ended, I17 a concurrency key has one holder,
-I18 what is paused is not leased, I19 tenants take turns.
+I18 what is paused is not leased, I19 tenants take turns, I20 a delivery gets the last checkpoint
+that the holders of earlier leases have saved.
 """
 
 from collections import Counter
@@ -17,14 +18,22 @@ from taskqueue_ray.core import events
 from taskqueue_ray.core.dispatch import apply
 from taskqueue_ray.core.errors import InvalidRequest
 from taskqueue_ray.core.events import decode
-from taskqueue_ray.core.exchange import Grant, JobView, OutcomeKind, WorkReply, WorkRequest
+from taskqueue_ray.core.exchange import (
+    Grant,
+    JobView,
+    Outcome,
+    OutcomeKind,
+    Save,
+    WorkReply,
+    WorkRequest,
+)
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import Finished, JobId, JobSpec, Leased, Options
 from taskqueue_ray.core.state import State
 from taskqueue_ray.engine.opening import Opened
 from tests.ledger import count_up, facts
 from tests.simulation.order import Order
-from tests.simulation.scripts import result_of
+from tests.simulation.scripts import checkpoint_of, result_of
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -57,6 +66,7 @@ class Witness:
         self.completed: dict[JobId, int] = {}
         self.kills: dict[JobId, set[int]] = {}
         self.order = Order(self)
+        self.saves: dict[tuple[JobId, int], int] = {}
         self.shadow = Shadow(self)
 
     def fail(self, invariant: str, what: str) -> None:
@@ -144,6 +154,7 @@ class Witness:
         self.highest[grant.id] = max(grant.delivery, self.highest.get(grant.id, 0))
         if (done := self.completed.get(grant.id)) is not None:
             self._completes(grant.id, done)
+        self.shadow.checkpoints.resumed(grant)
         most = max(self.specs[grant.id][1].max_attempts, self.allowed.get(grant.id, 0))
         if grant.attempt > most:
             self.fail("I10", f"{grant.id.hex()} is given for attempt {grant.attempt}")
@@ -152,6 +163,10 @@ class Witness:
         due = self.specs[grant.id][0].due
         if self._world.agenda.now < due:
             self.fail("I9", f"{grant.id.hex()} runs {due - self._world.agenda.now:.3f} s early")
+
+    def saved(self, grant: Grant, number: int) -> None:
+        """A run has saved a checkpoint."""
+        self.saves[grant.id, grant.delivery] = number
 
     def killed(self, grant: Grant) -> None:
         """The job killed its worker in the moment in which it began.
@@ -243,7 +258,7 @@ class Shadow:
     """The state that the acknowledged commits make, followed on the side."""
 
     def __init__(self, witness: Witness) -> None:
-        self._witness = witness
+        self.witness = witness
         self.payloads: list[bytes] = []
         self.pending: dict[int, list[bytes]] = {}
         self.epoch = 0
@@ -256,18 +271,19 @@ class Shadow:
         self.returned: Counter[JobId] = Counter()
         self.redriven: Counter[JobId] = Counter()
         self.astray = False
+        self.checkpoints = Checkpoints(self)
 
     def _lost(self, what: str) -> None:
         """Recovery went wrong. One who is blind to that sees nothing more here."""
         self.astray = True
-        self._witness.fail("I12", what)
+        self.witness.fail("I12", what)
 
     def submitted(self, epoch: int, index: int, payload: bytes) -> None:
         self.pending.setdefault(index, []).append(payload)
 
     def durable(self, epoch: int, index: int, payload: bytes) -> None:
         if epoch < self.epoch:
-            self._witness.fail("I7", f"epoch {epoch} commits after epoch {self.epoch} has")
+            self.witness.fail("I7", f"epoch {epoch} commits after epoch {self.epoch} has")
             return
         self.epoch = epoch
         if self.astray:
@@ -280,7 +296,7 @@ class Shadow:
 
     def recovered(self, opened: Opened) -> None:
         """What a new process found is what was acknowledged, and at most one commit more."""
-        self._witness.order.restarted()
+        self.witness.order.restarted()
         if self.astray:
             return
         found = opened.journal.next_commit - 1
@@ -317,12 +333,13 @@ class Shadow:
         self.payloads.append(payload)
         for event in decode(payload):
             self._check(event)
+            self.checkpoints.check(event)
             self._doubt(event)
             apply(self.state, event)
             self._close_cases()
         counted = sum(sum(t.counts.values()) for t in self.state.totals.values())
         if counted + self.purged != self.state.ordinal:
-            self._witness.fail("I11", f"{counted} jobs counted, {self.state.ordinal} enqueued")
+            self.witness.fail("I11", f"{counted} jobs counted, {self.state.ordinal} enqueued")
         count_up(self.state)
         self._check_keys()
 
@@ -334,30 +351,30 @@ class Shadow:
             if claim is None or job.state.final:
                 continue
             if claim.key in holders:
-                self._witness.fail("I15", f"two jobs have the unique key {claim.key!r}")
+                self.witness.fail("I15", f"two jobs have the unique key {claim.key!r}")
             holders[claim.key] = job.id
         if holders != {key: hold.job for key, hold in self.state.unique.items()}:
-            self._witness.fail("I15", "a unique key is held by none, or by a job that has ended")
+            self.witness.fail("I15", "a unique key is held by none, or by a job that has ended")
 
     def _check(self, event: Any) -> None:
         jobs = self.state.jobs
         if isinstance(event, events.Leased):
             if any(jobs[i].state is not JobState.PENDING for i in event.ids):
-                self._witness.fail("I5", "a job was leased that was not pending")
+                self.witness.fail("I5", "a job was leased that was not pending")
             self._check_waits(event)
-            self._witness.order.check(self.state, event, self.doubted)
+            self.witness.order.check(self.state, event, self.doubted)
             self._check_apart(event)
         elif isinstance(event, events.Settled):
             for outcome in event.completed:
                 phase, job = jobs[outcome.id].phase, jobs[outcome.id]
                 token = (outcome.delivery, outcome.lease)
                 if not isinstance(phase, Leased) or token != (job.delivery, phase.lease):
-                    self._witness.fail("I6", "a completion was taken under a stale token")
+                    self.witness.fail("I6", "a completion was taken under a stale token")
         elif isinstance(event, events.Purged):
             self.purged += len(event.ids)
             self._check_purged(event)
-        elif isinstance(event, events.Promoted) and event.until > self._witness._world.agenda.now:
-            self._witness.fail("I9", "a promotion came early")
+        elif isinstance(event, events.Promoted) and event.until > self.witness._world.agenda.now:
+            self.witness.fail("I9", "a promotion came early")
 
     def _check_waits(self, event: events.Leased) -> None:
         """What a job waited for has ended, unless somebody sent it again meanwhile."""
@@ -365,11 +382,11 @@ class Shadow:
             for one in self.awaited.pop(job_id, ()):
                 state = self.state.state_of(one)
                 if state is not None and not state.final and not self.redriven[one]:
-                    self._witness.fail("I16", f"{job_id.hex()} goes on before {one.hex()} ended")
+                    self.witness.fail("I16", f"{job_id.hex()} goes on before {one.hex()} ended")
 
     def _check_purged(self, event: events.Purged) -> None:
         """Somebody asked for it, or it was a dead letter whose time is over."""
-        kept = self._witness._world.bounds.retention.failed
+        kept = self.witness._world.bounds.retention.failed
         assert isinstance(kept, float)
         for job_id in event.ids:
             job = self.state.jobs.get(job_id)
@@ -379,15 +396,15 @@ class Shadow:
                 and phase.state is JobState.FAILED
                 and phase.at + kept <= event.at
             )
-            if not over and job_id not in self._witness.purged:
-                self._witness.fail("I1", f"{job_id.hex()} was purged, and nobody asked for that")
-            self._witness.purged.add(job_id)
+            if not over and job_id not in self.witness.purged:
+                self.witness.fail("I1", f"{job_id.hex()} was purged, and nobody asked for that")
+            self.witness.purged.add(job_id)
 
     def _doubt(self, event: Any) -> None:
         """Jobs lost before they began are suspects; those that a worker outlived are so no more."""
         if isinstance(event, events.Lost):
             if not self.doubted.isdisjoint(event.held):
-                self._witness.fail("I10", "a job was lost again before it began, and not charged")
+                self.witness.fail("I10", "a job was lost again before it began, and not charged")
             jobs, lost = self.state.jobs, (*event.held, *event.running)
             self.doubted.update(one for one in lost if not jobs[one].running)
         elif isinstance(event, events.Started):
@@ -412,7 +429,53 @@ class Shadow:
         hands = self.state.held.get(event.worker, {})
         alone = len(event.ids) == 1 or self.doubted.isdisjoint(event.ids)
         if not alone or not self.doubted.isdisjoint(hands):
-            self._witness.fail("I10", "a suspect was leased with other jobs")
+            self.witness.fail("I10", "a suspect was leased with other jobs")
+
+
+class Checkpoints:
+    """Which checkpoint each run must get: what the acknowledged commits say."""
+
+    def __init__(self, shadow: Shadow) -> None:
+        self._shadow = shadow
+        self._kept: dict[JobId, dict[int, int]] = {}
+        """Of each job the number of the last checkpoint in each of its deliveries."""
+
+    def check(self, event: Any) -> None:
+        if isinstance(event, events.Checkpointed):
+            for save in event.saves:
+                self._check_save(save, event.worker)
+        elif isinstance(event, events.Settled):
+            failed = [one.outcome for one in event.failed]
+            for outcome in (*(one.outcome for one in event.retried), *failed, *event.snoozed):
+                self._check_end(outcome)
+
+    def _check_save(self, save: Save, worker: str) -> None:
+        job = self._shadow.state.jobs[save.id]
+        phase, kept = job.phase, self._kept.setdefault(save.id, {})
+        content = checkpoint_of(job.delivery, save.number)
+        if not isinstance(phase, Leased) or phase.worker != worker or save.sealed != content:
+            self._fail(f"a checkpoint of {save.id.hex()} was taken from a stale holder")
+        if save.number <= kept.get(job.delivery, 0):
+            self._fail(f"a later checkpoint of {save.id.hex()} gave way to an earlier one")
+        kept[job.delivery] = save.number
+
+    def _check_end(self, outcome: Outcome) -> None:
+        """A run that ended in good order has lost nothing of what it saved."""
+        made = self._shadow.witness.saves.get((outcome.id, outcome.delivery), 0)
+        kept = self._kept.get(outcome.id, {}).get(outcome.delivery, 0)
+        if kept != made:
+            self._fail(f"{outcome.id.hex()} saved {made}, and {kept} is kept")
+
+    def resumed(self, grant: Grant) -> None:
+        """A run begins with what the last one before it had saved."""
+        earlier = [one for one in self._kept.get(grant.id, {}) if one < grant.delivery]
+        last = max(earlier, default=0)
+        due = checkpoint_of(last, self._kept[grant.id][last]) if last else None
+        if grant.checkpoint != due and not self._shadow.astray:
+            self._fail(f"{grant.id.hex()} begins with {grant.checkpoint!r}, not with {due!r}")
+
+    def _fail(self, what: str) -> None:
+        self._shadow.witness.fail("I20", what)
 
 
 def _as_grant(view: JobView) -> Grant:

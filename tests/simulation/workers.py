@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+from taskqueue_ray.cluster.saving import Saving
 from taskqueue_ray.core.envelopes import decode, encode, open_reply
 from taskqueue_ray.core.errors import TaskQueueError, UnknownSession
 from taskqueue_ray.core.exchange import (
@@ -14,13 +15,14 @@ from taskqueue_ray.core.exchange import (
     Grant,
     Outcome,
     OutcomeKind,
+    Save,
     WorkerInfo,
     WorkReply,
     WorkRequest,
 )
 from taskqueue_ray.core.model import Failure, JobId
 from tests.records import raw_batch
-from tests.simulation.scripts import Script, fork, result_of
+from tests.simulation.scripts import Script, checkpoint_of, fork, result_of
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 HOLD = 3.0
 PATIENCE = HOLD + 4.0
+SAVES = 8
+"""Bytes of checkpoints that go into one call: two or three of them."""
+
 EXITED = Failure("exit", "ExecutorExited")
 ERROR = Failure("error", "ValueError")
 
@@ -45,6 +50,7 @@ class Worker:
         self.held: dict[JobId, Grant] = {}
         self.running: dict[JobId, Grant] = {}
         self.outcomes: list[Outcome] = []
+        self.saving = Saving()
         self.news = True
         self.sequence = 0
         self.acked = 0
@@ -88,11 +94,30 @@ class Worker:
         if script.at_once:
             self.world.witness.killed(grant)
             self.die()
-        self._later(script.seconds * self.chance.random(), lambda: self._finish(grant, script))
+        seconds = script.seconds * self.chance.random()
+        for number in range(1, script.saves + 1):
+            self._checkpoint_later(seconds * number / (script.saves + 1), grant, number)
+        self._later(seconds, lambda: self._finish(grant, script))
+
+    def _checkpoint_later(self, delay: float, grant: Grant, number: int) -> None:
+        def checkpoint() -> None:
+            self._checkpoint(grant, number)
+            self._exchange()
+
+        self._later(delay, checkpoint)
+
+    def _checkpoint(self, grant: Grant, number: int) -> None:
+        if self.running.get(grant.id) is grant:
+            self.world.witness.saved(grant, number)
+            sealed = checkpoint_of(grant.delivery, number)
+            self.saving.add([Save(grant.id, grant.delivery, grant.lease, number, sealed)])
+            self.news = True
 
     def _finish(self, grant: Grant, script: Script) -> None:
         if self.running.get(grant.id) is not grant:
             return  # it was stopped
+        if script.saves:
+            self._checkpoint(grant, script.saves + 1)
         attempt = grant.attempt
         if script.kills and attempt == 1:
             self.die()
@@ -178,9 +203,10 @@ class Worker:
         self.sequence += 1
         outcomes, self.outcomes = self.outcomes, []
         room = 0 if self.leaving else max(0, self.info.concurrency + 2 - len(self.held))
+        saves = self.saving.take(self.sequence, outcomes, SAVES)
         request = WorkRequest(
             self.info.id, self.sequence, self.acked, outcomes, list(self.held),
-            list(self.running), room, HOLD,
+            list(self.running), room, HOLD, saves=saves,
         )  # fmt: skip
         self.calls.add(request.sequence)
         self._send(request)
@@ -200,6 +226,7 @@ class Worker:
                 self._later(1.0, lambda: self._send(request))
                 return
             self.calls.discard(request.sequence)
+            self.saving.answered(request.sequence)
             self._take(request, taken)
 
         self._call("work", data, answer)

@@ -30,6 +30,7 @@ from tests.unit.cli.conftest import Run
         ("work --memory 1", 2, "memory_limit"),
         ("work --max-jobs 0", 2, "max_jobs"),
         ("work --timeout soon", 2, "timeout"),
+        ("work --cancel-grace -1", 2, "cancel_grace"),
         ("work --app no_such_module", 2, "no module 'no_such_module'"),
         ("work UPPER", 2, "queue"),
         ("jobs show zzz", 2, "32 hexadecimal digits"),

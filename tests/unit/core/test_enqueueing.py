@@ -94,6 +94,8 @@ def _refused(jobs: list[JobSpec], *shared: Options, bounds: Bounds | None = None
         {"max_attempts": 0},
         {"timeout": -1.0},
         {"timeout": math.nan},
+        {"cancel_grace": -1.0},
+        {"cancel_grace": math.nan},
         {"backoff": Backoff(base=math.nan)},
         {"backoff": Backoff(base=-1)},
         {"backoff": Backoff(factor=math.nan)},

@@ -7,6 +7,7 @@ from taskqueue_ray.core.bounds import DEFAULT_BOUNDS, Bounds
 from taskqueue_ray.core.errors import TaskQueueError
 from taskqueue_ray.core.exchange import (
     Outcome,
+    Save,
     WatchReply,
     WatchRequest,
     WorkerInfo,
@@ -198,6 +199,7 @@ class Hand:
         held: list[JobId] | None = None,
         acked: int | None = None,
         leaving: bool = False,
+        saves: list[Save] | None = None,
     ) -> Box:
         box = Box()
         request = WorkRequest(
@@ -210,6 +212,7 @@ class Hand:
             want,
             wait,
             leaving=leaving,
+            saves=saves or [],
         )
         self.trial.engine.work(request, box)
         return box

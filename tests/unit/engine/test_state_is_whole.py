@@ -14,7 +14,7 @@ from taskqueue_ray.core.retention import Retention
 from taskqueue_ray.core.state import State
 from taskqueue_ray.storage.snapshot import read_snapshot, write_snapshot
 from tests.ledger import Ledger, facts, meaning
-from tests.records import options, spec
+from tests.records import options, save, spec
 
 LIVE = (JobState.PENDING, JobState.SCHEDULED, JobState.BLOCKED, JobState.PROCESSING)
 
@@ -34,6 +34,7 @@ def _full() -> tuple[Ledger, int]:
     ledger.do(commands.StoreCode("hash", StoredCode("f", "3.11", b"sealed", ledger.now)))
     grants = ledger.lease(6, _everything())
     ledger.start(*grants[4:])
+    ledger.checkpoint(save(grants[1]), save(grants[2], 3, b"kept"), save(grants[5]))
     ledger.end(grants[0])
     ledger.end(grants[1], OutcomeKind.ERRORED, final=True)
     ledger.end(grants[2], OutcomeKind.ERRORED)
@@ -70,7 +71,7 @@ def test_the_example_has_something_in_every_field() -> None:
     states = {job.state for job in state.jobs.values()}
     assert states >= {*LIVE, JobState.FAILED}
     assert {type(one) for one in state.settled.values()} == {Job, type(_settled(state))}
-    for name in ("running", "cancelling", "history", "parents", "due", "suspect"):
+    for name in ("running", "cancelling", "history", "parents", "due", "suspect", "checkpoint"):
         assert any(getattr(job, name) for job in state.jobs.values()), name
 
 

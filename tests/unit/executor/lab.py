@@ -15,10 +15,10 @@ import msgspec
 
 from taskqueue_ray.cluster.executors import Executors
 from taskqueue_ray.cluster.incidents import Incident
-from taskqueue_ray.core.exchange import Grant, Outcome, OutcomeKind, Progress
+from taskqueue_ray.core.exchange import Grant, Outcome, OutcomeKind, Progress, Save
 from taskqueue_ray.core.model import ExecutorKind, JobId, Options
 from taskqueue_ray.engine.keyring import Keyring, parse_key
-from taskqueue_ray.engine.payload import ErrorDetail, Kind, Sealer, open_error
+from taskqueue_ray.engine.payload import ErrorDetail, Kind, Sealer, decode_value, open_error
 from taskqueue_ray.engine.registry import registry
 from tests.unit.executor import sample_jobs
 
@@ -37,6 +37,7 @@ class Lab:
         self.order: list[JobId] = []
         self.incidents: list[Incident] = []
         self.progress: list[tuple[JobId, Progress]] = []
+        self.saves: list[Save] = []
         self.output: list[tuple[JobId | None, str]] = []
         self.calls: list[tuple[str, bytes]] = []
         self.answer: Callable[[str, bytes], Awaitable[bytes]] = self._echo
@@ -52,6 +53,7 @@ class Lab:
             on_outcomes=self._take,
             call=self._call,
             on_progress=self._note_progress,
+            on_saves=self._note_saves,
             on_output=self._note_output,
         )
 
@@ -138,6 +140,15 @@ class Lab:
     def _note_progress(self, job_id: JobId, progress: Progress) -> None:
         self.progress.append((job_id, progress))
         self._happened.set()
+
+    def _note_saves(self, saves: list[Save]) -> None:
+        self.saves += saves
+        self._happened.set()
+
+    def checkpoint(self, save: Save, name: str) -> Any:
+        """What a run has saved, opened."""
+        plain = self.sealer.open(Kind.CHECKPOINT, save.id, f"sample.{name}", save.sealed)
+        return decode_value(plain)
 
     def _note_output(self, job_id: JobId | None, line: str) -> None:
         self.output.append((job_id, line))

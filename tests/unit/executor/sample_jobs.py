@@ -27,6 +27,50 @@ def echo(value: str) -> str:
     return value
 
 
+def wait_a_minute(attempt: int, error: BaseException) -> object:
+    """The backoff of `fails_with`, which says in its error what that is to be."""
+    if isinstance(error, Retry | TimeoutError):
+        return "10m"
+    match error.args:
+        case ("raise",):
+            raise KeyError("of the backoff")
+        case ("exit",):
+            sys.exit(3)
+        case ("attempt",):
+            return 60 * attempt
+        case ("name",):
+            return f"{len(type(error).__name__)}m"
+        case ("context",):
+            return 60.0 * len(current().job.type)
+        case (answer,):
+            return answer
+        case _:
+            raise AssertionError(error)
+
+
+def fails_with(answer: object) -> None:
+    raise ValueError(answer)
+
+
+def retries_with(delay: float | None) -> None:
+    raise Retry(delay=delay)
+
+
+async def async_fails_with(answer: object) -> None:
+    await asyncio.sleep(0)
+    raise ValueError(answer)
+
+
+async def async_waits(seconds: float) -> None:
+    await asyncio.sleep(seconds)
+
+
+for _function in (fails_with, retries_with, async_fails_with, async_waits):
+    registry.register(
+        JobType(f"sample.{_function.__name__}", _function, backoff=wait_a_minute)  # type: ignore[arg-type]
+    )
+
+
 @job
 def nothing() -> None:
     return None
@@ -245,6 +289,36 @@ def ask_from_fork() -> str:
             os.write(writing, type(error).__name__.encode())
         os._exit(0)
     return os.read(reading, 100).decode()
+
+
+@job
+def saves_and(what: str, count: int) -> int:
+    """Saves 1 to `count` on top of what was saved, and then ends in some way."""
+    base = current().checkpoint() or 0
+    for number in range(1, count + 1):
+        current().checkpoint(base + number)
+    if what == "dies":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if what == "waits":
+        time.sleep(60)
+    return _after_saving(what, base)
+
+
+@job
+async def async_saves_and(what: str, count: int) -> int:
+    base = current().checkpoint() or 0
+    for number in range(1, count + 1):
+        current().checkpoint(base + number)
+        await asyncio.sleep(0)
+    return _after_saving(what, base)
+
+
+def _after_saving(what: str, base: int) -> int:
+    if what == "snoozes":
+        raise Snooze("5m")
+    if what == "fails":
+        raise ValueError(what)
+    return base
 
 
 @job

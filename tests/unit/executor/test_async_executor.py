@@ -119,6 +119,16 @@ async def test_cancel(it: Lab) -> None:
     assert it.nothing_happened()
 
 
+@lab(cancel_grace=0.0)
+async def test_no_grace_costs_the_coroutines_beside_it_nothing(it: Lab) -> None:
+    cancelled, beside = it.submit_many("async_sleep", [(60.0,), (0.3,)])
+    await it.until(lambda: len(it.executors.running()) == 2)
+    it.executors.cancel([cancelled])
+    assert (await it.outcome(cancelled)).kind is CANCELLED
+    assert it.opened(await it.outcome(beside), "async_sleep") == 0.3
+    assert it.nothing_happened()
+
+
 @lab()
 async def test_cancelled_before_the_first_step(it: Lab) -> None:
     await it.result("async_echo", "warm")

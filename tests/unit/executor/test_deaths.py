@@ -132,6 +132,26 @@ async def test_a_job_that_does_not_listen_is_killed(it: Lab, tmp_path: Path) -> 
     assert await it.result("echo", "next") == "next"
 
 
+@lab(cancel_grace=1000.0)
+async def test_a_job_may_have_less_time_to_stop(it: Lab, tmp_path: Path) -> None:
+    for grace in (0.1, 0.0):
+        started = tmp_path / f"started {grace}"
+        deaf = it.submit("touch_then_wait", started, tmp_path / "never", cancel_grace=grace)
+        await it.until(started.exists)
+        it.executors.cancel([deaf])
+        assert (await it.outcome(deaf)).kind is CANCELLED
+    assert await it.result("echo", "next") == "next"
+
+
+@lab(cancel_grace=0.0)
+async def test_a_job_may_have_more_time_to_stop(it: Lab, tmp_path: Path) -> None:
+    listening = it.submit("until_cancelled", tmp_path / "started", cancel_grace=1000.0)
+    await it.until((tmp_path / "started").exists)
+    it.executors.cancel([listening])
+    assert (await it.outcome(listening)).kind is CANCELLED
+    assert it.nothing_happened()
+
+
 @lab()
 async def test_drain_gives_back_what_has_not_begun(it: Lab, tmp_path: Path) -> None:
     go_on = tmp_path / "go on"

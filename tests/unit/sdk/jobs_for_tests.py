@@ -65,3 +65,16 @@ def undecorated(x: int) -> int:
 
 def untyped(x: Any) -> Any:
     return x
+
+
+@tq.job(max_attempts=2, backoff=tq.Backoff.fixed("10s"))
+def copy(pages: int, stop_at: int) -> list[int]:
+    """Copies pages from where it was, and breaks down once, at one of them."""
+    done = tq.current().checkpoint() or 0
+    copied = []
+    for page in range(done, pages):
+        if page == stop_at and page != done:
+            raise ConnectionError("no answer")
+        copied.append(page)
+        tq.current().checkpoint(page + 1)
+    return copied

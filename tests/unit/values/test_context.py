@@ -2,8 +2,14 @@ import threading
 
 import pytest
 
-from taskqueue_ray.core.errors import InvalidOption, InvalidRequest
-from taskqueue_ray.core.exchange import Progress
+from taskqueue_ray.core.errors import (
+    InvalidOption,
+    InvalidRequest,
+    PayloadTooLarge,
+    SealBroken,
+    Unserialisable,
+)
+from taskqueue_ray.core.exchange import Grant, Progress, Save
 from taskqueue_ray.core.identity import make_job_id
 from taskqueue_ray.core.model import JobId, Options
 from taskqueue_ray.engine.context import (
@@ -17,6 +23,8 @@ from taskqueue_ray.engine.context import (
     current_or_none,
     deactivate,
 )
+from taskqueue_ray.engine.keyring import Key, Keyring
+from taskqueue_ray.engine.payload import Kind, Sealer
 
 JOB = make_job_id(1_800_000_000.0, bytes(9))
 
@@ -24,9 +32,13 @@ JOB = make_job_id(1_800_000_000.0, bytes(9))
 class Recording:
     def __init__(self) -> None:
         self.said: list[tuple[JobId, Progress]] = []
+        self.saves: list[Save] = []
 
     def progress(self, job_id: JobId, progress: Progress) -> None:
         self.said.append((job_id, progress))
+
+    def save(self, save: Save) -> None:
+        self.saves.append(save)
 
     def cancelled(self, job_id: JobId) -> bool:
         return job_id == JOB
@@ -82,3 +94,66 @@ def test_control_flow() -> None:
     assert Cancel("obsolete").reason == "obsolete"
     with pytest.raises(InvalidOption):
         Snooze(-1)
+
+
+MAIL = Options("mail", "app.job")
+GRANT = Grant(JOB, 7, 8, 1, 0, b"")
+
+
+def _context(channel: Recording, saved: bytes | None = None, limit: int = 1024) -> Context:
+    sealer = Sealer(Keyring([Key(bytes(32))]), max_size=limit)
+    return Context(channel, JOB, MAIL, 1, 0.0, GRANT, sealer, saved)
+
+
+def test_a_checkpoint_is_sealed_for_its_job_before_it_leaves() -> None:
+    channel = Recording()
+    context = _context(channel)
+    value = {"page": 7, "seen": ("a", "secret")}
+    context.checkpoint(value)
+    (save,) = channel.saves
+    assert (save.id, save.delivery, save.lease) == (JOB, 7, 8)
+    assert b"secret" not in save.sealed
+    sealer = Sealer(Keyring([Key(bytes(32))]))
+    saved = sealer.open(Kind.CHECKPOINT, JOB, "app.job", save.sealed)
+    assert _context(channel, saved).checkpoint() == value
+    for kind, origin, name in (
+        (Kind.PAYLOAD, JOB, "app.job"),
+        (Kind.CHECKPOINT, bytes(16), "app.job"),
+        (Kind.CHECKPOINT, JOB, "app.other"),
+    ):
+        with pytest.raises(SealBroken):
+            sealer.open(kind, origin, name, save.sealed)
+
+
+def test_what_was_saved_last_is_read_back() -> None:
+    channel = Recording()
+    context = _context(channel)
+    assert context.checkpoint() is None
+    before = context.has_checkpoint
+    value = [1]
+    context.checkpoint(value)
+    value.append(2)
+    assert context.checkpoint() == [1], "as it was when it was saved"
+    context.checkpoint(None)
+    assert context.checkpoint() is None
+    assert (before, context.has_checkpoint) == (False, True), "a stored None is something"
+    assert channel.saves[0].number < channel.saves[1].number
+
+
+def test_what_cannot_be_saved_is_refused_and_leaves_the_last_one() -> None:
+    channel = Recording()
+    context = _context(channel)
+    context.checkpoint("good")
+    with pytest.raises(PayloadTooLarge, match=r"checkpoint of app\.job"):
+        context.checkpoint(b"x" * 2000)
+    with pytest.raises(Unserialisable):
+        context.checkpoint({"open": object()})
+    assert context.checkpoint() == "good"
+    assert len(channel.saves) == 1
+
+
+def test_a_run_without_a_lease_cannot_save() -> None:
+    context = Context(Recording(), JOB, MAIL, 1)
+    assert context.checkpoint() is None
+    with pytest.raises(InvalidRequest, match="no lease"):
+        context.checkpoint(1)

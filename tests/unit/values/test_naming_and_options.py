@@ -62,6 +62,9 @@ def test_options_are_put_together_by_layers() -> None:
 
 def test_the_shared_part_is_what_the_queue_keeps() -> None:
     options = JobOptions().but({"category": "etl", "backoff": Backoff(kind="fixed")})
+    for grace, seconds in ((0, 0.0), ("10s", 10.0), (None, None)):
+        stopped = options.but({"cancel_grace": grace})
+        assert stopped.shared("a.b", True, "k", None, None).cancel_grace == seconds
     shared = options.shared("a.b", is_async=True, key="k", code=None, python=None)
     assert (shared.executor, shared.type, shared.category, shared.key) == (
         "async",
@@ -87,6 +90,10 @@ def test_the_shared_part_is_what_the_queue_keeps() -> None:
         ("timeout", 0),
         ("timeout", float("inf")),
         ("timeout", None),
+        ("cancel_grace", -1),
+        ("cancel_grace", float("nan")),
+        ("cancel_grace", "soon"),
+        ("own_backoff", True),
         ("delay", float("nan")),
         ("delay", -1),
         ("at", datetime(2030, 1, 1)),  # noqa: DTZ001

@@ -79,6 +79,7 @@ def test_a_key_is_made_only_when_asked(tmp_path: Path) -> None:
         ("concurrency", True),
         ("max_workers", -1),
         ("timeout", "soon"),
+        ("cancel_grace", -1),
         ("timeout", 0),
         ("name", "../x"),
         ("log_level", "loud"),

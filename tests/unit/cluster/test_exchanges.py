@@ -1,0 +1,97 @@
+"""A worker's calls to the queue: checkpoints ride along, and none is overtaken by its outcome."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from taskqueue_ray.cluster.exchanges import Exchanges
+from taskqueue_ray.core.envelopes import decode, encode
+from taskqueue_ray.core.exchange import Grant, OutcomeKind, WorkReply, WorkRequest
+from taskqueue_ray.core.model import JobId, Options
+from tests.records import job_id, outcome, save, worker
+
+PATIENCE = 10.0
+GRANT = Grant(job_id(1), 1, 1, 1, 0, b"")
+
+
+class IdleHands:
+    """Holds nothing and wants nothing."""
+
+    def submit(self, options: list[Options], grants: list[Grant]) -> None: ...
+
+    def cancel(self, ids: list[JobId]) -> None: ...
+
+    def held(self) -> list[JobId]:
+        return []
+
+    def running(self) -> list[JobId]:
+        return []
+
+    def room(self) -> int:
+        return 0
+
+
+class HeldQueue:
+    """Takes calls, and answers each when the test says so."""
+
+    def __init__(self) -> None:
+        self.calls: dict[int, tuple[WorkRequest, asyncio.Future[bytes]]] = {}
+        self._came = asyncio.Event()
+
+    async def call(self, method: str, data: bytes) -> bytes:
+        if method == "register":
+            return encode([])
+        request = decode(data, WorkRequest)
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.calls[request.sequence] = request, answer
+        self._came.set()
+        return await answer
+
+    def answer(self, sequence: int) -> None:
+        self.calls[sequence][1].set_result(encode(WorkReply(sequence)))
+
+    async def request(self, sequence: int) -> WorkRequest:
+        """The call of that number, once it was made."""
+        async with asyncio.timeout(PATIENCE):
+            while sequence not in self.calls:
+                self._came.clear()
+                await self._came.wait()
+        return self.calls[sequence][0]
+
+
+def _run(test: Callable[[Exchanges, HeldQueue], Awaitable[None]]) -> None:
+    async def scenario() -> None:
+        queue = HeldQueue()
+        exchanges = Exchanges(worker(), IdleHands(), queue.call)
+        running = asyncio.create_task(exchanges.run())
+        await queue.request(1)
+        await test(exchanges, queue)
+        running.cancel()
+
+    asyncio.run(scenario())
+
+
+def test_checkpoints_go_in_a_call_of_their_own_when_none_is_made_anyway() -> None:
+    async def test(exchanges: Exchanges, queue: HeldQueue) -> None:
+        exchanges.add_saves([save(GRANT, 1)])
+        exchanges.add_saves([save(GRANT, 2)])
+        assert (await queue.request(2)).saves == [save(GRANT, 2)]
+
+    _run(test)
+
+
+def test_an_outcome_takes_its_checkpoint_along_as_long_as_that_is_not_answered() -> None:
+    async def test(exchanges: Exchanges, queue: HeldQueue) -> None:
+        exchanges.add_saves([save(GRANT, 1)])
+        await queue.request(2)
+        queue.answer(1)
+        exchanges.add_outcomes([outcome(GRANT, OutcomeKind.SNOOZED, due=1.0)])
+        third = await queue.request(3)
+        assert [one.id for one in third.outcomes] == [GRANT.id]
+        assert third.saves == [save(GRANT, 1)]
+        queue.answer(2)
+        queue.answer(3)
+        await queue.request(4)
+        exchanges.add_outcomes([outcome(GRANT, OutcomeKind.SNOOZED, due=1.0)])
+        assert (await queue.request(5)).saves == []
+
+    _run(test)
