@@ -189,8 +189,9 @@ def _delayed(state: State) -> list[tuple[float, JobId]]:
 
 
 def _children(state: State) -> dict[JobId, list[JobId]]:
+    # In what order they began to wait means nothing: they are told by age.
     waiting = {
-        parent: [c for c in children if c in state.jobs and _is_blocked(state.jobs[c])]
+        parent: sorted(c for c in children if c in state.jobs and _is_blocked(state.jobs[c]))
         for parent, children in state.children.items()
     }
     return {parent: children for parent, children in waiting.items() if children}
