@@ -1,4 +1,4 @@
-"""Jobs that ship with the package, to try a queue with."""
+"""Jobs that ship with the package: one to try a queue with, and the one behind `flow.map`."""
 
 import os
 import time
@@ -8,6 +8,7 @@ from taskqueue_ray.engine.registry import registry
 from taskqueue_ray.sdk.job import Job
 from taskqueue_ray.sdk.mapping import MAP
 
+# An executor finds it here, as whatever ships with the package.
 registry.register(MAP)
 
 

@@ -157,6 +157,20 @@ def count_up(state: State) -> None:
         for one in JobState:
             if not one.final or one is JobState.FAILED:
                 assert totals.counts[one] == counted.get((queue, one), 0), (queue, one)
+    _count_workflows(state)
+
+
+def _count_workflows(state: State) -> None:
+    counted: dict[tuple[str, JobState], int] = {}
+    for job in state.jobs.values():
+        key = (job.conditions.workflow, job.state)
+        counted[key] = counted.get(key, 0) + 1
+    for name, tally in state.workflows.items():
+        assert all(count > 0 for count in tally.counts.values()), (name, tally)
+        for one in JobState:
+            if not one.final or one is JobState.FAILED:
+                assert tally.counts.get(one, 0) == counted.get((name, one), 0), (name, one)
+    assert {name for name, _ in counted if name} <= set(state.workflows)
 
 
 def _ordered(value: Any) -> Any:
@@ -180,8 +194,9 @@ def _delayed(state: State) -> list[tuple[float, JobId]]:
 
 
 def _children(state: State) -> dict[JobId, list[JobId]]:
+    # In what order they began to wait means nothing: they are told by age.
     waiting = {
-        parent: [c for c in children if c in state.jobs and _is_blocked(state.jobs[c])]
+        parent: sorted(c for c in children if c in state.jobs and _is_blocked(state.jobs[c]))
         for parent, children in state.children.items()
     }
     return {parent: children for parent, children in waiting.items() if children}

@@ -116,6 +116,13 @@ def would_ring(state: State, waiting: Iterable[JobId], awaited: Iterable[JobId])
     return any(one in wanted for one in _followers(state, waiting))
 
 
+def _waits_for(state: State, child: JobId, parent: JobId) -> bool:
+    """Whether it still does: one that was cancelled is among the children all the same."""
+    job = state.jobs.get(child)
+    phase = job.phase if job is not None else None
+    return isinstance(phase, Blocked) and parent in phase.parents
+
+
 def _followers(state: State, first: Iterable[JobId]) -> Iterator[JobId]:
     """These jobs and all that wait for them, near ones first."""
     line = list(dict.fromkeys(first))
@@ -125,12 +132,6 @@ def _followers(state: State, first: Iterable[JobId]) -> Iterator[JobId]:
         for child in state.children.get(one, ()):
             if len(seen) >= LOOKS:
                 break
-            if child not in seen and _is_blocked(state, child):
+            if child not in seen and _waits_for(state, child, one):
                 seen.add(child)
                 line.append(child)
-
-
-def _is_blocked(state: State, job_id: JobId) -> bool:
-    """Whether a job still waits: one that was cancelled, or expired, is named as a child too."""
-    job = state.jobs.get(job_id)
-    return job is not None and isinstance(job.phase, Blocked)

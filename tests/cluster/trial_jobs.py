@@ -31,6 +31,16 @@ def add(a: int, b: int = 1) -> int:
 
 
 @tq.job
+def numbers(count: int) -> list[int]:
+    return list(range(count))
+
+
+@tq.job
+def tell(summary: tq.BatchSummary) -> dict[str, int]:
+    return {"total": summary.total, "failed": summary.failed}
+
+
+@tq.job
 def typed(address: Address, at: datetime, price: Decimal) -> Address:
     assert isinstance(address, Address)
     assert isinstance(at, datetime)

@@ -45,6 +45,7 @@ KINDS = {
     "waiting": OutcomeKind.WAITING,
 }
 
+WORKFLOWS = ("", "flow:1")
 EXPIRES = (0.0, 0.0, 4.0, 25.0)
 MODES: tuple[OnConflict, ...] = ("return_existing", "drop", "replace", "raise")
 CLAIMS = (*[None] * 8, *[Claim("key", within, mode) for mode in MODES for within in (0.0, 20.0)])
@@ -79,6 +80,7 @@ class QueueAgainstModel(RuleBasedStateMachine):
             expires=st.sampled_from(EXPIRES),
             unique=st.sampled_from(CLAIMS),
             on_parent_failure=st.sampled_from(POLICIES),
+            workflow=st.sampled_from(WORKFLOWS),
         ),
     )
     def enqueue(
@@ -343,6 +345,7 @@ def _arguments(name: str, chance: Random) -> dict[str, Any]:
                     expires=chance.choice(EXPIRES),
                     unique=chance.choice(CLAIMS),
                     on_parent_failure=chance.choice(POLICIES),
+                    workflow=chance.choice(WORKFLOWS),
                 ),
             }
         case "lease":

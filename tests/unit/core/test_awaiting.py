@@ -178,13 +178,13 @@ def test_a_ring_is_refused_as_a_failure(awaited: list[int]) -> None:
     assert ledger.state_of(4) is CANCELLED
 
 
-def test_a_child_that_was_cancelled_makes_no_ring() -> None:
+def test_one_that_has_ended_waits_for_nobody() -> None:
     ledger = Ledger()
-    ledger.enqueue([spec(1), spec(2, parents=[1])])
+    ledger.enqueue([spec(1, on_parent_failure="continue"), spec(2, parents=[1])])
     grant = ledger.lease()[0]
     ledger.cancel(2)
     _await(ledger, grant, [2])
-    assert ledger.state_of(1) is CANCELLED  # as one whose parent was cancelled
+    assert ledger.state_of(1) is PENDING
 
 
 def test_too_many_are_refused_as_a_failure() -> None:

@@ -195,6 +195,30 @@ def test_adding_from_elsewhere_while_it_runs_and_not_after(bench: Bench) -> None
     assert again.progress().total == 2
 
 
+def test_many_that_are_added_late_travel_together(bench: Bench) -> None:
+    batch = _batch(bench, 1)
+    again = bench.q.batch(id=batch.id)
+    bench.host.asked.clear()
+    handles = again.add_many(load.item(n) for n in range(600))
+    assert bench.host.asked.count("enqueue") == 2
+    bench.host.asked.clear()
+    _ = [again.add(load, 7), again.add(load, 8)]
+    assert bench.host.asked == ["enqueue"] * 2
+    _work(bench)
+    assert dict(told)["success"].total == 603
+    assert handles[3].result(timeout=30) == 3
+    with pytest.raises(BatchEnded):
+        again.add_many([load.item(1)])
+
+
+def test_many_that_are_added_before_the_start(bench: Bench) -> None:
+    with bench.q.batch("b", on_success=succeeded) as batch:
+        handles = batch.add_many([load.item(1), load.item(2)])
+    assert batch.handles == handles
+    _work(bench)
+    assert dict(told)["success"].total == 2
+
+
 def test_adding_after_one_was_cancelled(bench: Bench) -> None:
     batch = _batch(bench, 1, 2)
     assert batch.handles[0].cancel()
