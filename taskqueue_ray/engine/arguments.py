@@ -102,8 +102,10 @@ class Binder:
         Raises `InvalidArguments` when the function no longer takes what was stored.
         """
         try:
-            record = self._decode(arguments_of(plain) if plain.startswith(HEADED) else plain)
+            record = self._decode(plain)
         except (msgspec.MsgspecError, NotImplementedError, *_COMPLAINTS) as problem:
+            if plain.startswith(HEADED):
+                return self.load(arguments_of(plain))
             raise self._refuse(f"what was stored no longer fits: {problem}") from None
         named = msgspec.structs.asdict(record)
         if not self._all_required:

@@ -15,7 +15,7 @@ from taskqueue_ray.core.options import JobOptions
 from taskqueue_ray.engine.annotations import hints_of
 from taskqueue_ray.engine.arguments import Binder, ResultType
 from taskqueue_ray.engine.backoffs import BackoffFunction
-from taskqueue_ray.engine.context import current, current_or_none
+from taskqueue_ray.engine.context import current
 from taskqueue_ray.engine.headers import HEADED, headers_of
 from taskqueue_ray.engine.middleware import (
     MAIN,
@@ -102,11 +102,9 @@ class JobType:
 
     def run(self, plain: bytes) -> bytes:
         """Run one job of a plain function or class, from its arguments to its result envelope."""
-        if plain.startswith(HEADED):
-            _receive(plain)
-        if installed.all or self.has_own:
-            call, stored = self._prepared(plain)
-            return stored(surround(self._layers.around, current(), call, is_async=False)())
+        if installed.all or self.has_own or plain[:1] == HEADED:
+            call, stored = self._surrounded(plain)
+            return stored(call())
         args, kwargs = self.binder.load(plain)
         if self.is_class:
             job = self._revive(kwargs["payload"])
@@ -115,11 +113,9 @@ class JobType:
 
     async def run_async(self, plain: bytes) -> bytes:
         """Run one job of an `async def`."""
-        if plain.startswith(HEADED):
-            _receive(plain)
-        if installed.all or self.has_own:
-            call, stored = self._prepared(plain)
-            return stored(await surround(self._layers.around, current(), call, is_async=True)())
+        if installed.all or self.has_own or plain[:1] == HEADED:
+            call, stored = self._surrounded(plain)
+            return stored(await call())
         args, kwargs = self.binder.load(plain)
         if self.is_class:
             job = self._revive(kwargs["payload"])
@@ -155,6 +151,13 @@ class JobType:
         check_fit(layers, self.name, self.is_async)
         before = tuple(one for one in layers if overrides(one, "on_enqueue"))
         return _Known(present, before, tuple(one for one in layers if runs(one)))
+
+    def _surrounded(self, plain: bytes) -> tuple[Callable[[], Any], Callable[[Any], bytes]]:
+        """The call with its middleware around it, and how what it returns is stored."""
+        call, stored = self._prepared(plain)
+        context = current()
+        context.headers = headers_of(plain)
+        return surround(self._layers.around, context, call, self.is_async), stored
 
     def _prepared(self, plain: bytes) -> tuple[Callable[[], Any], Callable[[Any], bytes]]:
         """The call, and how what it returns is stored."""
@@ -298,12 +301,6 @@ def open_payload_after(envelope: bytes) -> Any:
 
 def _takes_payload(payload: dict[str, Any]) -> None:
     """What the arguments of a class's job look like."""
-
-
-def _receive(plain: bytes) -> None:
-    context = current_or_none()
-    if context is not None:
-        context.headers = headers_of(plain)
 
 
 def _is_generator(function: Callable[..., Any]) -> bool:

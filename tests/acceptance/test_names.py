@@ -49,7 +49,7 @@ def _has(owner: object, name: str) -> bool:
     if hasattr(owner, name):
         return True
     # Attributes that are made in `__init__`, such as `q.queues`.
-    return isinstance(owner, type) and name in owner.__init__.__code__.co_names
+    return isinstance(owner, type) and name in owner.__dict__["__init__"].__code__.co_names
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
