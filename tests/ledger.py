@@ -142,6 +142,7 @@ def meaning(state: State) -> dict[str, Any]:
         "held": {name: set(jobs) for name, jobs in state.held.items() if jobs},
         "children": _children(state),
         "suspects": set(state.suspects),
+        "dead": {name: ids for name in state.dead.queues() if (ids := _dead(state, name))},
         "next_due": state.next_due(),
     }
 
@@ -181,6 +182,10 @@ def _ordered(value: Any) -> Any:
 
 def _leasable(state: State, queue: str) -> list[JobId]:
     return [job.id for job in state.ready.pick((queue,), lambda lane: True, 1_000_000)]
+
+
+def _dead(state: State, queue: str) -> list[JobId]:
+    return list(dict.fromkeys(state.dead.until(queue, 1e12)))
 
 
 def _delayed(state: State) -> list[tuple[float, JobId]]:

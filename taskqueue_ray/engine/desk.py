@@ -16,7 +16,7 @@ from taskqueue_ray.core.exchange import Cursor, JobFilter, WatchRequest, WorkerI
 from taskqueue_ray.core.model import JobId, StoredCode
 from taskqueue_ray.engine.engine import Engine
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Rises when a method or a record changes so that an older peer would misread it."""
 
 Bytes = Callable[[bytes], None]

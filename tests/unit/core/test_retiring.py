@@ -84,7 +84,6 @@ def test_one_that_was_redriven_is_counted_from_its_last_failure() -> None:
     ledger.now += TERM - 1
     ledger.redrive(1)
     ledger.now += 5
-    assert _retire(ledger) == []
     ledger.end(ledger.lease()[0], OutcomeKind.ERRORED)
     ledger.now += TERM - 1
     assert _retire(ledger) == []

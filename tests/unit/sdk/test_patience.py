@@ -169,6 +169,23 @@ def test_a_batch_that_is_larger_than_the_queue_goes_in_by_portions(
     ]  # fmt: skip
 
 
+def test_the_time_begins_anew_when_some_were_taken(bench: Bench, pauses: Pauses) -> None:
+    """Each portion waits for most of its second, all together for longer than one."""
+    _fill(bench)
+    served = 0.0
+
+    def work_now_and_then() -> None:
+        nonlocal served
+        if pauses.clock() - served > 0.5:
+            served = pauses.clock()
+            bench.work()
+
+    pauses.meanwhile = work_now_and_then
+    with tq.patient("1s"):
+        bench.q.enqueue_many(_items(8))
+    assert pauses.clock() > 1.5
+
+
 def test_a_workflow_that_is_larger_than_the_queue_is_refused_at_once(
     bench: Bench, pauses: Pauses
 ) -> None:
@@ -237,7 +254,8 @@ def test_closing_ends_the_wait_of_a_coroutine(bench: Bench, pauses: Pauses) -> N
         _ = asyncio.run(bench.q.aenqueue(send, "x"))
 
 
-def test_closing_wakes_a_thread_that_waits(bench: Bench) -> None:
+def test_closing_wakes_a_thread_that_waits(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "FIRST_PAUSE", 120.0)
     bench.q.queues.configure("mail", max_depth=0)
     waits = threading.Event()
 
@@ -257,7 +275,7 @@ def test_closing_wakes_a_thread_that_waits(bench: Bench) -> None:
         assert waits.wait(30)
         bench.q.close()
         with pytest.raises(tq.QueueClosed):
-            asked.result(timeout=30)
+            asked.result(timeout=20)
 
 
 def test_whoever_leaves_a_pipeline_by_an_error_does_not_wait(bench: Bench) -> None:
