@@ -116,6 +116,7 @@ class WorkerActor(Terminable):
             environment=environment_of(config, keyring),
             sealer=Sealer(keyring),
             max_result=config.max_result,
+            inline=config.inline,
             timeout=config.timeout,
             recycling=Recycling(config.max_jobs, config.memory_limit),
         )
@@ -178,5 +179,6 @@ def environment_of(config: configs.WorkerConfig, keyring: Keyring) -> dict[str, 
         **os.environ,
         "TASKQUEUE_ENCRYPTION_KEYS": keyring.as_variable(),
         "TASKQUEUE_MAX_PAYLOAD": str(config.max_result),
+        "TASKQUEUE_INLINE_PAYLOAD": str(config.inline),
         "TASKQUEUE_MAX_BATCH": str(config.max_batch),
     }

@@ -26,6 +26,8 @@ from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import JobId, JobSpec, StoredCode
 from taskqueue_ray.core.state import State
 from taskqueue_ray.core.why import Why
+from taskqueue_ray.engine.beside import AT_ONCE, Beside
+from taskqueue_ray.engine.blobs import Blobs
 from taskqueue_ray.engine.clock import Clock
 from taskqueue_ray.engine.commits import Commits, Writer
 from taskqueue_ray.engine.fleet import Fleet, Respond, refuse
@@ -34,6 +36,7 @@ from taskqueue_ray.engine.insights import Insights
 from taskqueue_ray.engine.watching import Watching
 from taskqueue_ray.engine.work import Work
 from taskqueue_ray.engine.writepath import WritePath
+from taskqueue_ray.storage.blobs import BlobFiles
 from taskqueue_ray.storage.recovery import SealedSegment
 
 Past = Mapping[JobId, JobState]
@@ -53,6 +56,9 @@ class Ports:
     look_up: LookUp
     on_broken: Callable[[TaskQueueError], None]
     """Told once that the engine can commit nothing more: its process should end."""
+    blobs: BlobFiles | None = None
+    beside: Beside = AT_ONCE
+    """Where the blobs are read and written."""
 
 
 class Engine:
@@ -87,6 +93,7 @@ class Engine:
             state, self.commits, ports.fold, self._folded, fold_policy or FoldPolicy()
         )
         self.folding.last_commit = state.folded
+        self.blobs = Blobs(state, self.commits, clock, ports.blobs, ports.beside)
         self.path.on_ended = self.watching.notify
 
     def open(self, epoch: int, clock_jump: float = 0.0) -> None:
@@ -110,6 +117,9 @@ class Engine:
             return
         if self.commits.low_space and not all(self.state.known(spec.id) for spec in batch.jobs):
             self.path.refuse(respond, StorageFull(self._location))
+            return
+        if (lost := self.blobs.missing(batch.jobs)) is not None:
+            self.path.refuse(respond, lost)
             return
         self._enqueue_sure(commands.Enqueue(batch), frozenset(), respond)
         if watcher:
@@ -137,6 +147,8 @@ class Engine:
         if kind is commands.Cancel:
             running = [i for i in moved if (job := self.state.jobs.get(i)) and job.cancelling]
             self.work_desk.cancel(running)
+        elif kind is commands.Purge:
+            self.blobs.forget(moved)
         self._offer()
         self.path.answer(respond, moved)
 
@@ -195,6 +207,7 @@ class Engine:
         self.watching.tick(now)
         self.folding.tick(now)
         self.insights.tidy(now)
+        self.blobs.tick(now)
         self._offer()
         self.commits.flush(all=True)
         return late
@@ -269,6 +282,7 @@ class Engine:
 
     def _folded(self, through: int) -> None:
         self.path.execute(commands.Fold(through))
+        self.blobs.sweep(self.clock.now())
         self.commits.flush()
 
     def _broken(self, error: TaskQueueError) -> None:

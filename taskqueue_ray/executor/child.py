@@ -7,8 +7,10 @@ import threading
 import time
 from queue import Empty, SimpleQueue
 
+from taskqueue_ray.core.blobs import REFERENCE_SIZE
 from taskqueue_ray.core.exchange import Outcome
 from taskqueue_ray.core.model import JobId, Options
+from taskqueue_ray.engine.carrying import fetched, sent_result
 from taskqueue_ray.engine.context import Context, activate, deactivate
 from taskqueue_ray.engine.payload import Kind, Sealer
 from taskqueue_ray.engine.registry import JobType
@@ -111,7 +113,10 @@ class SyncExecutor:
         try:
             sealer = self._sealer or need(None, options.key)
             handler = self._handlers.known(options) or self._find(options)
-            plain = sealer.open(Kind.PAYLOAD, grant.id, options.type, grant.payload)
+            sealed = grant.payload
+            if len(sealed) == REFERENCE_SIZE:
+                sealed = answered(fetched("payload", grant.id, sealed), self._channel.call)
+            plain = sealer.open(Kind.PAYLOAD, grant.id, options.type, sealed)
             if grant.inputs:
                 plain = answered(filled(plain, grant.inputs, sealer), self._channel.call)
         except BaseException as error:
@@ -123,6 +128,8 @@ class SyncExecutor:
             # In a copy, so that what one job sets in its context does not reach the next.
             envelope = contextvars.copy_context().run(run_now, handler, plain)
             result = sealer.seal(Kind.RESULT, grant.id, options.type, envelope)
+            if len(result) > sealer.inline:
+                result = answered(sent_result(grant.id, result), self._channel.call)
         except BaseException as error:
             return self._endings.raised(run, error)
         finally:

@@ -1,23 +1,20 @@
 """Arguments that are results of parents: fetched when the job runs, and put among the others."""
 
-from collections.abc import Generator, Iterable
-from typing import Any
+from collections.abc import Awaitable, Callable, Generator, Iterable
 
 import msgspec
 
-from taskqueue_ray.core.errors import JobNotFound
+from taskqueue_ray.core.errors import JobNotFound, TaskQueueError
 from taskqueue_ray.core.exchange import Ended, JobView
 from taskqueue_ray.core.identity import to_text
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import Input, JobId
+from taskqueue_ray.engine.carrying import Questions, fetched
 from taskqueue_ray.engine.payload import Kind, Sealer
 from taskqueue_ray.engine.registry import value_in
 
 PORTION = 500
 """Results that are asked for at once."""
-
-Questions = Generator[tuple[str, bytes], bytes, bytes]
-"""Yields methods of the queue with their requests, is sent the answers, and returns bytes."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _arguments = msgspec.msgpack.Decoder(dict[str, msgspec.Raw]).decode
@@ -43,11 +40,12 @@ def _results(
     found: dict[JobId, msgspec.Raw] = {}
     for end in _ends((yield "results", _encode(ids))):
         if end.known and end.state is not None:
-            found[end.id] = _value(end.id, end.state, end.type, end.result, sealer)
+            found[end.id] = yield from _value(end.id, end.state, end.type, end.result, sealer)
     older = [job_id for job_id in ids if job_id not in found]
     if older:
         for view in _views((yield "past", _encode(older))):
-            found[view.id] = _value(view.id, view.state, view.options.type, view.result, sealer)
+            type_name = view.options.type
+            found[view.id] = yield from _value(view.id, view.state, type_name, view.result, sealer)
     if missing := [job_id for job_id in ids if job_id not in found]:
         raise JobNotFound(to_text(missing[0]))
     return [found[job_id] for job_id in ids]
@@ -55,27 +53,38 @@ def _results(
 
 def _value(
     job_id: JobId, state: JobState, type_name: str, sealed: bytes, sealer: Sealer
-) -> msgspec.Raw:
+) -> Generator[tuple[str, bytes], bytes, msgspec.Raw]:
     if state is not JobState.COMPLETED or not sealed:
         return _NIL
+    sealed = yield from fetched("result", job_id, sealed)
     return value_in(sealer.open(Kind.RESULT, job_id, type_name, sealed))
 
 
-def answered(questions: Questions, call: Any) -> bytes:
-    """Put the questions with `call`, one after another."""
+def answered(questions: Questions, call: Callable[[str, bytes], bytes]) -> bytes:
+    """Put the questions with `call`, one after another. A refusal is raised where it was asked."""
     try:
         asked = next(questions)
         while True:
-            asked = questions.send(call(*asked))
+            try:
+                answer = call(*asked)
+            except TaskQueueError as refusal:
+                asked = questions.throw(refusal)
+            else:
+                asked = questions.send(answer)
     except StopIteration as end:
         return bytes(end.value)
 
 
-async def aanswered(questions: Questions, acall: Any) -> bytes:
+async def aanswered(questions: Questions, acall: Callable[[str, bytes], Awaitable[bytes]]) -> bytes:
     """The same, awaiting each."""
     try:
         asked = next(questions)
         while True:
-            asked = questions.send(await acall(*asked))
+            try:
+                answer = await acall(*asked)
+            except TaskQueueError as refusal:
+                asked = questions.throw(refusal)
+            else:
+                asked = questions.send(answer)
     except StopIteration as end:
         return bytes(end.value)

@@ -9,8 +9,10 @@ from collections import deque
 from collections.abc import Coroutine, Generator
 from typing import Any
 
+from taskqueue_ray.core.blobs import REFERENCE_SIZE
 from taskqueue_ray.core.exchange import Outcome
 from taskqueue_ray.core.model import JobId, Options
+from taskqueue_ray.engine.carrying import fetched, sent_result
 from taskqueue_ray.engine.context import Context, activate
 from taskqueue_ray.engine.payload import Kind, Sealer
 from taskqueue_ray.engine.registry import JobType
@@ -194,10 +196,13 @@ class AsyncExecutor:
         try:
             sealer = self._sealer or need(None, options.key)
             handler = self._handlers.known(options) or await self._find(options)
-            plain = sealer.open(Kind.PAYLOAD, grant.id, options.type, grant.payload)
+            sealed, ask = grant.payload, self._channel.acall
+            if len(sealed) == REFERENCE_SIZE:
+                sealed = await aanswered(fetched("payload", grant.id, sealed), ask)
+            plain = sealer.open(Kind.PAYLOAD, grant.id, options.type, sealed)
             if grant.inputs:
                 questions = filled(plain, grant.inputs, sealer)
-                plain = await aanswered(questions, self._channel.acall)
+                plain = await aanswered(questions, ask)
         except asyncio.CancelledError as error:
             return self._stopped(run, error, expired=False)
         except BaseException as error:
@@ -208,6 +213,8 @@ class AsyncExecutor:
             async with limit:
                 envelope = await _run(handler, plain)
             result = sealer.seal(Kind.RESULT, grant.id, options.type, envelope)
+            if len(result) > sealer.inline:
+                result = await aanswered(sent_result(grant.id, result), ask)
         except BaseException as error:
             return self._stopped(run, error, expired=limit.expired())
         return run.completed(result, time.monotonic())

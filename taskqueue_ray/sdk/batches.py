@@ -10,9 +10,11 @@ from taskqueue_ray.core.exchange import BatchRecord, EnqueueReply
 from taskqueue_ray.core.model import Claim, Input, JobId, JobSpec, Options
 from taskqueue_ray.core.options import JobOptions
 from taskqueue_ray.engine import code
+from taskqueue_ray.engine.carrying import sent
 from taskqueue_ray.engine.claiming import claim_of
 from taskqueue_ray.engine.payload import Kind, Sealer
 from taskqueue_ray.engine.registry import JobType
+from taskqueue_ray.executor.inputs import answered
 from taskqueue_ray.sdk import requests
 from taskqueue_ray.sdk.delivery import Delivery
 from taskqueue_ray.sdk.handle import JobHandle
@@ -93,6 +95,8 @@ class Batch:
         else:
             index, simple = self._index(job_type, options), options.is_plain
             self._last = (job_type, options, index, simple)
+        if len(payload) > self._sealer.inline:
+            payload = self._preparer.put_away(job_id, payload)
         handle: JobHandle[R] = JobHandle(self._client, job_id, job_type, delivery)
         if simple and not inputs:
             spec = JobSpec(job_id, index, payload)
@@ -163,6 +167,10 @@ class Preparer:
             code_hash,
             code.PYTHON if code_hash else None,
         )
+
+    def put_away(self, job_id: JobId, sealed: bytes) -> bytes:
+        """Have a large payload kept beside the journal, durable on return; what stands for it."""
+        return answered(sent("payload", job_id, sealed), self._transport.call)
 
     def _store(self, job_type: JobType) -> str:
         """Send the code before the first job that needs it; the queue keeps it for good."""

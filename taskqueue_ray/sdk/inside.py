@@ -48,7 +48,9 @@ class Inside:
             raise KeyMissing("of the queue", [])
         self.channel = channel
         self._transport = ChannelTransport(channel)
-        self._sealer = Sealer(keyring, max_size=settings.max_payload)
+        self._sealer = Sealer(
+            keyring, max_size=settings.max_payload, inline=settings.inline_payload
+        )
         self._max_batch = settings.max_batch
         self.client = self.connect()
 

@@ -35,6 +35,8 @@ class Transport(Protocol):
     cancel        [command id, [JobId], reason]               [JobId] that moved
     redrive       the same                                    the same
     purge         the same                                    the same
+    put_blob      BlobPart of core.blobs                      the offset that is wanted next
+    get_blob      BlobWanted                                  bytes; none at the end
     store_code    [hash, StoredCode]                          nil
     code          hash                                        StoredCode, or nil
     ============  ==========================================  =================================
