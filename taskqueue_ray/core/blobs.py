@@ -10,12 +10,13 @@ everywhere else where the sealed bytes would be, stands a reference::
 Nothing that is sealed is as short as that, so one comparison of lengths tells them apart.
 """
 
+from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 import msgspec
 
 from taskqueue_ray.core.lifecycle import JobState
-from taskqueue_ray.core.model import PLAIN, Finished, JobId, Leased, Settled
+from taskqueue_ray.core.model import PLAIN, Finished, Job, JobId, Leased, Settled
 from taskqueue_ray.core.state import State
 
 REFERENCE_SIZE = 41
@@ -101,6 +102,16 @@ def is_needed(state: State, blob: Blob) -> bool:
     return isinstance(phase, Leased) or (
         isinstance(phase, Finished) and _names(phase.result, blob.digest)
     )
+
+
+def named_by(job: Job) -> Iterator[tuple[Blob, int]]:
+    """The blobs that a record names, with their sizes."""
+    phase = job.phase
+    result = phase.result if isinstance(phase, Finished) else b""
+    parts: tuple[tuple[BlobKind, bytes], ...] = (("payload", job.payload), ("result", result))
+    for kind, sealed in parts:
+        if (named := read_reference(sealed)) is not None:
+            yield Blob(job.id, kind, named.digest), named.size
 
 
 def wanted_parents(state: State) -> set[JobId]:

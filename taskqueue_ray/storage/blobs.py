@@ -15,9 +15,11 @@ state does name, no predecessor removes: it removes only what durable events hav
 import re
 from contextlib import suppress
 from hashlib import sha256
+from typing import NamedTuple
 
-from taskqueue_ray.core.blobs import Blob, is_needed
+from taskqueue_ray.core.blobs import CHUNK, Blob, is_needed, named_by, wanted_parents
 from taskqueue_ray.core.errors import InvalidRequest
+from taskqueue_ray.core.model import Job
 from taskqueue_ray.core.state import State
 from taskqueue_ray.storage.atomic import LEFTOVER, remove_leftovers
 from taskqueue_ray.storage.filesystem import FileSystem
@@ -135,6 +137,53 @@ def open_blobs(fs: FileSystem, fence: Fence, state: State) -> BlobFiles:
     return files
 
 
+class Census(NamedTuple):
+    """Every blob looked at: how many, their bytes, and the names of those that are not right."""
+
+    count: int
+    size: int
+    missing: list[str]
+    damaged: list[str]
+    orphaned: list[str]
+
+
+def take_census(fs: FileSystem, state: State) -> Census:
+    """Compare the blobs with what the state names, and each with its own SHA-256."""
+    wanted = dict(
+        named
+        for job in (*state.jobs.values(), *state.settled.values())
+        if isinstance(job, Job)
+        for named in named_by(job)
+    )
+    there = list_blobs(fs)
+    damaged, total = [], 0
+    for blob, epoch in there:
+        size, digest = _weighed(fs, blob_name(blob, epoch))
+        total += size
+        if digest != blob.digest or wanted.get(blob, size) != size:
+            damaged.append(blob_name(blob, epoch))
+    found = {blob for blob, _ in there}
+    missing = [f"{BLOBS}/{_stem(blob)}" for blob in wanted if blob not in found]
+    kept = wanted_parents(state)
+    orphaned = [
+        blob_name(blob, epoch)
+        for blob, epoch in there
+        if not is_needed(state, blob) and not (blob.kind == "result" and blob.job in kept)
+    ]
+    return Census(len(there), total, missing, damaged, orphaned)
+
+
+def _weighed(fs: FileSystem, name: str) -> tuple[int, bytes]:
+    """The size and the SHA-256 of a file, read in parts."""
+    file, hashed = fs.open(name), sha256()
+    try:
+        for offset in range(0, file.size, CHUNK):
+            hashed.update(file.read(offset, CHUNK))
+        return file.size, hashed.digest()
+    finally:
+        file.close()
+
+
 def list_blobs(fs: FileSystem) -> list[tuple[Blob, int]]:
     """Every blob that is there, with the epoch in its name."""
     return [
@@ -146,4 +195,8 @@ def list_blobs(fs: FileSystem) -> list[tuple[Blob, int]]:
 
 def blob_name(blob: Blob, epoch: int) -> str:
     """The file of a blob."""
-    return f"{BLOBS}/{blob.job.hex()}-{blob.kind}-{blob.digest.hex()}.{epoch}"
+    return f"{BLOBS}/{_stem(blob)}.{epoch}"
+
+
+def _stem(blob: Blob) -> str:
+    return f"{blob.job.hex()}-{blob.kind}-{blob.digest.hex()}"
