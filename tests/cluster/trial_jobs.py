@@ -31,6 +31,11 @@ def add(a: int, b: int = 1) -> int:
 
 
 @tq.job
+def reversed_bytes(data: bytes) -> bytes:
+    return data[::-1]
+
+
+@tq.job
 def typed(address: Address, at: datetime, price: Decimal) -> Address:
     assert isinstance(address, Address)
     assert isinstance(at, datetime)

@@ -19,6 +19,7 @@ from taskqueue_ray.core.blobs import (
     BlobWanted,
     make_reference,
 )
+from taskqueue_ray.core.commands import Cancel, Purge
 from taskqueue_ray.core.errors import (
     BlobLost,
     Fenced,
@@ -30,6 +31,7 @@ from taskqueue_ray.core.errors import (
 from taskqueue_ray.core.exchange import EnqueueReply
 from taskqueue_ray.core.model import JobSpec
 from taskqueue_ray.core.state import State
+from taskqueue_ray.engine.beside import AT_ONCE
 from taskqueue_ray.engine.blobs import GRACE, IDLE, SWEEP
 from taskqueue_ray.engine.clock import Clock
 from taskqueue_ray.engine.commits import Committed
@@ -90,9 +92,10 @@ class Owner:
             replay(state, frame.payload, "journal", frame.offset)
         self.blobs = open_blobs(fs, self.fence, state)
         self._journal = Journal.open(fs, self.fence, journal.end, b"%08d" % Owner.lives, SMALL)
-        ports = Ports(self, _nothing, _nothing, _nothing, self.blobs)
-        if beside is not None:
-            ports = Ports(self, _nothing, _nothing, _nothing, self.blobs, beside)
+        self.held: list[Callable[[], None]] | None = None
+        self.asked: list[Callable[[Any], None]] = []
+        look_up = lambda _ids, found: self.asked.append(found)  # noqa: E731
+        ports = Ports(self, _nothing, look_up, _nothing, self.blobs, beside or AT_ONCE)
         self.engine = Engine(state, ports, self.clock, self._journal.next_commit)
         self.engine.open(self.fence.epoch)
 
@@ -101,12 +104,15 @@ class Owner:
         return self.engine.state
 
     def submit(self, payload: bytes, seal: bool, done: Callable[[Any], None]) -> None:
-        try:
-            self._journal.commit(payload)
-        except Exception as error:
-            done(error)
-        else:
-            done(Committed(None, self._journal.low_space))
+        def commit() -> None:
+            try:
+                self._journal.commit(payload)
+            except Exception as error:
+                done(error)
+            else:
+                done(Committed(None, self._journal.low_space))
+
+        commit() if self.held is None else self.held.append(commit)
 
     def put(self, data: bytes, number: int = 1, chunk: int = 2000, **given: Any) -> Any:
         """Send a blob; the last answer."""
@@ -232,7 +238,7 @@ def test_an_unfinished_blob_is_given_up_and_may_begin_again() -> None:
     assert owner.put(DATA) == len(DATA)
 
 
-def test_nothing_is_removed_before_it_is_durable_that_nobody_needs_it() -> None:
+def test_what_is_on_its_way_out_cannot_be_meant() -> None:
     clock, later = StandingClock(), Later()
     owner = Owner(MemoryFileSystem(), clock, later)
     box = Box()
@@ -248,6 +254,44 @@ def test_nothing_is_removed_before_it_is_durable_that_nobody_needs_it() -> None:
     owner.engine.blobs.put(BlobPart(blob_of(DATA), len(DATA), 0, DATA), box)
     later.run()
     assert owner.enqueue(spec_of(DATA)) == EnqueueReply(1)
+
+
+def test_nothing_is_removed_before_it_is_durable_that_nobody_needs_it() -> None:
+    owner = Owner(MemoryFileSystem())
+    owner.put(DATA)
+    owner.enqueue(spec_of(DATA))
+    owner.engine.command(Cancel, "cancel", [job_id(1)], "", _nothing)
+    owner.held = []
+    owner.engine.command(Purge, "purge", [job_id(1)], "", _nothing)
+    assert owner.engine.blobs.sweep(owner.clock.now()) == [blob_of(DATA)]
+    assert len(owner.files()) == 1
+    owner.held[0]()
+    assert owner.files() == []
+
+
+def test_a_blob_stays_while_the_history_is_asked_about_its_job() -> None:
+    clock = StandingClock()
+    owner = Owner(MemoryFileSystem(), clock)
+    owner.put(DATA)
+    clock.at += GRACE - 1
+    owner.state.forgotten_before = clock.at
+    box = Box()
+    owner.engine.enqueue(raw_batch([spec_of(DATA)]), box)
+    clock.at += 2
+    owner.engine.blobs.sweep(clock.now())
+    owner.asked[0]({})
+    assert box.answer == EnqueueReply(1)
+    assert owner.get(blob_of(DATA)) == DATA
+
+
+def test_a_name_that_may_not_be_durable_is_taken_back() -> None:
+    fs = FaultFileSystem()
+    owner = Owner(fs)
+    fs.make_directory("blobs")
+    fs.fail(Fault(1, kinds=frozenset({"sync_directory"})))
+    assert isinstance(owner.put(DATA), Unavailable)
+    assert owner.files() == []
+    assert owner.put(DATA) == len(DATA)
 
 
 def test_whoever_means_an_old_blob_keeps_it() -> None:
