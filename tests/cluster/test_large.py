@@ -53,6 +53,10 @@ SCRIPT = """
     SMALL = {"object_store_memory": 80 << 20}
     DATA = Random(3).randbytes(5_000_000)
 
+    class Blocker:
+        def ready(self):
+            return True
+
     def node():
         return ray.get_runtime_context().get_node_id()
 
@@ -67,6 +71,9 @@ SCRIPT = """
         cluster.add_node(num_cpus=4, resources={"far": 1}, **SMALL)
         cluster.wait_for_nodes()
         with tq.connect() as q:
+            # What could go anywhere goes to the other node now.
+            blocker = ray.remote(Blocker).options(num_cpus=0.95).remote()
+            ray.get(blocker.ready.remote())
             far = ray.remote(far_driver).options(resources={"far": 0.1})
             where, id = ray.get(far.remote(q.location))
             print("sent from afar", where != here)

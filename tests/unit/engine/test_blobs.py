@@ -36,6 +36,7 @@ from taskqueue_ray.engine.blobs import GRACE, IDLE, SWEEP
 from taskqueue_ray.engine.clock import Clock
 from taskqueue_ray.engine.commits import Committed
 from taskqueue_ray.engine.engine import Engine, Ports
+from taskqueue_ray.engine.reading import ReadingDesk, read_storage
 from taskqueue_ray.engine.verifying import verify
 from taskqueue_ray.storage.blobs import blob_name, open_blobs
 from taskqueue_ray.storage.filesystem import FileSystem
@@ -217,6 +218,13 @@ def test_a_disk_without_room_stores_nothing() -> None:
     assert owner.put(DATA[:2000]) == 2000
     fs.capacity = None
     assert owner.put(DATA) == len(DATA)
+
+
+def test_when_space_is_low_results_go_before_payloads() -> None:
+    owner = Owner(MemoryFileSystem())
+    owner.engine.commits.low_space = True
+    assert isinstance(owner.put(DATA), StorageFull)
+    assert owner.put(DATA, kind="result") == len(DATA)
 
 
 def test_a_disk_that_fills_in_the_middle_keeps_no_half() -> None:
@@ -452,6 +460,25 @@ def test_an_error_at_each_operation(effect: str, error: int, forever: bool) -> N
         fs.heal()
         fs.reboot()
         _holds(fs, acknowledged)
+
+
+# --- without an owner ------------------------------------------------------------------------
+
+
+def test_a_storage_that_nobody_owns_gives_its_blobs() -> None:
+    fs = MemoryFileSystem()
+    Owner(fs).put(DATA)
+    desk = ReadingDesk(read_storage(fs))
+
+    def get(blob: Blob, offset: int) -> bytes:
+        answer = desk.answer("get_blob", msgspec.msgpack.encode(BlobWanted(blob, offset)))
+        return msgspec.msgpack.decode(answer, type=bytes)
+
+    assert (get(blob_of(DATA), 0), get(blob_of(DATA), 5000)) == (DATA, DATA[5000:])
+    with pytest.raises(BlobLost):
+        get(blob_of(DATA, 2), 0)
+    with pytest.raises(InvalidRequest, match="reading only"):
+        desk.answer("put_blob", b"")
 
 
 # --- what `verify` says ----------------------------------------------------------------------
