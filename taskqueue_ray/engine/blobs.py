@@ -46,7 +46,20 @@ GRACE = 24 * 3600.0
 IDLE = 600.0
 """Seconds without a part after which an unfinished blob is given up."""
 
+MAX_UPLOADS = 256
+"""Unfinished blobs at a time: each has an open file and space set aside."""
+
+REPLACEABLE = 30.0
+"""Seconds without a part after which an unfinished blob makes way for another."""
+
+MAX_QUEUED = 32
+"""Parts that wait to be written: they are what memory holds of blobs."""
+
 SWEEP = 60.0
+PORTION = 5_000
+"""Blobs that are looked at in one tick."""
+
+BUSY = "many large payloads and results are being sent at once"
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
@@ -76,6 +89,9 @@ class Blobs:
         self._doomed: set[Blob] = set()
         self._purged: set[JobId] = set()
         self._swept = now
+        self._unseen: list[Blob] | None = None
+        self._useless: list[Blob] = []
+        self._queued = 0
         # Only touched by the work that is written beside, one after another.
         self._uploads: dict[Blob, Upload] = {}
 
@@ -98,7 +114,13 @@ class Blobs:
             respond(StorageFull(files.location))
             return
 
+        if self._queued >= MAX_QUEUED:
+            respond(Unavailable(BUSY))
+            return
+        self._queued += 1
+
         def done(result: int | TaskQueueError) -> None:
+            self._queued -= 1
             if result == part.size:
                 self._held[blob] = _Held(files.epoch, self._clock.now())
             respond(result)
@@ -139,32 +161,52 @@ class Blobs:
             self._purged.update(ids)
 
     def tick(self, now: float) -> None:
-        """Collect what nobody needs, from time to time."""
-        if now - self._swept >= SWEEP:
-            self.sweep(now)
+        """Collect what nobody needs, from time to time and a portion at a time."""
+        if self._unseen is None and now - self._swept >= SWEEP:
+            self._begin_sweep(now)
+        if self._unseen is not None:
+            self._look(now, PORTION)
+
+    def hasten(self) -> None:
+        """Much may have become useless: begin to collect at the next tick."""
+        self._swept = -SWEEP
 
     def sweep(self, now: float) -> list[Blob]:
-        """Remove the blobs that nobody needs, once it is durable that this is so; which they are.
+        """Collect in one go; which blobs will be removed, once that is durable.
 
         A blob whose job has ended goes as soon as it is not needed, any other after `GRACE`.
         """
+        self._begin_sweep(now)
+        return self._look(now, len(self._held) + 1)
+
+    def _begin_sweep(self, now: float) -> None:
         self._swept = now
-        if self._files is None:
-            return []
+        self._unseen, self._useless = list(self._held), []
         if self._uploads:
             self._beside.write(partial(self._give_up, now), lambda _: None)
-        useless = [blob for blob, held in self._held.items() if self._is_useless(blob, held, now)]
+
+    def _look(self, now: float, count: int) -> list[Blob]:
+        assert self._unseen is not None
+        portion, self._unseen = self._unseen[-count:], self._unseen[:-count]
+        self._useless += [blob for blob in portion if self._is_useless(blob, now)]
+        if self._unseen:
+            return []
+        self._unseen = None
+        return self._doom([blob for blob in self._useless if self._is_useless(blob, now)])
+
+    def _doom(self, useless: list[Blob]) -> list[Blob]:
         if any(blob.kind == "result" and blob.job not in self._purged for blob in useless):
             wanted = wanted_parents(self._state) - self._purged
             useless = [b for b in useless if b.kind == "payload" or b.job not in wanted]
         self._purged.clear()
-        if useless:
+        if useless and self._files is not None:
             self._doomed.update(useless)
             self._commits.then(partial(self._remove, self._files, useless))
         return useless
 
-    def _is_useless(self, blob: Blob, held: _Held, now: float) -> bool:
-        if blob in self._doomed:
+    def _is_useless(self, blob: Blob, now: float) -> bool:
+        held = self._held.get(blob)
+        if held is None or blob in self._doomed:
             return False
         if blob.job in self._purged and blob.job not in self._state.jobs:
             return True
@@ -201,6 +243,7 @@ class Blobs:
         if upload is None:
             if part.offset:
                 return 0
+            self._make_way(now)
             upload = self._uploads[blob] = files.begin(blob, part.size)
         upload.touched = now
         if part.offset != upload.position:
@@ -217,6 +260,14 @@ class Blobs:
             raise
         del self._uploads[blob]
         return part.size
+
+    def _make_way(self, now: float) -> None:
+        if len(self._uploads) < MAX_UPLOADS:
+            return
+        oldest = min(self._uploads, key=lambda blob: self._uploads[blob].touched)
+        if self._uploads[oldest].touched + REPLACEABLE > now:
+            raise Unavailable(BUSY)
+        self._uploads.pop(oldest).discard()
 
     def _give_up(self, now: float) -> None:
         for blob in [b for b, upload in self._uploads.items() if upload.touched + IDLE <= now]:

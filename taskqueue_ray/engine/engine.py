@@ -282,7 +282,7 @@ class Engine:
 
     def _folded(self, through: int) -> None:
         self.path.execute(commands.Fold(through))
-        self.blobs.sweep(self.clock.now())
+        self.blobs.hasten()
         self.commits.flush()
 
     def _broken(self, error: TaskQueueError) -> None:

@@ -68,7 +68,7 @@ def verify(fs: FileSystem) -> Verification:
         history_files=len(files),
         history_rows=sum(files.values()),
         torn=journal.torn,
-        blobs=census.count,
+        blobs=census.blobs,
         blob_bytes=census.size,
         missing_blobs=census.missing,
         damaged_blobs=census.damaged,

@@ -128,12 +128,15 @@ class SyncExecutor:
             # In a copy, so that what one job sets in its context does not reach the next.
             envelope = contextvars.copy_context().run(run_now, handler, plain)
             result = sealer.seal(Kind.RESULT, grant.id, options.type, envelope)
-            if len(result) > sealer.inline:
-                result = answered(sent_result(grant.id, result), self._channel.call)
         except BaseException as error:
             return self._endings.raised(run, error)
         finally:
             deactivate(token)
+        if len(result) > sealer.inline:
+            try:
+                result = answered(sent_result(grant.id, result), self._channel.call)
+            except BaseException as error:
+                return self._endings.unopened(run, error)
         return run.completed(result, time.monotonic())
 
     def _find(self, options: Options) -> JobType:

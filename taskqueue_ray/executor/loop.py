@@ -213,10 +213,15 @@ class AsyncExecutor:
             async with limit:
                 envelope = await _run(handler, plain)
             result = sealer.seal(Kind.RESULT, grant.id, options.type, envelope)
-            if len(result) > sealer.inline:
-                result = await aanswered(sent_result(grant.id, result), ask)
         except BaseException as error:
             return self._stopped(run, error, expired=limit.expired())
+        if len(result) > sealer.inline:
+            try:
+                result = await aanswered(sent_result(grant.id, result), ask)
+            except asyncio.CancelledError as error:
+                return self._stopped(run, error, expired=False)
+            except BaseException as error:
+                return self._endings.unopened(run, error)
         return run.completed(result, time.monotonic())
 
     def _stopped(self, run: Run, error: BaseException, *, expired: bool) -> Outcome:

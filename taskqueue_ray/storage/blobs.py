@@ -140,7 +140,7 @@ def open_blobs(fs: FileSystem, fence: Fence, state: State) -> BlobFiles:
 class Census(NamedTuple):
     """Every blob looked at: how many, their bytes, and the names of those that are not right."""
 
-    count: int
+    blobs: int
     size: int
     missing: list[str]
     damaged: list[str]

@@ -31,8 +31,9 @@ from taskqueue_ray.core.errors import (
 from taskqueue_ray.core.exchange import EnqueueReply
 from taskqueue_ray.core.model import JobSpec
 from taskqueue_ray.core.state import State
+from taskqueue_ray.engine import blobs
 from taskqueue_ray.engine.beside import AT_ONCE
-from taskqueue_ray.engine.blobs import GRACE, IDLE, SWEEP
+from taskqueue_ray.engine.blobs import GRACE, IDLE, MAX_QUEUED, MAX_UPLOADS, REPLACEABLE, SWEEP
 from taskqueue_ray.engine.clock import Clock
 from taskqueue_ray.engine.commits import Committed
 from taskqueue_ray.engine.engine import Engine, Ports
@@ -244,6 +245,57 @@ def test_an_unfinished_blob_is_given_up_and_may_begin_again() -> None:
     assert owner.files() == []
     assert owner.part(BlobPart(blob, len(DATA), 2000, DATA[2000:4000])) == 0
     assert owner.put(DATA) == len(DATA)
+
+
+def test_the_number_of_unfinished_blobs_is_bounded() -> None:
+    clock = StandingClock()
+    owner = Owner(MemoryFileSystem(), clock)
+
+    def begin(number: int) -> Any:
+        clock.at += 0.001
+        return owner.part(BlobPart(blob_of(DATA, number), len(DATA), 0, DATA[:2000]))
+
+    assert [begin(number) for number in range(MAX_UPLOADS)] == [2000] * MAX_UPLOADS
+    assert isinstance(begin(MAX_UPLOADS), Unavailable)
+    assert owner.part(BlobPart(blob_of(DATA, 0), len(DATA), 2000, DATA[2000:])) == len(DATA)
+    assert begin(MAX_UPLOADS) == 2000
+    clock.at += REPLACEABLE
+    assert begin(MAX_UPLOADS + 1) == 2000
+    # The one that made way begins again.
+    assert owner.part(BlobPart(blob_of(DATA, 1), len(DATA), 2000, DATA[2000:])) == 0
+    assert len(owner.files()) == MAX_UPLOADS + 1
+
+
+def test_the_parts_in_memory_are_bounded() -> None:
+    later = Later()
+    owner, boxes = Owner(MemoryFileSystem(), beside=later), []
+    for number in range(MAX_QUEUED + 1):
+        boxes.append(Box())
+        part = BlobPart(blob_of(DATA, number), len(DATA), 0, DATA)
+        owner.engine.blobs.put(part, boxes[-1])
+    assert [box.empty for box in boxes] == [True] * MAX_QUEUED + [False]
+    assert isinstance(boxes[-1].answer, Unavailable)
+    later.run()
+    assert all(box.answer == len(DATA) for box in boxes[:-1])
+    owner.engine.blobs.put(part, box := Box())
+    later.run()
+    assert box.answer == len(DATA)
+
+
+def test_many_are_collected_in_portions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(blobs, "PORTION", 3)
+    clock = StandingClock()
+    owner = Owner(MemoryFileSystem(), clock)
+    for number in range(10):
+        owner.put(DATA, number)
+    clock.at += GRACE
+    for _ in range(3):
+        owner.engine.tick()
+    assert len(owner.files()) == 10
+    # Meanwhile somebody means one of them.
+    assert owner.enqueue(spec_of(DATA, 5)) == EnqueueReply(1)
+    owner.engine.tick()
+    assert owner.files() == [blob_name(blob_of(DATA, 5), 1).removeprefix("blobs/")]
 
 
 def test_what_is_on_its_way_out_cannot_be_meant() -> None:

@@ -114,6 +114,10 @@ async def test_a_queue_that_cannot_answer_is_no_fault_of_the_job(it: Lab, name: 
     grant = store.grant(it, name, text(400_000))
     it.executors.submit([it.options(name)], [grant])
     assert (await it.outcome(grant.id)).kind is OutcomeKind.RELEASED
+    store.only = "put"
+    grant = store.grant(it, name, text(400_000))
+    it.executors.submit([it.options(name)], [grant])
+    assert (await it.outcome(grant.id)).kind is OutcomeKind.RELEASED
 
 
 @pytest.mark.parametrize("name", ["echo", "async_echo"])

@@ -77,7 +77,7 @@ def test_payload_and_result_travel_beside_the_journal(large: Bench) -> None:
 
 
 def test_what_is_small_asks_for_nothing_more(bench: Bench) -> None:
-    bench.q.enqueue(double, noise(60_000))
+    _ = bench.q.enqueue(double, noise(60_000))
     bench.work()
     assert not bench.host.fs.exists("blobs")
     assert {"put_blob", "get_blob"}.isdisjoint(bench.host.asked)
@@ -87,7 +87,8 @@ def test_async_jobs_and_async_programs(large: Bench) -> None:
     async def program() -> bytes:
         handle = await large.q.aenqueue(adouble, noise(300_000))
         await asyncio.to_thread(large.work)
-        return await handle
+        result: bytes = await handle
+        return result
 
     assert asyncio.run(program()) == noise(300_000) * 2
 
@@ -107,7 +108,7 @@ def test_batches_pipelines_and_workflows_with_some_large_items(large: Bench) -> 
 
 def test_a_workflow_that_is_given_up_leaves_no_job(large: Bench) -> None:
     flow = large.q.workflow("flow")
-    flow.add(measure, noise(400_000))
+    _ = flow.add(measure, noise(400_000))
     assert not large.host.engine.state.jobs
     assert blobs(large) == ["payload"]
     large.advance(GRACE + 1)
@@ -117,7 +118,7 @@ def test_a_workflow_that_is_given_up_leaves_no_job(large: Bench) -> None:
 
 def test_above_the_limit_nothing_is_stored(bench: Bench) -> None:
     with pytest.raises(PayloadTooLarge, match=r"limit is 1,048,576.*max_payload"):
-        bench.q.enqueue(measure, noise(1_100_000))
+        _ = bench.q.enqueue(measure, noise(1_100_000))
     assert not bench.host.engine.state.jobs
     assert not bench.host.fs.exists("blobs")
 
@@ -171,12 +172,12 @@ def test_a_result_goes_when_memory_forgets_its_job(large: Bench) -> None:
     large.fold()
     large.restart()
     large.advance(DAY - 100)
-    large.q.enqueue(measure, b"")
+    _ = large.q.enqueue(measure, b"")
     large.work()
     large.fold()
     assert blobs(large) == ["result"]
     large.advance(200)
-    large.q.enqueue(measure, b"")
+    _ = large.q.enqueue(measure, b"")
     large.work()
     large.fold()
     collect(large)
@@ -193,7 +194,7 @@ def test_a_result_stays_for_a_job_that_needs_it(large: Bench) -> None:
     large.fold()
     for _ in range(2):
         large.advance(2 * DAY)
-        large.q.enqueue(double, b"")
+        _ = large.q.enqueue(double, b"")
         large.work()
         large.fold()
     assert blobs(large) == ["result"]
@@ -275,7 +276,7 @@ def test_a_damaged_payload_is_a_failed_attempt_with_its_reason(large: Bench, how
 def test_an_enqueue_that_comes_too_late_is_refused(large: Bench) -> None:
     """A block that is open for days: what it had sent first was taken for forgotten."""
     flow = large.q.workflow("flow")
-    flow.add(measure, noise(400_000))
+    _ = flow.add(measure, noise(400_000))
     large.advance(GRACE + 1)
     collect(large)
     with pytest.raises(BlobLost, match="enqueue it again"):
