@@ -5,7 +5,7 @@ Only which blobs there are is held in memory; their bytes go from a call to a fi
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -42,6 +42,9 @@ from taskqueue_ray.storage.filesystem import NO_SPACE
 
 GRACE = 24 * 3600.0
 """Seconds for which a blob that no job names is kept: its enqueue may still come."""
+
+REFUSED = 600.0
+"""The same after an enqueue that did not store the job: its repeat would bring other bytes."""
 
 IDLE = 600.0
 """Seconds without a part after which an unfinished blob is given up."""
@@ -145,15 +148,19 @@ class Blobs:
 
         Those that are here are kept for the enqueue that follows.
         """
-        for spec in jobs:
-            if len(spec.payload) == REFERENCE_SIZE and (named := read_reference(spec.payload)):
-                blob = Blob(spec.id, "payload", named.digest)
-                held = None if blob in self._doomed else self._held.get(blob)
-                if held is not None:
-                    held.touched = self._clock.now()
-                elif not self._state.known(spec.id):
-                    return _lost(blob, "the queue does not have it any more: enqueue it again")
+        for blob in _payloads_of(jobs):
+            held = None if blob in self._doomed else self._held.get(blob)
+            if held is not None:
+                held.touched = self._clock.now()
+            elif not self._state.known(blob.job):
+                return _lost(blob, "the queue does not have it any more: enqueue it again")
         return None
+
+    def refused(self, jobs: Iterable[JobSpec]) -> None:
+        """These jobs were not stored. What was sent for them need not be kept for long."""
+        for blob in _payloads_of(jobs):
+            if (held := self._held.get(blob)) is not None:
+                held.touched = self._clock.now() - GRACE + REFUSED
 
     def forget(self, ids: Iterable[JobId]) -> None:
         """Records of these jobs were dropped: their results go with them."""
@@ -287,6 +294,13 @@ def read_part(
         return _lost(blob, GONE)
     except Exception as error:
         return _lost(blob, f"its file cannot be read: {error}")
+
+
+def _payloads_of(jobs: Iterable[JobSpec]) -> Iterator[Blob]:
+    """The payloads that are kept beside the journal: of most jobs, none."""
+    for spec in jobs:
+        if len(spec.payload) == REFERENCE_SIZE and (named := read_reference(spec.payload)):
+            yield Blob(spec.id, "payload", named.digest)
 
 
 def _lost(blob: Blob, why: str) -> BlobLost:

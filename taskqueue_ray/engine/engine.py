@@ -116,6 +116,7 @@ class Engine:
             self.path.refuse(respond, InvalidRequest(f"the batch cannot be read: {error}"))
             return
         if self.commits.low_space and not all(self.state.known(spec.id) for spec in batch.jobs):
+            self.blobs.refused(batch.jobs)
             self.path.refuse(respond, StorageFull(self._location))
             return
         if (lost := self.blobs.missing(batch.jobs)) is not None:
@@ -250,8 +251,13 @@ class Engine:
         try:
             reply = self.path.execute(command)
         except TaskQueueError as refusal:
+            if isinstance(command, commands.Enqueue):
+                self.blobs.refused(command.batch.jobs)
             self.path.refuse(respond, refusal)
             return
+        if isinstance(command, commands.Enqueue) and reply.accepted < len(command.batch.jobs):
+            jobs, left_out = command.batch.jobs, {*reply.known, *reply.existing, *reply.dropped}
+            self.blobs.refused(jobs[index] for index in left_out)
         self._offer()
         self.path.answer(respond, reply)
 

@@ -10,8 +10,14 @@ import pytest
 
 import taskqueue_ray as tq
 from taskqueue_ray.core.blobs import REFERENCE_SIZE
-from taskqueue_ray.core.errors import BlobLost, JobFailed, PayloadTooLarge
-from taskqueue_ray.engine.blobs import GRACE, SWEEP
+from taskqueue_ray.core.errors import (
+    BlobLost,
+    InvalidRequest,
+    JobFailed,
+    PayloadTooLarge,
+    QueueFull,
+)
+from taskqueue_ray.engine.blobs import GRACE, REFUSED, SWEEP
 from tests.inprocess import Bench
 
 DAY = 86_400.0
@@ -114,6 +120,24 @@ def test_a_workflow_that_is_given_up_leaves_no_job(large: Bench) -> None:
     large.advance(GRACE + 1)
     collect(large)
     assert blobs(large) == []
+
+
+def test_what_is_refused_again_and_again_does_not_fill_the_disk(large: Bench) -> None:
+    large.q.queues.configure("default", max_depth=1)
+    stray = measure.options(queue="other", depends_on=tq.new_id())
+    first = large.q.enqueue(measure.options(unique="key"), noise(400_000))
+    for _ in range(3):
+        assert large.q.enqueue(measure.options(unique="key"), noise(400_000)) == first
+        with pytest.raises(QueueFull):
+            _ = large.q.enqueue(measure, noise(400_000))
+        with pytest.raises(InvalidRequest, match="does not know"):
+            _ = large.q.enqueue(stray, noise(400_000))
+    assert len(blobs(large)) == 10
+    large.advance(REFUSED + SWEEP)
+    collect(large)
+    assert len(blobs(large)) == 1
+    large.work()
+    assert first.result(timeout=30) == 400_000
 
 
 def test_above_the_limit_nothing_is_stored(bench: Bench) -> None:
