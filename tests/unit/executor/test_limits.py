@@ -21,7 +21,8 @@ async def _accept(_method: str, _request: bytes) -> bytes:
 async def test_what_a_handler_enqueues(it: Lab) -> None:
     it.answer = _accept
     assert await it.result("enqueue_trials", 7, 10) == 7
-    assert [len(decode_batch(body).jobs) for _, body in it.calls] == [3, 3, 1]
+    # Calls that are on their way together may overtake each other.
+    assert sorted(len(decode_batch(body).jobs) for _, body in it.calls) == [1, 3, 3]
     refused = await it.run("enqueue_trials", 1, 3000)
     assert refused.failure is not None
     assert refused.failure.error_type.endswith("PayloadTooLarge")
