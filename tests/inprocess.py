@@ -26,6 +26,7 @@ from taskqueue_ray.core.exchange import (
     WorkRequest,
 )
 from taskqueue_ray.core.model import Failure, JobId, Options, StoredCode
+from taskqueue_ray.engine.carrying import fetched, sent_result
 from taskqueue_ray.engine.code import restore
 from taskqueue_ray.engine.context import (
     Cancel,
@@ -45,6 +46,7 @@ from taskqueue_ray.engine.writer import Result, commit
 from taskqueue_ray.executor.inputs import answered, filled
 from taskqueue_ray.executor.sealed import opened
 from taskqueue_ray.sdk.client import TaskQueue
+from taskqueue_ray.storage.blobs import open_blobs
 from taskqueue_ray.storage.compaction import fold
 from taskqueue_ray.storage.history import (
     find,
@@ -110,7 +112,8 @@ class Host:
 
             self.folds.append(work) if self.slow_fold else work()
 
-        ports = Ports(self, do_fold, self._look_up, self._broken)
+        blobs = open_blobs(self.fs, fence, state)
+        ports = Ports(self, do_fold, self._look_up, self._broken, blobs)
         self.engine = Engine(state, ports, self.clock, self._journal.next_commit)
         self.desk = Desk(self.engine)
         self.engine.open(fence.epoch)
@@ -154,6 +157,7 @@ class Host:
                     wanted, before, ids = decode(request, tuple[JobFilter, float, list[JobId]])
                     release_history(self._fence)
                     answer.set_result(_encode(prune(self.fs, wanted, before, ids)))
+                    self.engine.blobs.forget(ids)
                 case "past":
                     ids = msgspec.msgpack.decode(request, type=list[JobId])
                     answer.set_result(_encode(find(self.fs, ids)))
@@ -222,10 +226,10 @@ class HostChannel:
 class Bench:
     """A client, the queue, and a worker that runs jobs here."""
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float, max_payload: int = 1 << 20) -> None:
         self.host = Host(now)
         self.transport = HostTransport(self.host)
-        self.sealer = Sealer(Keyring([Key(bytes(32))]))
+        self.sealer = Sealer(Keyring([Key(bytes(32))]), max_size=max_payload)
         self.q = TaskQueue(self.transport, self.sealer, location="here")
         self.channel = HostChannel(self.host)
         self._sequence = 0
@@ -295,12 +299,15 @@ class Bench:
             )
         )
         try:
-            plain = self.sealer.open(Kind.PAYLOAD, grant.id, options.type, grant.payload)
+            sealed = answered(fetched("payload", grant.id, grant.payload), self.channel.call)
+            plain = self.sealer.open(Kind.PAYLOAD, grant.id, options.type, sealed)
             if grant.inputs:
                 plain = answered(filled(plain, grant.inputs, self.sealer), self.channel.call)
             job = self._job_type(options)
             done = asyncio.run(job.run_async(plain)) if job.is_async else job.run(plain)
             result = self.sealer.seal(Kind.RESULT, grant.id, options.type, done)
+            if len(result) > self.sealer.inline:
+                result = answered(sent_result(grant.id, result), self.channel.call)
             return Outcome(*token, OutcomeKind.COMPLETED, result)
         except Snooze as snooze:
             due = self.host.clock.now() + snooze.seconds

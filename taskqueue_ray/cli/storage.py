@@ -35,9 +35,11 @@ def verify_storage(storage: Storage = None, json: Json = False) -> None:
             print_json({"storage": str(location), "sound": False, "error": error.fields})
         raise
     if json:
-        print_json({"storage": str(location), "sound": True, **_document(found)})
+        print_json({"storage": str(location), "sound": found.sound, **_document(found)})
     else:
         _print(location, found)
+    if not found.sound:
+        raise typer.Exit(1)
 
 
 @app.command("dump")
@@ -105,6 +107,7 @@ def _print(location: Location, found: Verification) -> None:
             "events": found.events,
             "jobs": live,
             "history": f"{found.history_rows:,} rows in {found.history_files:,} files",
+            "blobs": f"{found.blobs:,} of {found.blob_bytes:,} bytes",
         }
     )
     if found.torn is not None:
@@ -113,4 +116,11 @@ def _print(location: Location, found: Verification) -> None:
             f"{torn.file} ends in an unfinished write ({torn.size:,} bytes from {torn.offset:,}): "
             "nothing acknowledged is in it, and the next owner cuts it off"
         )
-    say("sound: every checksum fits and every event makes sense", "green")
+    for name in found.orphaned_blobs:
+        warn(f"{name} is named by no job that is there; it goes by itself")
+    for name in found.missing_blobs:
+        warn(f"{name} is missing: the job that needs it will fail")
+    for name in found.damaged_blobs:
+        warn(f"{name} is damaged: the job that needs it will fail")
+    if found.sound:
+        say("sound: every checksum fits and every event makes sense", "green")

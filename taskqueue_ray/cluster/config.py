@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from taskqueue_ray.core.blobs import INLINE
 from taskqueue_ray.core.bounds import Bounds
 from taskqueue_ray.core.retention import Retention
 from taskqueue_ray.engine.logs import Format, Level
@@ -66,7 +67,8 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     memory_limit: int | None = None
     max_jobs: int | None = None
     key_file: str | None = None
-    max_result: int = 1 << 20
+    max_result: int = 64 << 20
+    inline: int = INLINE
     max_batch: int = 10_000
     detached: bool = False
     log_level: Level = "info"

@@ -24,6 +24,7 @@ from taskqueue_ray.cluster.relay import Relay
 from taskqueue_ray.cluster.verdicts import Verdicts
 from taskqueue_ray.cluster.waiting import Ticket, Waiting
 from taskqueue_ray.cluster.watchdog import ASYNC_GRACE, charges, is_frozen
+from taskqueue_ray.core.blobs import INLINE
 from taskqueue_ray.core.exchange import Grant, Outcome, Progress, Save
 from taskqueue_ray.core.model import ExecutorKind, JobId, Options
 from taskqueue_ray.engine.payload import MAX_SIZE, Sealer
@@ -79,6 +80,7 @@ class Executors:
         sealer: Sealer | None = None,
         clock: Callable[[], float] = time.monotonic,
         max_result: int = MAX_SIZE,
+        inline: int = INLINE,
         cancel_grace: float = CANCEL_GRACE,
         async_limit: int = ASYNC_LIMIT,
         timeout: float = TIMEOUT,
@@ -112,6 +114,7 @@ class Executors:
             modules=app_modules,
             search=search,
             max_result=max_result,
+            inline=inline,
             exited=self._exited,
             lost=self._server_lost,
             tell=self._incidents.append,

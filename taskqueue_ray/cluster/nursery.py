@@ -36,6 +36,7 @@ class Nursery:
         modules: tuple[str, ...],
         search: tuple[str, ...],
         max_result: int,
+        inline: int,
         exited: Callable[[int, int], None],
         lost: Callable[[], None],
         tell: Callable[[Incident], None],
@@ -45,6 +46,7 @@ class Nursery:
         self._preload = modules
         self._search = search
         self._max_result = max_result
+        self._inline = inline
         self._exited = exited
         self._lost = lost
         self._tell = tell
@@ -69,7 +71,8 @@ class Nursery:
         self._give_up_at = now + PRELOAD_PATIENCE
         self._start_at = now + self._wait
         self._wait = min(2 * self._wait, _LONGEST_WAIT)
-        setup = Preload(self._preload, self._modules, self._search, self._max_result)
+        sizes = (self._max_result, self._inline)
+        setup = Preload(self._preload, self._modules, self._search, *sizes)
         try:
             line.start(self._environment, setup)
         except OSError as error:

@@ -34,6 +34,7 @@ from taskqueue_ray.core.errors import (
 from taskqueue_ray.core.exchange import JobFilter, Ping, WorkerInfo
 from taskqueue_ray.core.model import JobId
 from taskqueue_ray.engine import logs
+from taskqueue_ray.engine.beside import Threads
 from taskqueue_ray.engine.configuration import keyring_of
 from taskqueue_ray.engine.desk import PROTOCOL, Desk
 from taskqueue_ray.engine.engine import Engine, Past, Ports
@@ -85,6 +86,7 @@ class QueueActor(Terminable):
         self._desk: Desk | None = None
         self._opened: Opened | None = None
         self._writer: JournalWriter | None = None
+        self._beside: Threads | None = None
         self._problem: TaskQueueError = Recovering("opening the storage")
         self._ready = asyncio.Event()
         self._known = False
@@ -143,6 +145,8 @@ class QueueActor(Terminable):
             engine.close(reason)
         if self._writer is not None:
             await asyncio.to_thread(self._writer.close)
+        if self._beside is not None:
+            await asyncio.to_thread(self._beside.close)
         if self._opened is not None:
             await asyncio.to_thread(self._opened.release)
 
@@ -221,7 +225,10 @@ class QueueActor(Terminable):
     def _serve(self, opened: Opened) -> None:
         loop = asyncio.get_running_loop()
         self._writer = JournalWriter(opened.journal, loop.call_soon_threadsafe)
-        ports = Ports(self._writer, self._fold, self._look_up, self._end)
+        self._beside = Threads(loop.call_soon_threadsafe)
+        ports = Ports(
+            self._writer, self._fold, self._look_up, self._end, opened.blobs, self._beside
+        )
         policy = FoldPolicy(rows=self._config.fold_rows, age=self._config.fold_age)
         engine = Engine(
             opened.state, ports, opened.clock, opened.journal.next_commit,
@@ -360,7 +367,10 @@ class QueueActor(Terminable):
     async def _prune(self, request: bytes) -> int:
         assert self._opened is not None
         wanted = decode(request, tuple[JobFilter, float, list[JobId]])
-        return await self._archive.prune(self._opened.fence, *wanted)
+        dropped = await self._archive.prune(self._opened.fence, *wanted)
+        if self._engine is not None:
+            self._engine.blobs.forget(wanted[2])
+        return dropped
 
     def _spawn(self, work: "asyncio._CoroutineLike[None]") -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -274,6 +274,18 @@ class StorageCorrupt(TaskQueueError):
         )
 
 
+class BlobLost(TaskQueueError):
+    """A large payload or result, which is a file beside the journal, is not there or not whole."""
+
+    def __init__(self, kind: str, job_id: str, why: str) -> None:
+        super().__init__(
+            f"the large {kind} of job {job_id} cannot be had: {why}",
+            kind=kind,
+            job_id=job_id,
+            why=why,
+        )
+
+
 class StorageUnusable(TaskQueueError):
     """The storage cannot be opened: no permission, not a queue, or of a newer version."""
 

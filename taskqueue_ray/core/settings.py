@@ -75,8 +75,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         int, Meta(ge=1, le=100, description="Vanished workers after which a job is quarantined")
     ] = 5
     max_payload: Annotated[
-        int, Meta(ge=KIB, le=64 * MIB, description="Largest payload or result")
-    ] = MIB
+        int, Meta(ge=KIB, le=1024 * MIB, description="Largest payload or result")
+    ] = 64 * MIB
+    inline_payload: Annotated[
+        int,
+        Meta(
+            ge=KIB,
+            le=MIB,
+            description="Sealed payloads and results above this size are files beside the journal",
+        ),
+    ] = 128 * KIB
     max_batch: Annotated[int, Meta(ge=1, le=100_000, description="Jobs in one call at most")] = (
         10_000
     )

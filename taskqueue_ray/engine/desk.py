@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from taskqueue_ray.core import commands
+from taskqueue_ray.core.blobs import BlobPart, BlobWanted
 from taskqueue_ray.core.changes import Changes
 from taskqueue_ray.core.envelopes import UNREADABLE, seal_reply
 from taskqueue_ray.core.errors import InvalidRequest, TaskQueueError
@@ -16,7 +17,7 @@ from taskqueue_ray.core.exchange import Cursor, JobFilter, WatchRequest, WorkerI
 from taskqueue_ray.core.model import JobId, StoredCode
 from taskqueue_ray.engine.engine import Engine
 
-PROTOCOL = 3
+PROTOCOL = 4
 """Rises when a method or a record changes so that an older peer would misread it."""
 
 Bytes = Callable[[bytes], None]
@@ -34,6 +35,8 @@ class Desk:
             "watch": _typed(WatchRequest, engine.watch),
             "work": _typed(WorkRequest, engine.work),
             "register": _typed(WorkerInfo, engine.register),
+            "put_blob": _typed(BlobPart, engine.blobs.put),
+            "get_blob": _typed(BlobWanted, engine.blobs.get),
             "store_code": _typed(tuple[str, StoredCode], self._store_code),
             "code": _typed(str, engine.code),
             "job": _typed(JobId, self._job),

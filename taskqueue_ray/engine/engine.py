@@ -27,6 +27,8 @@ from taskqueue_ray.core.model import JobId, JobSpec, StoredCode
 from taskqueue_ray.core.retention import Horizon, horizons
 from taskqueue_ray.core.state import State
 from taskqueue_ray.core.why import Why
+from taskqueue_ray.engine.beside import AT_ONCE, Beside
+from taskqueue_ray.engine.blobs import Blobs
 from taskqueue_ray.engine.clock import Clock
 from taskqueue_ray.engine.commits import Commits, Writer
 from taskqueue_ray.engine.fleet import Fleet, Respond, refuse
@@ -36,6 +38,7 @@ from taskqueue_ray.engine.retiring import Retiring
 from taskqueue_ray.engine.watching import Watching
 from taskqueue_ray.engine.work import Work
 from taskqueue_ray.engine.writepath import WritePath
+from taskqueue_ray.storage.blobs import BlobFiles
 from taskqueue_ray.storage.recovery import SealedSegment
 
 Past = Mapping[JobId, JobState]
@@ -55,6 +58,9 @@ class Ports:
     look_up: LookUp
     on_broken: Callable[[TaskQueueError], None]
     """Told once that the engine can commit nothing more: its process should end."""
+    blobs: BlobFiles | None = None
+    beside: Beside = AT_ONCE
+    """Where the blobs are read and written."""
 
 
 class Engine:
@@ -90,6 +96,7 @@ class Engine:
         )
         self.folding.last_commit = state.folded
         self.retiring = Retiring(self.path)
+        self.blobs = Blobs(state, self.commits, clock, ports.blobs, ports.beside)
         self.path.on_ended = self.watching.notify
 
     def open(self, epoch: int, clock_jump: float = 0.0) -> None:
@@ -112,7 +119,11 @@ class Engine:
             self.path.refuse(respond, InvalidRequest(f"the batch cannot be read: {error}"))
             return
         if self.commits.low_space and not all(self.state.known(spec.id) for spec in batch.jobs):
+            self.blobs.refused(batch.jobs)
             self.path.refuse(respond, StorageFull(self._location))
+            return
+        if (lost := self.blobs.missing(batch.jobs)) is not None:
+            self.path.refuse(respond, lost)
             return
         self._enqueue_sure(commands.Enqueue(batch), frozenset(), respond)
         if watcher:
@@ -141,6 +152,8 @@ class Engine:
         if isinstance(command, commands.Cancel):
             running = [i for i in moved if (job := self.state.jobs.get(i)) and job.cancelling]
             self.work_desk.cancel(running)
+        elif isinstance(command, commands.Purge):
+            self.blobs.forget(moved)
         self._offer()
         self.path.answer(respond, moved)
 
@@ -200,6 +213,7 @@ class Engine:
         self.retiring.tick(now)
         self.folding.tick(now)
         self.insights.tidy(now)
+        self.blobs.tick(now)
         self._offer()
         self.commits.flush(all=True)
         return late
@@ -247,8 +261,13 @@ class Engine:
         try:
             reply = self.path.execute(command)
         except TaskQueueError as refusal:
+            if isinstance(command, commands.Enqueue):
+                self.blobs.refused(command.batch.jobs)
             self.path.refuse(respond, refusal)
             return
+        if isinstance(command, commands.Enqueue) and reply.accepted < len(command.batch.jobs):
+            jobs, left_out = command.batch.jobs, {*reply.known, *reply.existing, *reply.dropped}
+            self.blobs.refused(jobs[index] for index in left_out)
         self._offer()
         self.path.answer(respond, reply)
 
@@ -279,6 +298,7 @@ class Engine:
 
     def _folded(self, through: int) -> None:
         self.path.execute(commands.Fold(through))
+        self.blobs.hasten()
         self.commits.flush()
 
     def _broken(self, error: TaskQueueError) -> None:

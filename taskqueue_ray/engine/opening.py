@@ -14,6 +14,7 @@ from taskqueue_ray.core.state import State
 from taskqueue_ray.engine.clock import SteadyClock
 from taskqueue_ray.engine.keyring import Keyring
 from taskqueue_ray.storage.atomic import remove_leftovers
+from taskqueue_ray.storage.blobs import BlobFiles, open_blobs
 from taskqueue_ray.storage.filesystem import FileSystem, Lock
 from taskqueue_ray.storage.journal import Journal, JournalSettings
 from taskqueue_ray.storage.manifest import Fence, read_manifest, take_over
@@ -76,6 +77,7 @@ class Opened:
     record: OwnerRecord
     lock: Lock | None
     keyring: Keyring
+    blobs: BlobFiles
 
     def heartbeat(self) -> None:
         """Renew the owner record, unless it is another's by now: then `Fenced`.
@@ -128,6 +130,7 @@ def open_storage(
         fence = take_over(fs, world.entropy(16).hex())
         state, replayed = _recover(fs, fence)
         _check_keys(state, keyring)
+        blobs = open_blobs(fs, fence, state)
         journal = Journal.open(fs, fence, replayed.end, world.entropy(8), settings)
         clock = SteadyClock(state.at, world.wall, world.monotonic)
         record = OwnerRecord(
@@ -144,7 +147,9 @@ def open_storage(
         if lock is not None:
             lock.release()
         raise
-    return Opened(fs, state, journal, fence, clock, reason, replayed.torn, record, lock, keyring)
+    return Opened(
+        fs, state, journal, fence, clock, reason, replayed.torn, record, lock, keyring, blobs
+    )
 
 
 def _prepare(fs: FileSystem, location: str, known: bool) -> None:

@@ -31,6 +31,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from taskqueue_ray.core.blobs import INLINE
 from taskqueue_ray.core.errors import PayloadTooLarge, SealBroken
 from taskqueue_ray.engine.keyring import Keyring
 from taskqueue_ray.engine.values import decode_value as decode_value
@@ -40,8 +41,8 @@ VERSION = 1
 OVERHEAD = 1 + 4 + 16 + 8 + 1 + 16
 """By how many bytes sealed content is longer than the content, uncompressed."""
 
-MAX_SIZE = 1024 * 1024
-MAX_OPENED = 64 * 1024 * 1024
+MAX_SIZE = 64 * 1024 * 1024
+MAX_OPENED = 1024 * 1024 * 1024
 """Bytes that opening may give, whatever the limit was when they were sealed."""
 
 _HEAD = 21  # version, key id and salt: what a derived key belongs to
@@ -77,6 +78,7 @@ class Sealer:
     """Seals with the keyring's primary key and opens with any of its keys. Safe among threads.
 
     `origin` is the id that the bytes belong to for ever (a job's, or the hash of stored code).
+    Sealed bytes above `inline` are for `engine.carrying`: not to be put into a record.
     """
 
     def __init__(
@@ -84,10 +86,12 @@ class Sealer:
         keyring: Keyring,
         *,
         max_size: int = MAX_SIZE,
+        inline: int = INLINE,
         random: Callable[[int], bytes] = os.urandom,
     ) -> None:
         self.key_id = keyring.primary.id
         self.max_size = max_size
+        self.inline = inline
         self._inspected_above = min(_WORTH_COMPRESSING, max_size)
         self._keyring = keyring
         self._fingerprint_key = keyring.mac(b"fingerprint")

@@ -7,12 +7,15 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from taskqueue_ray.core.errors import InvalidRequest, StorageUnusable
+from taskqueue_ray.core.blobs import Blob, BlobWanted
+from taskqueue_ray.core.errors import InvalidRequest, StorageUnusable, TaskQueueError
 from taskqueue_ray.core.exchange import Cursor, JobFilter
 from taskqueue_ray.core.model import JobId
 from taskqueue_ray.core.state import State
+from taskqueue_ray.engine.blobs import read_part
 from taskqueue_ray.engine.fleet import Fleet
 from taskqueue_ray.engine.insights import Insights
+from taskqueue_ray.storage.blobs import blob_name, list_blobs
 from taskqueue_ray.storage.filesystem import FileSystem
 from taskqueue_ray.storage.frames import Frame
 from taskqueue_ray.storage.manifest import Manifest, read_manifest
@@ -106,6 +109,7 @@ class ReadingDesk:
             "past": (list[JobId], self._past),
             "search": (tuple[JobFilter, int], self._search),
             "history": (tuple[float, list[str] | None], self._history),
+            "get_blob": (BlobWanted, self._blob),
         }
 
     def answer(self, method: str, request: bytes) -> bytes:
@@ -115,6 +119,16 @@ class ReadingDesk:
         kind, read = self._methods[method]
         with self._one_at_a_time:
             return msgspec.msgpack.encode(read(msgspec.msgpack.decode(request, type=kind)))
+
+    def _blob(self, wanted: BlobWanted) -> bytes:
+        def read(blob: Blob, epoch: int, offset: int, size: int) -> bytes:
+            return self._fs.read(blob_name(blob, epoch), offset, size)
+
+        epochs = dict(list_blobs(self._fs))
+        found = read_part(read, wanted.blob, epochs.get(wanted.blob, 0), wanted.offset)
+        if isinstance(found, TaskQueueError):
+            raise found
+        return found
 
     def _past(self, ids: list[JobId]) -> Any:
         # Loaded on first use: most questions need no Parquet.

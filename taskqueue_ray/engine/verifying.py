@@ -12,6 +12,7 @@ from taskqueue_ray.core.dispatch import apply
 from taskqueue_ray.core.errors import StorageCorrupt
 from taskqueue_ray.core.exchange import BatchRecord
 from taskqueue_ray.engine.reading import Commit, JournalReader, manifest_of
+from taskqueue_ray.storage.blobs import take_census
 from taskqueue_ray.storage.filesystem import FileSystem
 from taskqueue_ray.storage.manifest import Manifest, read_checked
 from taskqueue_ray.storage.publication import HISTORY, pending_name
@@ -31,6 +32,16 @@ class Verification(msgspec.Struct, frozen=True, kw_only=True):
     history_files: int
     history_rows: int
     torn: TornTail | None = None
+    blobs: int = 0
+    blob_bytes: int = 0
+    missing_blobs: list[str] = []
+    damaged_blobs: list[str] = []
+    orphaned_blobs: list[str] = []
+
+    @property
+    def sound(self) -> bool:
+        """Whether every job has all that is its own. Orphans harm nobody and go by themselves."""
+        return not self.missing_blobs and not self.damaged_blobs
 
 
 def verify(fs: FileSystem) -> Verification:
@@ -46,6 +57,7 @@ def verify(fs: FileSystem) -> Verification:
             kinds[_name(event)] += 1
             _apply(state, event, commit)
     files = _history(fs, manifest)
+    census = take_census(fs, state)
     return Verification(
         epoch=manifest.epoch,
         commits=segments.total(),
@@ -56,6 +68,11 @@ def verify(fs: FileSystem) -> Verification:
         history_files=len(files),
         history_rows=sum(files.values()),
         torn=journal.torn,
+        blobs=census.blobs,
+        blob_bytes=census.size,
+        missing_blobs=census.missing,
+        damaged_blobs=census.damaged,
+        orphaned_blobs=census.orphaned,
     )
 
 

@@ -35,7 +35,7 @@ def live(parent: int, order: Fork, setup: Preload, given: Endowment) -> None:
     gc.enable()
     channel = socket.socket(fileno=given.channel)
     cell = Cell(given.cell, order.slots)
-    sealer = find_sealer(setup.max_result)
+    sealer = find_sealer(setup.max_result, setup.inline)
     if order.kind == "async":
         AsyncExecutor(channel, cell, sealer, setup.allowed).serve()
     else:

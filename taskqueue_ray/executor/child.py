@@ -7,8 +7,10 @@ import threading
 import time
 from queue import Empty, SimpleQueue
 
+from taskqueue_ray.core.blobs import REFERENCE_SIZE
 from taskqueue_ray.core.exchange import Outcome
 from taskqueue_ray.core.model import JobId, Options
+from taskqueue_ray.engine.carrying import fetched, sent_result
 from taskqueue_ray.engine.context import Context, activate, deactivate
 from taskqueue_ray.engine.payload import Kind, Sealer
 from taskqueue_ray.engine.registry import JobType
@@ -111,7 +113,10 @@ class SyncExecutor:
         try:
             sealer = self._sealer or need(None, options.key)
             handler = self._handlers.known(options) or self._find(options)
-            plain = sealer.open(Kind.PAYLOAD, grant.id, options.type, grant.payload)
+            sealed = grant.payload
+            if len(sealed) == REFERENCE_SIZE:
+                sealed = answered(fetched("payload", grant.id, sealed), self._channel.call)
+            plain = sealer.open(Kind.PAYLOAD, grant.id, options.type, sealed)
             saved = None if grant.checkpoint is None else opened(grant, options, sealer)
             if grant.inputs:
                 plain = answered(filled(plain, grant.inputs, sealer), self._channel.call)
@@ -137,6 +142,11 @@ class SyncExecutor:
             return self._endings.raised(run, error, handler.backoff)
         finally:
             deactivate(token)
+        if len(result) > sealer.inline:
+            try:
+                result = answered(sent_result(grant.id, result), self._channel.call)
+            except BaseException as error:
+                return self._endings.unopened(run, error)
         return run.completed(result, time.monotonic())
 
     def _find(self, options: Options) -> JobType:

@@ -26,7 +26,7 @@ class Endings:
         self._sealer = sealer
 
     def unopened(self, job: Run, error: BaseException) -> Outcome:
-        """The run did not come to the job's own code."""
+        """The run did not come to the job's own code, or its large result could not be kept."""
         if isinstance(error, KeyMissing | Unavailable | QueueClosed):
             # Not the job's fault: it goes back and is charged nothing.
             return job.outcome(OutcomeKind.RELEASED, Failure("key", exception_name(type(error))))

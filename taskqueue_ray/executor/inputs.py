@@ -1,16 +1,17 @@
 """Arguments that are results of parents: fetched when the job runs, and put among the others."""
 
-from collections.abc import Generator, Iterable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from taskqueue_ray.core.errors import JobNotFound
+from taskqueue_ray.core.errors import JobNotFound, TaskQueueError
 from taskqueue_ray.core.exchange import Ended, JobView
 from taskqueue_ray.core.identity import to_text
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import Input, JobId
 from taskqueue_ray.core.views import summary_of
+from taskqueue_ray.engine.carrying import Questions, fetched
 from taskqueue_ray.engine.headers import arguments_of, attach, headers_of
 from taskqueue_ray.engine.payload import Kind, Sealer
 from taskqueue_ray.engine.registry import value_in
@@ -19,9 +20,6 @@ T = TypeVar("T")
 
 PORTION = 500
 """Results that are asked for at once."""
-
-Questions = Generator[tuple[str, bytes], bytes, bytes]
-"""Yields methods of the queue with their requests, is sent the answers, and returns bytes."""
 
 _encode = msgspec.msgpack.Encoder().encode
 _arguments = msgspec.msgpack.Decoder(dict[str, msgspec.Raw]).decode
@@ -83,6 +81,10 @@ def _portion(ids: Sequence[JobId], all_or_nothing: bool) -> Ends:
             found[view.id] = End(view.state, view.options.type, view.result)
     if missing := [job_id for job_id in ids if job_id not in found]:
         raise JobNotFound(to_text(missing[0]))
+    for job_id, known in found.items():
+        if known is not None and known.state is JobState.COMPLETED:
+            result = yield from fetched("result", job_id, known.result)
+            found[job_id] = known._replace(result=result)
     return found
 
 
@@ -93,23 +95,38 @@ def value_of(job_id: JobId, end: End | None, sealer: Sealer) -> msgspec.Raw:
     return value_in(sealer.open(Kind.RESULT, job_id, end.type, end.result))
 
 
-def answered(questions: Generator[tuple[str, bytes], bytes, T], call: Any) -> T:
-    """Put the questions with `call`, one after another."""
+def answered(
+    questions: Generator[tuple[str, bytes], bytes, T], call: Callable[[str, bytes], bytes]
+) -> T:
+    """Put the questions with `call`, one after another. A refusal is raised where it was asked."""
     try:
         asked = next(questions)
         while True:
-            asked = questions.send(call(*asked))
+            try:
+                answer = call(*asked)
+            except TaskQueueError as refusal:
+                asked = questions.throw(refusal)
+            else:
+                asked = questions.send(answer)
     except StopIteration as end:
         result: T = end.value
         return result
 
 
-async def aanswered(questions: Generator[tuple[str, bytes], bytes, T], acall: Any) -> T:
+async def aanswered(
+    questions: Generator[tuple[str, bytes], bytes, T],
+    acall: Callable[[str, bytes], Awaitable[bytes]],
+) -> T:
     """The same, awaiting each."""
     try:
         asked = next(questions)
         while True:
-            asked = questions.send(await acall(*asked))
+            try:
+                answer = await acall(*asked)
+            except TaskQueueError as refusal:
+                asked = questions.throw(refusal)
+            else:
+                asked = questions.send(answer)
     except StopIteration as end:
         result: T = end.value
         return result

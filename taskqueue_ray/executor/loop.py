@@ -9,9 +9,11 @@ from collections import deque
 from collections.abc import Coroutine, Generator
 from typing import Any
 
+from taskqueue_ray.core.blobs import REFERENCE_SIZE
 from taskqueue_ray.core.exchange import Outcome
 from taskqueue_ray.core.model import JobId, Options
 from taskqueue_ray.engine.backoffs import BackoffFunction
+from taskqueue_ray.engine.carrying import fetched, sent_result
 from taskqueue_ray.engine.context import Context, activate
 from taskqueue_ray.engine.payload import Kind, Sealer
 from taskqueue_ray.engine.registry import JobType
@@ -90,6 +92,7 @@ class AsyncExecutor:
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._loop = asyncio.new_event_loop()
+        self._context = contextvars.copy_context()
         self._loop.set_task_factory(self._task)
 
     def serve(self) -> None:
@@ -144,7 +147,8 @@ class AsyncExecutor:
     def _begin(self, run: Run, slot: int) -> None:
         run.began = time.monotonic()
         self._cell.mark(slot, run.ordinal, run.began)
-        context = contextvars.copy_context()
+        # Not of the present one: this may be the end of another job, whose own it is.
+        context = self._context.copy()
         context.run(_ordinal.set, run.ordinal)
         task = self._loop.create_task(self._take(run, slot), context=context)
         self._tasks.add(task)
@@ -195,11 +199,14 @@ class AsyncExecutor:
         try:
             sealer = self._sealer or need(None, options.key)
             handler = self._handlers.known(options) or await self._find(options)
-            plain = sealer.open(Kind.PAYLOAD, grant.id, options.type, grant.payload)
+            sealed, ask = grant.payload, self._channel.acall
+            if len(sealed) == REFERENCE_SIZE:
+                sealed = await aanswered(fetched("payload", grant.id, sealed), ask)
+            plain = sealer.open(Kind.PAYLOAD, grant.id, options.type, sealed)
             saved = None if grant.checkpoint is None else opened(grant, options, sealer)
             if grant.inputs:
                 questions = filled(plain, grant.inputs, sealer)
-                plain = await aanswered(questions, self._channel.acall)
+                plain = await aanswered(questions, ask)
         except asyncio.CancelledError as error:
             return self._stopped(run, error, expired=False)
         except BaseException as error:
@@ -223,6 +230,13 @@ class AsyncExecutor:
             result = sealer.seal(Kind.RESULT, grant.id, options.type, envelope)
         except BaseException as error:
             return self._stopped(run, error, expired=limit.expired(), backoff=handler.backoff)
+        if len(result) > sealer.inline:
+            try:
+                result = await aanswered(sent_result(grant.id, result), ask)
+            except asyncio.CancelledError as error:
+                return self._stopped(run, error, expired=False)
+            except BaseException as error:
+                return self._endings.unopened(run, error)
         return run.completed(result, time.monotonic())
 
     def _stopped(

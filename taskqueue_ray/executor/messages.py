@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from taskqueue_ray.core.blobs import INLINE
 from taskqueue_ray.core.exchange import Grant, Outcome, Progress, Save
 from taskqueue_ray.core.model import ExecutorKind, JobId, Options
 
@@ -98,6 +99,7 @@ class Preload(msgspec.Struct, frozen=True, array_like=True, tag="preload"):
     allowed: tuple[str, ...]
     search: tuple[str, ...]
     max_result: int
+    inline: int = INLINE
 
 
 class Fork(msgspec.Struct, frozen=True, array_like=True, tag="fork"):

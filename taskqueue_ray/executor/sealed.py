@@ -2,6 +2,7 @@
 
 import os
 
+from taskqueue_ray.core.blobs import INLINE
 from taskqueue_ray.core.errors import InvalidKey, KeyMissing
 from taskqueue_ray.core.exchange import Grant
 from taskqueue_ray.core.model import Options
@@ -9,19 +10,19 @@ from taskqueue_ray.engine.keyring import load_keyring
 from taskqueue_ray.engine.payload import Kind, Sealer
 
 
-def sealer_of_process(max_size: int) -> Sealer | None:
+def sealer_of_process(max_size: int, inline: int = INLINE) -> Sealer | None:
     """A sealer with the keys of this process's environment or key file; None without any.
 
     Raises `InvalidKey` for a malformed one.
     """
     keyring = load_keyring(os.environ)
-    return None if keyring is None else Sealer(keyring, max_size=max_size)
+    return None if keyring is None else Sealer(keyring, max_size=max_size, inline=inline)
 
 
-def find_sealer(max_size: int) -> Sealer | None:
+def find_sealer(max_size: int, inline: int = INLINE) -> Sealer | None:
     """The same, with a malformed key treated as none: its jobs are released, not failed."""
     try:
-        return sealer_of_process(max_size)
+        return sealer_of_process(max_size, inline)
     except InvalidKey:
         return None
 

@@ -11,11 +11,13 @@ from taskqueue_ray.core.exchange import BatchRecord, EnqueueReply
 from taskqueue_ray.core.model import Claim, Conditions, Input, JobId, JobSpec, Options
 from taskqueue_ray.core.options import JobOptions
 from taskqueue_ray.engine import code
+from taskqueue_ray.engine.carrying import sent
 from taskqueue_ray.engine.claiming import claim_of
 from taskqueue_ray.engine.headers import attach
 from taskqueue_ray.engine.middleware import Enqueueing, announce, installed
 from taskqueue_ray.engine.payload import Kind, Sealer
 from taskqueue_ray.engine.registry import JobType, check_reach
+from taskqueue_ray.executor.inputs import answered
 from taskqueue_ray.sdk import requests
 from taskqueue_ray.sdk.delivery import Delivery
 from taskqueue_ray.sdk.handle import JobHandle
@@ -123,6 +125,8 @@ class Batch:
         job_id = options.id or source.draw()
         content = attach(headers, plain) if headers else plain
         payload = self._sealer.seal(Kind.PAYLOAD, job_id, job_type.name, content)
+        if len(payload) > self._sealer.inline:
+            payload = self._preparer.put_away(job_id, payload)
         recipe = self._preparer.recipe(job_type, options)
         index = self._indexes.get(id(recipe.shared))
         if index is None:
@@ -226,6 +230,10 @@ class Preparer:
             code_hash,
             code.PYTHON if code_hash else None,
         )
+
+    def put_away(self, job_id: JobId, sealed: bytes) -> bytes:
+        """Have a large payload kept beside the journal, durable on return; what stands for it."""
+        return answered(sent("payload", job_id, sealed), self._transport.call)
 
     def _store(self, job_type: JobType) -> str:
         """Send the code before the first job that needs it; the queue keeps it for good."""

@@ -77,7 +77,7 @@ class TaskQueue:
         max_batch: int = MAX_JOBS,
     ) -> None:
         self.location = location
-        self.opener = Opener(sealer)
+        self.opener = Opener(sealer, call=transport.call)
         self.queues = Queues(self._ask)
         """Settings of single queues, and what is paused."""
         self.watcher = Watcher(transport)

@@ -63,7 +63,7 @@ def attach(settings: Settings) -> "tuple[TaskQueue, Connection]":
     settings = replace(settings, max_batch=found.ping.settings.get("max_batch", settings.max_batch))
     queue = TaskQueue(
         found.handle,
-        Sealer(keyring, max_size=settings.max_payload),
+        Sealer(keyring, max_size=settings.max_payload, inline=settings.inline_payload),
         location=found.location,
         start_workers=partial(Workforce, found.handle, settings),
         on_close=found.close,

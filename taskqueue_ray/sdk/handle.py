@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from taskqueue_ray.core.blobs import REFERENCE_SIZE
 from taskqueue_ray.core.errors import (
     JobCancelled,
     JobExpired,
@@ -132,7 +133,10 @@ class JobHandle(Generic[R_co]):
 
     async def aresult(self) -> R_co:
         """The same for async code; `await handle` is short for it."""
-        return self._open(await self._await())
+        ended = await self._await()
+        if len(ended.result) == REFERENCE_SIZE:
+            return await asyncio.to_thread(self._open, ended)  # which fetches it
+        return self._open(ended)
 
     def __await__(self) -> Generator[Any, None, R_co]:
         return self.aresult().__await__()

@@ -48,7 +48,7 @@ class Inside:
             raise KeyMissing("of the queue", [])
         self.channel = channel
         self._transport = ChannelTransport(channel)
-        self.sealer = Sealer(keyring, max_size=settings.max_payload)
+        self.sealer = Sealer(keyring, max_size=settings.max_payload, inline=settings.inline_payload)
         self.max_batch = settings.max_batch
         self.client = self.connect()
 

@@ -1,9 +1,12 @@
 """Sealed parts of a job in the clear, where a key and the job's type are at hand."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from taskqueue_ray.core.blobs import REFERENCE_SIZE, BlobKind
 from taskqueue_ray.core.errors import KeyMissing, SealBroken, TaskQueueError, UnknownJobType
 from taskqueue_ray.core.model import Failure, JobId
+from taskqueue_ray.engine.carrying import fetched
 from taskqueue_ray.engine.headers import arguments_of
 from taskqueue_ray.engine.payload import Kind, Sealer, decode_value, open_error
 from taskqueue_ray.engine.registry import (
@@ -13,6 +16,9 @@ from taskqueue_ray.engine.registry import (
     open_value,
     registry,
 )
+from taskqueue_ray.executor.inputs import answered
+
+Call = Callable[[str, bytes], bytes]
 
 
 class Problem(NamedTuple):
@@ -25,10 +31,16 @@ class Problem(NamedTuple):
 
 
 class Opener:
-    """Opens with one sealer. Every method raises `KeyMissing` or `SealBroken`."""
+    """Opens with one sealer. Every method raises `KeyMissing` or `SealBroken`.
 
-    def __init__(self, sealer: Sealer | None, known: Registry = registry) -> None:
+    What is large is fetched with `call`, which asks the queue; `BlobLost` when it is gone.
+    """
+
+    def __init__(
+        self, sealer: Sealer | None, known: Registry = registry, *, call: Call | None = None
+    ) -> None:
         self._sealer = sealer
+        self._call = call
         self._registry = known
 
     def arguments(self, job_id: JobId, type_name: str, sealed: bytes) -> dict[str, Any]:
@@ -70,6 +82,9 @@ class Opener:
         return Problem(failure.cause, failure.error_type, detail.message, detail.traceback)
 
     def _open(self, kind: Kind, job_id: JobId, type_name: str, sealed: bytes) -> bytes:
+        if len(sealed) == REFERENCE_SIZE and self._call is not None:
+            blob_kind: BlobKind = "payload" if kind is Kind.PAYLOAD else "result"
+            sealed = answered(fetched(blob_kind, job_id, sealed), self._call)
         key_id = sealed[1:5].hex()
         return self._need(key_id).open(kind, job_id, type_name, sealed)
 

@@ -48,6 +48,7 @@ class Pipeline:
     def enqueue(self, target: Any, /, *args: Any, **kwargs: Any) -> JobHandle[Any]:
         """Enqueue a call without waiting. Raises at once what is wrong with the call itself.
 
+        A payload that is too large for the journal is sent before this returns.
         What the queue has refused since the last call is raised here too.
         """
         item = as_item(target, args, kwargs)

@@ -35,6 +35,8 @@ class Transport(Protocol):
     cancel        [command id, [JobId], reason]               [JobId] that moved
     redrive       [command id, [JobId], Changes]              the same
     purge         [command id, [JobId]]                       the same
+    put_blob      BlobPart of core.blobs                      the offset that is wanted next
+    get_blob      BlobWanted                                  bytes; none at the end
     store_code    [hash, StoredCode]                          nil
     code          hash                                        StoredCode, or nil
     results       [JobId]                                     [Ended]; live ones have their state

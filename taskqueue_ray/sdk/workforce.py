@@ -60,6 +60,7 @@ class Workforce:
             max_jobs=settings.max_jobs,
             key_file=settings.key_file,
             max_result=settings.max_payload,
+            inline=settings.inline_payload,
             max_batch=settings.max_batch,
             log_level=settings.log_level,
             log_format=settings.log_format,

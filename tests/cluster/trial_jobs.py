@@ -41,6 +41,11 @@ def tell(summary: tq.BatchSummary) -> dict[str, int]:
 
 
 @tq.job
+def reversed_bytes(data: bytes) -> bytes:
+    return data[::-1]
+
+
+@tq.job
 def typed(address: Address, at: datetime, price: Decimal) -> Address:
     assert isinstance(address, Address)
     assert isinstance(at, datetime)

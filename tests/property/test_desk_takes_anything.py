@@ -1,6 +1,7 @@
 """Whatever bytes come to the desk: one answer, a typed one, and what is refused changes nothing."""
 
 import math
+from hashlib import sha256
 from typing import Any
 
 import msgspec
@@ -8,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from taskqueue_ray.core.blobs import Blob, BlobPart, BlobWanted
 from taskqueue_ray.core.changes import Changes
 from taskqueue_ray.core.commands import Configure, Pause, Resume
 from taskqueue_ray.core.dispatch import apply
@@ -26,7 +28,10 @@ from taskqueue_ray.core.model import Claim, Failure, Input, StoredCode
 from taskqueue_ray.core.retention import Retention
 from taskqueue_ray.core.views import finished_view
 from taskqueue_ray.engine.desk import Desk
+from taskqueue_ray.storage.blobs import BlobFiles
 from taskqueue_ray.storage.history import history_files
+from taskqueue_ray.storage.manifest import take_over
+from taskqueue_ray.storage.memory import MemoryFileSystem
 from taskqueue_ray.storage.snapshot import read_snapshot, write_snapshot
 from tests.ledger import count_up, facts
 from tests.records import job_id, options, outcome, raw_batch, spec, worker
@@ -60,7 +65,8 @@ class Counter:
     """A desk with a bit of everything behind it: jobs of every state, a worker, a client."""
 
     def __init__(self) -> None:
-        self.trial = trial = Trial()
+        fs = MemoryFileSystem()
+        self.trial = trial = Trial(blobs=BlobFiles(fs, take_over(fs, "here")))
         trial.writer.at_once = True
         trial.enqueued(*[spec(n) for n in range(1, 9)], shared=options(max_attempts=1))
         trial.enqueued(spec(9, due=trial.clock.at + 50), spec(10, parents=[1]))
@@ -70,6 +76,8 @@ class Counter:
         self.hand.exchange(*ended, running=[job_id(1)])
         trial.watched(1, job_id(1), reset=True)
         self.desk = Desk(trial.engine)
+        self.blob = Blob(job_id(1), "payload", sha256(b"sealed").digest())
+        trial.engine.blobs.put(BlobPart(self.blob, 6, 0, b"sealed"), lambda _: None)
 
     def requests(self) -> dict[str, Any]:
         """A sound request for every method, as plain data."""
@@ -114,6 +122,8 @@ class Counter:
             "controls": None,
             "why": job_id(2),
             "workflow": "flow:1",
+            "put_blob": BlobPart(Blob(job_id(1), "result", self.blob.digest), 6, 0, b"sea"),
+            "get_blob": BlobWanted(self.blob, 2),
             "results": [job_id(4), job_id(5), job_id(9)],
         }
         return {name: msgspec.msgpack.decode(encode(one)) for name, one in made.items()}

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 from tests.records import job_id
@@ -76,6 +77,25 @@ def test_verify_names_the_damage(run: Run, folder: Path) -> None:
     ended = run("storage", "verify", "--json")
     assert ended.code == 1
     assert json.loads(ended.out)["error"]["file"] == f"journal/{segment.name}"
+
+
+def test_verify_names_a_large_payload_that_was_changed(run: Run, folder: Path) -> None:
+    (folder / "blobs").mkdir()
+    named = f"{job_id(9).hex()}-payload-{sha256(b'sealed').hexdigest()}.1"
+    file = folder / "blobs" / named
+    file.write_bytes(b"sealed")
+    ended = run("storage", "verify")
+    assert ended.code == 0
+    assert f"blobs/{named} is named by no job" in ended.err
+    file.write_bytes(b"seal")
+    ended = run("storage", "verify")
+    assert ended.code == 1
+    assert f"blobs/{named} is damaged" in ended.err
+    assert "sound" not in ended.out
+    ended = run("storage", "verify", "--json")
+    document = json.loads(ended.out)
+    assert (ended.code, document["sound"]) == (1, False)
+    assert document["damaged_blobs"] == [f"blobs/{named}"]
 
 
 def test_dump_is_a_line_for_each_event(run: Run, folder: Path) -> None:

@@ -20,6 +20,7 @@ from taskqueue_ray.core.state import State
 from taskqueue_ray.engine.commits import Committed
 from taskqueue_ray.engine.engine import Engine, Ports
 from taskqueue_ray.engine.folding import FoldPolicy
+from taskqueue_ray.storage.blobs import BlobFiles
 from taskqueue_ray.storage.publication import FoldRequest, FoldResult
 from taskqueue_ray.storage.recovery import SealedSegment
 from tests.ledger import replayed
@@ -103,6 +104,7 @@ class Trial:
         *,
         bounds: Bounds = DEFAULT_BOUNDS,
         policy: FoldPolicy = NEVER,
+        blobs: BlobFiles | None = None,
     ) -> None:
         self.clock = StandingClock()
         self.writer = HeldWriter()
@@ -116,6 +118,7 @@ class Trial:
                 lambda request, done: self.folds.append((request, done)),
                 lambda ids, found: self.asked.append((ids, found)),
                 self.broken.append,
+                blobs,
             ),
             self.clock,
             1,

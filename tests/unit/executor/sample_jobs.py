@@ -276,7 +276,8 @@ def enqueue_trials(count: int, size: int) -> int:
     import taskqueue_ray as tq
 
     client = tq.connect()
-    return len(client.enqueue_many(tq.jobs.TestJob({"text": "x" * size}) for _ in range(count)))
+    text = os.urandom(size // 2).hex()
+    return len(client.enqueue_many(tq.jobs.TestJob({"text": text}) for _ in range(count)))
 
 
 @job

@@ -70,6 +70,14 @@ async def test_what_it_sets_does_not_reach_the_next_job(it: Lab) -> None:
         await it.outcome(job_id)
 
 
+@lab(app_modules=APP, async_limit=1)
+async def test_nor_one_that_begins_when_it_ends(it: Lab) -> None:
+    ids = [it.submit("async_sleep", 0.2) for _ in range(3)]
+    for job_id in ids:
+        assert (await _told(it, job_id)).done == 1
+        await it.outcome(job_id)
+
+
 @lab()
 async def test_headers_do_no_harm_where_nobody_reads_them(it: Lab) -> None:
     job_id = _headed(it, "echo", {"trace": "4bf92f35"}, "hello")

@@ -38,7 +38,7 @@ RAISED = [
 ]
 
 
-@lab()
+@lab(max_result=1 << 20)
 async def test_what_job_code_raises_is_a_failed_attempt(it: Lab) -> None:
     for name, args, error_type, words in RAISED:
         outcome = await it.run(name, *args)
