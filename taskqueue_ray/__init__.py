@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from taskqueue_ray import jobs as jobs
+    from taskqueue_ray.core.batching import Batch as Batch
     from taskqueue_ray.core.claims import Unique as Unique
     from taskqueue_ray.core.errors import CommitUnknown as CommitUnknown
     from taskqueue_ray.core.errors import Conflict as Conflict
@@ -68,6 +69,7 @@ _ERRORS = (
 _HOMES = {
     **dict.fromkeys(_ERRORS, "core.errors"),
     "JobState": "core.lifecycle",
+    "Batch": "core.batching",
     "Unique": "core.claims",
     **dict.fromkeys(("Cancel", "Fail", "Retry", "Snooze", "current"), "engine.context"),
     "TaskQueue": "sdk.client",

@@ -27,7 +27,8 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True):
     names the encryption key that the payload is sealed with, `code` the hash of stored code (a
     function of a notebook or of `__main__`), and `python` the minor version that can load it.
     `retry_on` and `give_up_on` name types of exceptions: only the one is tried again, or all but
-    the other.
+    the other. `batch` is how many of these jobs one call of their handler takes, 0 when it takes
+    one.
     """
 
     queue: str
@@ -45,6 +46,7 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True):
     python: str | None = None
     retry_on: tuple[str, ...] = ()
     give_up_on: tuple[str, ...] = ()
+    batch: int = 0
 
     @property
     def lane(self) -> "Lane":

@@ -8,7 +8,6 @@ import hashlib
 import io
 import sys
 import threading
-from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -46,8 +45,8 @@ def restore(stored: StoredCode, code_hash: str, sealer: Sealer) -> JobType:
     plain = sealer.open(Kind.CODE, bytes.fromhex(code_hash), stored.name, stored.sealed)
     if hashlib.sha256(plain).hexdigest() != code_hash:
         raise SealBroken(Kind.CODE, "its content has another hash than its name")
-    name, target = _unpickle(plain)
-    return JobType(name, target)
+    name, target, *batch = _unpickle(plain)
+    return JobType(name, target, None, *batch)
 
 
 def _pickled(job_type: JobType) -> tuple[str, bytes]:
@@ -57,9 +56,16 @@ def _pickled(job_type: JobType) -> tuple[str, bytes]:
         return _captured[job_type]
 
 
+def _told(job_type: JobType) -> tuple[Any, ...]:
+    """What an executor must know of a type: a class says itself how many of its jobs go at once."""
+    if job_type.batch is None or job_type.is_class:
+        return (job_type.name, job_type.target)
+    return (job_type.name, job_type.target, job_type.batch)
+
+
 def _pickle(job_type: JobType) -> tuple[str, bytes]:
     try:
-        plain = _dumps((job_type.name, job_type.target))
+        plain = _dumps(_told(job_type))
     except Exception as problem:
         raise Unserialisable(
             f"the function of job {job_type.name!r}",
@@ -88,6 +94,6 @@ def _dumps(value: object) -> bytes:
     return file.getvalue()
 
 
-def _unpickle(plain: bytes) -> tuple[str, Callable[..., Any]]:
-    name, target = cloudpickle.loads(plain)
-    return name, target
+def _unpickle(plain: bytes) -> tuple[Any, ...]:
+    told: tuple[Any, ...] = cloudpickle.loads(plain)
+    return told

@@ -82,6 +82,16 @@ class Context:
         )
 
     @property
+    def jobs(self) -> tuple[RunningJob, ...]:
+        """The facts of all jobs that this call runs: of this one, except in a batch."""
+        return (self.job,)
+
+    @property
+    def single(self) -> JobId | None:
+        """The id of the job; None in a batch."""
+        return self._id
+
+    @property
     def attempt(self) -> int:
         """The number of this attempt, from 1."""
         return self._attempt

@@ -5,16 +5,24 @@ import inspect
 import threading
 from collections.abc import Callable, Iterable
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 
-from taskqueue_ray.core.errors import InvalidRequest, UnknownJobType
+from taskqueue_ray.core.batching import Batch
+from taskqueue_ray.core.errors import (
+    InvalidArguments,
+    InvalidOption,
+    InvalidRequest,
+    UnknownJobType,
+)
 from taskqueue_ray.core.naming import check_type_name
 from taskqueue_ray.core.options import JobOptions
 from taskqueue_ray.engine.annotations import hints_of
 from taskqueue_ray.engine.arguments import Binder, ResultType
 from taskqueue_ray.engine.values import decode_value, encode_value
+from taskqueue_ray.engine.vectorized import Vectorized, batch_of_class
+from taskqueue_ray.engine.warmth import warmth_of
 
 SHIPPED_MODULE = "taskqueue_ray.jobs"
 _PAIR = b"\x92"  # MessagePack: an array of two
@@ -26,31 +34,48 @@ _envelope = msgspec.msgpack.Decoder(tuple[msgspec.Raw, msgspec.Raw])
 class JobType:
     """A named function, or class with a `handle` method, and how its jobs are run.
 
-    A result is an envelope: MessagePack of [value, payload that `handle` left, or nil].
+    A result is an envelope: MessagePack of [value, payload that `handle` left, or nil]. With a
+    `batch`, or as a class with `handle_batch`, it is `vectorized`: one call runs many jobs.
     """
 
     def __init__(
-        self, name: str, target: Callable[..., Any], defaults: JobOptions | None = None
+        self,
+        name: str,
+        target: Callable[..., Any],
+        defaults: JobOptions | None = None,
+        batch: Batch | None = None,
     ) -> None:
         self.name = check_type_name("type", name)
         self.target = target
         self.defaults = defaults or JobOptions()
         self.is_class = isinstance(target, type)
-        self._function = cast(Any, target).handle if self.is_class else target
+        if isinstance(target, type):
+            batch = batch_of_class(target)
+        self.batch = batch
+        method = "handle" if batch is None else "handle_batch"
+        self._function = getattr(target, method) if self.is_class else target
         # How a class makes an instance again is its own affair, when it says so (`tq.Job` does).
         self._revive = getattr(target, "revive", target)
         self.is_async = inspect.iscoroutinefunction(self._function)
         if _is_generator(self._function):
             raise InvalidRequest(f"job {name!r} is a generator: return a value, or enqueue jobs")
+        self.warmth = warmth_of(name, target, self.is_async)
+        self.vectorized = None if batch is None else self._vectorized(batch)
 
     @cached_property
     def binder(self) -> Binder:
         """Checks, stores and loads the arguments."""
-        return Binder(self.name, _takes_payload if self.is_class else self.target)
+        if self.is_class:
+            return Binder(self.name, _takes_payload)
+        if self.vectorized is not None:
+            return Binder(self.name, self.vectorized.signature())
+        return Binder(self.name, self.target)
 
     @cached_property
     def result(self) -> ResultType:
         """Stores and loads the return value."""
+        if self.vectorized is not None:
+            return ResultType(self.vectorized.result())
         return ResultType(hints_of(self._function).get("return", Any))
 
     @property
@@ -65,9 +90,13 @@ class JobType:
 
     def run(self, plain: bytes) -> bytes:
         """Run one job of a plain function or class, from its arguments to its result envelope."""
+        if self.vectorized is not None:
+            return self._run_alone(self.vectorized, plain)
         args, kwargs = self.binder.load(plain)
         if self.is_class:
             job = self._revive(kwargs["payload"])
+            if self.warmth is not None:
+                self.warmth.give(job)
             return self._with_payload(job.handle(), job.payload)
         return self._envelope(self.target(*args, **kwargs))
 
@@ -76,8 +105,41 @@ class JobType:
         args, kwargs = self.binder.load(plain)
         if self.is_class:
             job = self._revive(kwargs["payload"])
+            if self.warmth is not None:
+                await self.warmth.agive(job)
             return self._with_payload(await job.handle(), job.payload)
         return self._envelope(await self.target(*args, **kwargs))
+
+    def item(self, plain: bytes) -> Any:
+        """The item that a vectorized handler gets for a job."""
+        for item in self.binder.load(plain)[1].values():
+            return item
+        raise InvalidArguments(self.name, "there is none")
+
+    def enclose(self, value: object, item: Any) -> bytes:
+        """The result envelope of a job that was one of many in a call."""
+        return self._with_payload(value, item) if self.is_class else self._envelope(value)
+
+    def _run_alone(self, vectorized: Vectorized, plain: bytes) -> bytes:
+        item = self.item(plain)
+        [value] = vectorized.call([item])
+        if isinstance(value, BaseException):
+            raise value
+        return self.enclose(value, item)
+
+    def _vectorized(self, batch: Batch) -> Vectorized:
+        if self.defaults.executor == "async":
+            raise InvalidOption("executor", "'async' beside a batch", "'process'")
+        return Vectorized(
+            self.name, self._function, batch, self._receiver if self.is_class else None
+        )
+
+    def _receiver(self) -> Any:
+        """What `handle_batch` is called on: an instance with what `setup` has made."""
+        job = self._revive({})
+        if self.warmth is not None:
+            self.warmth.give(job)
+        return job
 
     def open_result(self, envelope: bytes) -> Any:
         """The return value, in the type that the function declares."""

@@ -102,6 +102,7 @@ class AsyncExecutor:
                 # A task that a job left behind raised it; the other jobs go on.
                 continue
         self._outbox.flush(time.monotonic())
+        self._handlers.end(self._loop.run_until_complete)
 
     # In the channel's thread.
 

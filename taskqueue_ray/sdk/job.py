@@ -1,14 +1,14 @@
 """Functions and classes as jobs."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from functools import update_wrapper
 from typing import Any, ClassVar, Generic, ParamSpec, TypedDict, TypeVar, Unpack, cast, overload
 from weakref import WeakKeyDictionary
 
+from taskqueue_ray.core.batching import Batch, check_batch
 from taskqueue_ray.core.claims import Unique
 from taskqueue_ray.core.errors import InvalidOption, InvalidRequest
 from taskqueue_ray.core.identity import to_text
-from taskqueue_ray.core.model import JobId
 from taskqueue_ray.core.options import NAMES, JobOptions
 from taskqueue_ray.core.retry import Backoff
 from taskqueue_ray.engine.context import current_or_none
@@ -19,6 +19,7 @@ from taskqueue_ray.sdk.ids import source
 
 P = ParamSpec("P")
 C = TypeVar("C")
+Item = TypeVar("Item")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
@@ -113,11 +114,12 @@ class JobFunction(Generic[P, C, R]):
             return self.__qualname__  # the global of this name in the module
         # A recursive function refers to this object while it is itself being unpickled: nothing
         # may look at the function before the state is set.
-        return (_unfinished, (), (self._function, self.job_type.name, self._options))
+        state = (self._function, self.job_type.name, self._options, self.job_type.batch)
+        return (_unfinished, (), state)
 
-    def __setstate__(self, state: tuple[Callable[P, C], str, JobOptions]) -> None:
-        function, name, options = state
-        self._assign(function, JobType(name, function, options), options)
+    def __setstate__(self, state: tuple[Callable[P, C], str, JobOptions, Batch | None]) -> None:
+        function, name, options, batch = state
+        self._assign(function, JobType(name, function, options, batch), options)
 
     def __repr__(self) -> str:
         return f"<job {self.job_type.name}>"
@@ -127,12 +129,20 @@ def _unfinished() -> "JobFunction[Any, Any, Any]":
     return JobFunction.__new__(JobFunction)
 
 
+class BatchFunction(JobFunction[[Item], Sequence[R], R]):
+    """A vectorized one: it is enqueued with one item, and called with a list of them."""
+
+    def __call__(self, items: list[Item], /) -> Sequence[R]:  # type: ignore[override]  # see above
+        return cast(Callable[[list[Item]], Sequence[R]], self._function)(items)
+
+
 class _Decorator:
     """`@tq.job(...)`: typed apart for `async def`, whose jobs give what is awaited."""
 
-    def __init__(self, options: JobOptions, name: str | None) -> None:
+    def __init__(self, options: JobOptions, name: str | None, batch: Batch | None = None) -> None:
         self._options = options
         self._name = name
+        self._batch = batch
 
     @overload
     def __call__(
@@ -147,8 +157,10 @@ class _Decorator:
             raise InvalidRequest(f"{function!r} is a job already")
         if isinstance(function, type) or not callable(function):
             raise InvalidRequest("@tq.job is for functions; a class derives from tq.Job")
-        job_type = JobType(self._name or type_name_of(function), function, self._options)
-        return JobFunction(function, registry.register(job_type), self._options)
+        name = self._name or type_name_of(function)
+        job_type = JobType(name, function, self._options, self._batch)
+        made = JobFunction if self._batch is None else BatchFunction
+        return made(function, registry.register(job_type), self._options)
 
 
 @overload
@@ -162,13 +174,22 @@ def job(function: Callable[P, R], /) -> JobFunction[P, R, R]: ...
 
 
 @overload
-def job(*, type: str | None = None, **options: Unpack[OptionArguments]) -> _Decorator: ...
+def job(
+    *, batch: Batch, type: str | None = None, **options: Unpack[OptionArguments]
+) -> Callable[[Callable[[list[Item]], Sequence[R]]], BatchFunction[Item, R]]: ...
+
+
+@overload
+def job(
+    *, batch: None = None, type: str | None = None, **options: Unpack[OptionArguments]
+) -> _Decorator: ...
 
 
 def job(
     function: Callable[..., Any] | None = None,
     /,
     *,
+    batch: Batch | None = None,
     type: str | None = None,
     **options: Any,
 ) -> Any:
@@ -178,7 +199,9 @@ def job(
     backoff, retry_on, give_up_on, timeout, delay, at, expires, unique, tags, category, depends_on,
     on_parent_failure, fair_key, concurrency_key, ordered, executor` ("process" or "async", which
     `async def` gets by itself); see the guides. Durations are seconds, a `timedelta`, or text such
-    as "5m". `type` is the registered name, by default the dotted path. Raises `InvalidOption`.
+    as "5m". `type` is the registered name, by default the dotted path. With a `batch` the function
+    is vectorized: it takes a list of items and returns as many results, and a job has one item.
+    Raises `InvalidOption`.
 
     >>> @job(queue="mail", priority=10, timeout="30s")
     ... def send_email(to: str, subject: str = "") -> str:
@@ -186,14 +209,18 @@ def job(
     >>> send_email("a@b.c")
     'sent to a@b.c'
     """
-    decorate = _Decorator(JobOptions().but(options), type)
+    decorate = _Decorator(JobOptions().but(options), type, check_batch(batch))
     return decorate if function is None else decorate(function)
 
 
 class Job:
     """A job as a class: a payload, options as class attributes, and `handle`, which does the work.
 
-    What `handle` writes into `self.payload` is kept with the result.
+    What `handle` writes into `self.payload` is kept with the result. A class with a method `setup`
+    has it run before its first job in a process, and each job's instance gets the attributes that
+    it sets; `teardown`, when there is one, runs at the orderly end of the process. Instead of
+    `handle` there can be `handle_batch(self, payloads)`, which does the work of many jobs and
+    returns a list of their results, with `batch = tq.Batch(...)` to say of how many.
 
     >>> class Resize(Job):
     ...     queue = "images"
@@ -219,7 +246,7 @@ class Job:
         super().__init_subclass__(**kwargs)
         cls._type_name = type
         # A class that is being unpickled has no attributes yet: its executor knows what it is.
-        if "handle" in cls.__dict__:
+        if "handle" in cls.__dict__ or "handle_batch" in cls.__dict__:
             registry.register(type_of(cls))
 
     @property
@@ -244,7 +271,7 @@ class Job:
         made = cls(payload)
         context = current_or_none()
         if context is not None:
-            made._id = JobId(bytes.fromhex(context.job.id))
+            made._id = context.single
         return made
 
     def __repr__(self) -> str:
@@ -258,7 +285,7 @@ def type_of(cls: type[Job]) -> JobType:
     """The job type of a class; kept beside the class, which may be pickled by value."""
     found = _types.get(cls)
     if found is None:
-        if not callable(getattr(cls, "handle", None)):
+        if not any(callable(getattr(cls, name, None)) for name in ("handle", "handle_batch")):
             raise InvalidRequest(f"{cls.__qualname__} has no method `handle`, which does the work")
         defaults = JobOptions().but(_class_options(cls))
         name = cls._type_name or type_name_of(cls)
