@@ -1,4 +1,4 @@
-"""The option `batch`: how many jobs one call of a vectorized handler takes, and for what it waits."""
+"""The option `batch`: how many jobs one call of a vectorized handler takes, and how it waits."""
 
 import msgspec
 
@@ -7,7 +7,7 @@ from taskqueue_ray.core.timing import Duration, parse_duration
 
 MAX_SIZE = 10_000
 MAX_WAIT = 10.0
-"""Seconds. An executor that has work and begins none for longer counts as frozen at some point."""
+"""Seconds; an executor that has work and begins none for much longer counts as frozen."""
 
 _MAX_KEY = 200
 

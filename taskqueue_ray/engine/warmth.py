@@ -64,7 +64,7 @@ class Warmth:
         self._keep(warm, before)
 
     def cool(self) -> object:
-        """Call `teardown`, if there is one and `setup` was run; what it returns may be awaitable."""
+        """Call `teardown`, if it is there and `setup` was run; what it returns may be awaitable."""
         warm, self._warm, self._made = self._warm, None, None
         if warm is None or not hasattr(warm, "teardown"):
             return None

@@ -16,8 +16,8 @@ Both halves are written with one machine store each, `began` first: a reader tha
 sees the earlier ordinal with a later time, which accuses nobody.
 
 A sync executor's cell goes on with the jobs of its latest vectorized call: how many they are, and
-their ordinals. They hold the main thread together as long as slot 0 names the first of them. A plain
-job thus costs its two stores and no more: with its own ordinal in slot 0 the list is out of date.
+their ordinals. They hold the main thread together as long as slot 0 names the first of them. A
+plain job costs its two stores and no more: with its ordinal in slot 0 the list is out of date.
 """
 
 import mmap

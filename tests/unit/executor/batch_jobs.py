@@ -35,7 +35,7 @@ class Text:
     text: str
 
 
-@batched(max_wait="2s")
+@batched(max_wait="500ms")
 def lengths(texts: list[str]) -> list[tuple[int, int]]:
     """The length of each, and how many there were."""
     return [(len(text), len(texts)) for text in texts]
@@ -64,7 +64,7 @@ _ENDS: dict[str, Callable[[], object]] = {
 }
 
 
-@batched(max_wait="2s", max_size=8)
+@batched(max_wait="500ms", max_size=8)
 def mixed(ends: list[str]) -> list[object]:
     return [_ENDS[end]() for end in ends]
 
@@ -116,6 +116,11 @@ def patient(words: list[str]) -> list[int]:
     return [len(words)] * len(words)
 
 
+def _note(text: str) -> None:
+    if "TEST_TEARDOWN" in os.environ:
+        Path(os.environ["TEST_TEARDOWN"]).write_text(text)
+
+
 class _Job:
     """What `tq.Job` does, without the SDK."""
 
@@ -144,8 +149,7 @@ class Warm(_Job):
         return {"setups": Warm.setups, "seen": len(self.seen), "own": self.own, "pid": self.pid}
 
     def teardown(self) -> None:
-        if "TEST_TEARDOWN" in os.environ:
-            Path(os.environ["TEST_TEARDOWN"]).write_text(f"{len(self.seen)} seen")
+        _note(f"{len(self.seen)} seen")
 
 
 @job_class
@@ -174,13 +178,12 @@ class AsyncWarm(_Job):
 
     async def teardown(self) -> None:
         await asyncio.sleep(0)
-        if "TEST_TEARDOWN" in os.environ:
-            Path(os.environ["TEST_TEARDOWN"]).write_text(f"{self.made} made")
+        _note(f"{self.made} made")
 
 
 @job_class
 class WarmBatch(_Job):
-    batch = Batch(max_size=10, max_wait="2s")
+    batch = Batch(max_size=10, max_wait="500ms")
 
     def setup(self) -> None:
         self.factor = 3

@@ -1,6 +1,5 @@
 """Calls that run the jobs of many, in a process executor."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,8 @@ from taskqueue_ray.core.exchange import Outcome, OutcomeKind
 from taskqueue_ray.core.identity import to_text
 from taskqueue_ray.core.model import JobId, Options
 from taskqueue_ray.engine.code import capture
-from taskqueue_ray.engine.registry import JobType, open_payload_after, registry
 from taskqueue_ray.engine.payload import Kind
+from taskqueue_ray.engine.registry import JobType, open_payload_after, registry
 from tests.unit.executor import batch_jobs
 from tests.unit.executor.lab import Lab, encode, lab
 
