@@ -4,23 +4,27 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from taskqueue_ray.core.errors import InvalidRequest
-from taskqueue_ray.core.model import JobId
+from taskqueue_ray.core.exchange import Grant
+from taskqueue_ray.core.model import JobId, Options
 from taskqueue_ray.engine.context import Channel, Context, RunningJob
 
 
 class BatchContext(Context):
     """The contexts of several jobs, as one. What only one job can have raises `InvalidRequest`."""
 
-    __slots__ = ("_contexts",)
+    __slots__ = ("_runs",)
 
-    def __init__(self, channel: Channel, contexts: Sequence[Context]) -> None:
+    def __init__(self, channel: Channel, runs: Sequence[tuple[Grant, Options]]) -> None:
         self._channel = channel
-        self._contexts = contexts
+        self._runs = runs
 
     @property
     def jobs(self) -> tuple[RunningJob, ...]:
         """The facts of the jobs, in the order of the items."""
-        return tuple(context.job for context in self._contexts)
+        return tuple(
+            Context(self._channel, grant.id, options, grant.attempt, grant.enqueued_at).job
+            for grant, options in self._runs
+        )
 
     @property
     def single(self) -> JobId | None:
@@ -45,7 +49,7 @@ class BatchContext(Context):
     @property
     def cancelled(self) -> bool:
         """Whether somebody asked for all of the jobs to be cancelled."""
-        return all(context.cancelled for context in self._contexts)
+        return all(self._channel.cancelled(grant.id) for grant, _ in self._runs)
 
     def progress(self, done: float, total: float = 0.0, message: str = "") -> None:
         """Not of a batch."""
@@ -53,9 +57,9 @@ class BatchContext(Context):
 
     def _refuse(self, what: str) -> NoReturn:
         raise InvalidRequest(
-            f"tq.current().{what} is of one job, and this call runs {len(self._contexts)}: see "
+            f"tq.current().{what} is of one job, and this call runs {len(self._runs)}: see "
             "tq.current().jobs"
         )
 
     def __repr__(self) -> str:
-        return f"<Context of a batch of {len(self._contexts)} jobs>"
+        return f"<Context of a batch of {len(self._runs)} jobs>"

@@ -11,7 +11,6 @@ import msgspec
 
 from taskqueue_ray.core.batching import Batch
 from taskqueue_ray.core.errors import (
-    InvalidArguments,
     InvalidOption,
     InvalidRequest,
     UnknownJobType,
@@ -112,9 +111,7 @@ class JobType:
 
     def item(self, plain: bytes) -> Any:
         """The item that a vectorized handler gets for a job."""
-        for item in self.binder.load(plain)[1].values():
-            return item
-        raise InvalidArguments(self.name, "there is none")
+        return self.binder.load_one(plain)
 
     def enclose(self, value: object, item: Any) -> bytes:
         """The result envelope of a job that was one of many in a call."""

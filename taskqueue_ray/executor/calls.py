@@ -10,7 +10,7 @@ from typing import Any
 from taskqueue_ray.core.exchange import Outcome
 from taskqueue_ray.core.model import Options
 from taskqueue_ray.engine.batch_context import BatchContext
-from taskqueue_ray.engine.context import Context, activate, deactivate
+from taskqueue_ray.engine.context import activate, deactivate
 from taskqueue_ray.engine.payload import Kind, Sealer
 from taskqueue_ray.engine.registry import JobType
 from taskqueue_ray.engine.vectorized import Vectorized
@@ -146,13 +146,15 @@ class Calls:
         settled: Settled = []
         seated: list[Run] = []
         items: list[Any] = []
+        opened = self._items
         for run in runs:
             try:
                 if self._channel.any_cancelled and self._channel.cancelled(run.grant.id):
                     self._items.pop(run.ordinal, None)
                     settled.append((run.ordinal, self._endings.cancelled(run)))
                     continue
-                items.append(self._item(handler, run))
+                known = opened and run.ordinal in opened
+                items.append(opened.pop(run.ordinal) if known else self._opened(handler, run))
                 seated.append(run)
             except BaseException as error:
                 settled.append((run.ordinal, self._endings.unopened(run, error)))
@@ -173,44 +175,27 @@ class Calls:
             deactivate(token)
         ended = time.monotonic()
         sealer = need(self._sealer, "")  # the items were opened with it
-        return [
-            (run.ordinal, self._outcome(handler, run, item, result, ended, sealer))
-            for run, item, result in zip(runs, items, results, strict=True)
-        ]
-
-    def _outcome(
-        self, handler: JobType, run: Run, item: Any, result: Any, ended: float, sealer: Sealer
-    ) -> Outcome:
-        if isinstance(result, BaseException):
-            return self._endings.raised(run, result)
-        try:
-            envelope = handler.enclose(result, item)
-            sealed = sealer.seal(Kind.RESULT, run.grant.id, run.options.type, envelope)
-        except BaseException as error:
-            return self._endings.raised(run, error)
-        return run.completed(sealed, ended)
+        settled: Settled = []
+        for run, item, result in zip(runs, items, results, strict=True):
+            try:
+                if isinstance(result, BaseException):
+                    raise result
+                envelope = handler.enclose(result, item)
+                sealed = sealer.seal(Kind.RESULT, run.grant.id, run.options.type, envelope)
+            except BaseException as error:
+                settled.append((run.ordinal, self._endings.raised(run, error)))
+            else:
+                settled.append((run.ordinal, run.completed(sealed, ended)))
+        return settled
 
     def _settle(self, runs: list[Run], settled: Settled) -> None:
-        for run in runs:
-            self._channel.forget(run.grant.id)
+        if self._channel.any_cancelled:
+            for run in runs:
+                self._channel.forget(run.grant.id)
         self._channel.outbox.add_all(settled, time.monotonic())
 
     def _context(self, runs: list[Run]) -> BatchContext:
-        channel = self._channel
-        return BatchContext(
-            channel,
-            [
-                Context(
-                    channel, run.grant.id, run.options, run.grant.attempt, run.grant.enqueued_at
-                )
-                for run in runs
-            ],
-        )
-
-    def _item(self, handler: JobType, run: Run) -> Any:
-        if run.ordinal in self._items:
-            return self._items.pop(run.ordinal)
-        return self._opened(handler, run)
+        return BatchContext(self._channel, [(run.grant, run.options) for run in runs])
 
     def _opened(self, handler: JobType, run: Run) -> Any:
         grant, options = run.grant, run.options

@@ -30,7 +30,7 @@ def add(a: int, b: int, pad: str) -> int:  # noqa: ARG001  # it only has to weig
     return a + b
 
 
-@job(queue=QUEUE, batch=Batch(max_size=VECTOR))
+@job(queue=QUEUE, batch=Batch(max_size=VECTOR, max_wait="2ms"))
 def skip(texts: list[str]) -> list[None]:
     """Nothing, for many at a time, and it counts them."""
     note(len(texts))
