@@ -1,5 +1,6 @@
 """Calls that run the jobs of many, in a process executor."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +58,15 @@ async def test_what_comes_meanwhile_joins_the_call_that_waits(it: Lab) -> None:
 
 @lab(**APP)
 async def test_other_work_ends_the_waiting_and_keeps_its_order(it: Lab) -> None:
-    """With a wait of ten seconds this would run into the patience of the tests."""
+    """The call would wait for ten seconds."""
+    began = time.monotonic()
     ids = it.submit_mixed([("patient", ("a",)), ("echo", ("b",)), ("patient", ("c",))])
     first, echo, last = await _outcomes(it, ids)
     assert (it.opened(first, "patient"), it.opened(last, "patient")) == (2, 2)
     assert echo.kind is COMPLETED, it.words(echo, "echo")
     assert it.opened(echo, "echo") == "b"
     assert it.order == [ids[0], ids[2], ids[1]]
+    assert time.monotonic() - began < 5
 
 
 @lab(**APP)
@@ -293,3 +296,21 @@ async def test_a_class_handles_payloads(it: Lab) -> None:
     assert [it.opened(outcome, "WarmBatch") for outcome in outcomes] == [3 * n for n in range(10)]
     envelope = it.sealer.open(Kind.RESULT, ids[4], "sample.WarmBatch", outcomes[4].result)
     assert open_payload_after(envelope) == {"number": 4, "seen": 10}
+
+
+@lab(**APP)
+async def test_an_item_without_its_key_fails_alone(it: Lab) -> None:
+    its = it.options("by_model")
+    good = it.grant(its.type, encode({"texts": {"model": "small", "text": "x"}}))
+    bad = it.grant(its.type, encode({"texts": {"text": "x"}}))
+    for order in ([bad, good], [good, bad]):
+        grants = [
+            it.grant(its.type, it.sealer.open(Kind.PAYLOAD, one.id, its.type, one.payload))
+            for one in order
+        ]
+        it.executors.submit([its], grants)
+        for one, grant in zip(order, grants, strict=True):
+            outcome = await it.outcome(grant.id)
+            assert outcome.kind is (COMPLETED if one is good else ERRORED)
+            if one is bad:
+                assert "model" in it.words(outcome, "by_model").message
