@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from taskqueue_ray import jobs as jobs
+    from taskqueue_ray.core.batching import Batch as Batch
     from taskqueue_ray.core.claims import Unique as Unique
     from taskqueue_ray.core.errors import BatchEnded as BatchEnded
     from taskqueue_ray.core.errors import CommitUnknown as CommitUnknown
@@ -79,6 +80,7 @@ _HOMES = {
     **dict.fromkeys(_ERRORS, "core.errors"),
     "BatchSummary": "core.exchange",
     "JobState": "core.lifecycle",
+    "Batch": "core.batching",
     "Unique": "core.claims",
     **dict.fromkeys(("Cancel", "Fail", "Retry", "Snooze", "WaitFor", "current"), "engine.context"),
     **dict.fromkeys(("await_for", "wait_for"), "sdk.awaiting"),

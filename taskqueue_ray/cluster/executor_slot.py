@@ -154,6 +154,17 @@ class ExecutorSlot:
             if (ticket := self.held.get(mark.ordinal)) is not None
         ]
 
+    def gathers(self) -> Ticket | None:
+        """The first of the jobs that it has for a vectorized call, if it has begun none."""
+        first = next(iter(self.held.values()), None)
+        if first is None or not first.options.batch or self.kind != "process" or self.running():
+            return None
+        return first
+
+    def holds_up(self) -> bool:
+        """Whether jobs wait in it behind others."""
+        return len(self.held) > max(1, len(self.running())) and self.gathers() is None
+
     def on_stage(self) -> Mark | None:
         """The run that holds the main thread now, unless it is settled here."""
         head = self.cell.head()
@@ -183,5 +194,7 @@ class ExecutorSlot:
 
     def _say(self, line: str) -> None:
         stage = self.on_stage()
+        if stage and self.kind == "process" and len(self.cell.running()) > 1:
+            stage = None  # what a call says is of all its jobs
         ticket = self.held.get(stage.ordinal) if stage else None
         self._write(ticket.grant.id if ticket else None, line)

@@ -13,12 +13,13 @@ from contextlib import suppress
 
 import msgspec
 
+from taskqueue_ray.cluster.appetite import Appetite
 from taskqueue_ray.cluster.executor_slot import Charge, ExecutorSlot, Remains
-from taskqueue_ray.cluster.feeding import is_open, portion
+from taskqueue_ray.cluster.feeding import is_open, portion, top_up
 from taskqueue_ray.cluster.incidents import Incident
 from taskqueue_ray.cluster.inquest import Inquest
 from taskqueue_ray.cluster.nursery import Nursery
-from taskqueue_ray.cluster.pace import LONG, Pace
+from taskqueue_ray.cluster.pace import LONG, Pace, shared
 from taskqueue_ray.cluster.recycling import NEVER, Recycling
 from taskqueue_ray.cluster.relay import Relay
 from taskqueue_ray.cluster.verdicts import Verdicts
@@ -104,6 +105,7 @@ class Executors:
         self._slots: dict[int, ExecutorSlot] = {}
         self._numbers = 0
         self._pace = Pace()
+        self._appetite = Appetite()
         self._pause = 0.0
         self._fork_after = 0.0
         self._saw_async = False
@@ -142,6 +144,7 @@ class Executors:
             its = options[grant.options]
             (process if its.executor == "process" else other).add(Ticket(grant, its))
         self._saw_async = self._saw_async or bool(other)
+        self._appetite.note(options)
         if self._draining:
             self._release_waiting()
         else:
@@ -156,7 +159,11 @@ class Executors:
         if self._draining or not self._nursery.ready.is_set():
             return 0
         concurrency, ahead = self._limits["process"], self._pace.ahead()
-        beyond = (concurrency - self._busy_for_long(self._clock())) * ahead
+        busy = self._busy_for_long(self._clock())
+        beyond = (concurrency - busy) * ahead
+        if self._appetite.seen:
+            line, slots = self._waiting["process"], self._slots.values()
+            beyond += self._appetite.room(slots, line, concurrency, busy)
         return max(0, concurrency + beyond + self._async_target() - self.count())
 
     def count(self) -> int:
@@ -244,6 +251,8 @@ class Executors:
     def _dispatch(self, now: float) -> None:
         for kind, line in self._waiting.items():
             if line and self._nursery.ready.is_set() and not self._draining:
+                if self._appetite.seen:
+                    self._top_up(line, now)
                 self._grow(kind, len(line), now)
                 self._feed(kind, line, now)
 
@@ -279,6 +288,12 @@ class Executors:
         for taken, slot in enumerate(places):
             share = -(-len(line) // (len(places) - taken))
             if tickets := portion(slot, line, share, self._pace, self._recycling.left(slot)):
+                slot.assign(tickets, now)
+
+    def _top_up(self, line: Waiting, now: float) -> None:
+        """What can join a call that waits for company does not begin another."""
+        for slot in self._slots.values():
+            if tickets := top_up(slot, line, self._pace, self._recycling.left(slot)):
                 slot.assign(tickets, now)
 
     def _busy_for_long(self, now: float) -> int:
@@ -329,6 +344,8 @@ class Executors:
                 slot.finished += 1
                 outcomes.append(outcome)
                 times.append((ticket.options.type, outcome.seconds))
+        if self._appetite.seen:
+            times = shared(times)
         now = self._clock()
         slot.moved = now
         self._pause = 0.0
@@ -380,7 +397,7 @@ class Executors:
         elif is_frozen(slot, now):
             self._incidents.append(Incident("frozen", "an executor begins none of its jobs"))
             self._kill(slot, {}, now)
-        elif slot.kind == "process" and len(slot.held) > 1 and now - slot.moved > _STUCK:
+        elif slot.kind == "process" and now - slot.moved > _STUCK and slot.holds_up():
             slot.recall()
         else:
             self._recycle(slot, now)

@@ -1,5 +1,6 @@
 """How long jobs take here, and how many of them are worth having in hand."""
 
+from collections import Counter
 from collections.abc import Iterable
 
 AHEAD = 0.05
@@ -56,3 +57,12 @@ class Pace:
             self._types[type_name] = mean if before is None else before + weight * (mean - before)
             overall = mean if self._mean is None else self._mean
             self._mean = overall + weight * (mean - overall)
+
+
+def shared(runs: list[tuple[str, float]]) -> list[tuple[str, float]]:
+    """Run times that were measured together, those of one call of many jobs divided among them.
+
+    Jobs of one call have the very same time, to the last bit, and come in one report.
+    """
+    company = Counter(runs)
+    return [(type_name, seconds / company[type_name, seconds]) for type_name, seconds in runs]

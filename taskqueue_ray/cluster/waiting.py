@@ -60,6 +60,23 @@ class Waiting:
         self._count -= 1
         return ticket
 
+    def take_alike(self, ticket: Ticket, count: int) -> list[Ticket]:
+        """Up to `count` tickets of the type and priority of this one, wherever they stand."""
+        priority, type_name = ticket.options.priority, ticket.options.type
+        line = self._lines.get(priority)
+        found: list[Ticket] = []
+        if line is None:
+            return found
+        others: list[Ticket] = []
+        while line and len(found) < count:
+            one = line.popleft()
+            (found if one.options.type == type_name else others).append(one)
+        line.extendleft(reversed(others))
+        if not line:
+            del self._lines[priority]
+        self._count -= len(found)
+        return found
+
     def take_all(self) -> list[Ticket]:
         """Every ticket, in order; none is left."""
         tickets = list(self)

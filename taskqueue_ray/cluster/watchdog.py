@@ -30,11 +30,11 @@ def is_frozen(slot: ExecutorSlot, now: float) -> bool:
 def suspects(slot: ExecutorSlot) -> dict[int, Charge]:
     """The runs to blame for an end that came by itself.
 
-    That is the one on the main thread. When an event loop was between two steps (its jobs' threads
-    go on meanwhile), it can be any of those that had begun.
+    That is the one on the main thread, or all of its call. When an event loop was between two steps
+    (its jobs' threads go on meanwhile), it can be any of those that had begun.
     """
     stage = slot.on_stage()
-    if stage is not None:
+    if stage is not None and slot.kind == "async":
         return {stage.ordinal: "exit"}
     return {mark.ordinal: "exit" for mark, _ in slot.running()}
 
@@ -42,8 +42,13 @@ def suspects(slot: ExecutorSlot) -> dict[int, Charge]:
 def _overdue(slot: ExecutorSlot, now: float) -> dict[int, Charge]:
     grace = ASYNC_GRACE if slot.kind == "async" else 0.0
     found: dict[int, Charge] = {}
-    for mark, ticket in slot.running():
-        if ticket.cancel_by and now >= ticket.cancel_by:
+    running = slot.running()
+    # Of the jobs of one call none is killed for another's sake: it is let go on for the rest.
+    cancellable = slot.kind == "async" or all(
+        ticket.cancel_by and now >= ticket.cancel_by for _, ticket in running
+    )
+    for mark, ticket in running:
+        if cancellable and ticket.cancel_by and now >= ticket.cancel_by:
             found[mark.ordinal] = "cancel"
         elif now - mark.began >= ticket.options.timeout + grace:
             found[mark.ordinal] = "timeout"

@@ -30,6 +30,7 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True):
     `retry_on` and `give_up_on` name types of exceptions: only the one is tried again, or all but
     the other. With `own_backoff` the job type has a function that says when to try again, and
     `backoff` is for when that cannot be asked. `cancel_grace` is in seconds; None: its worker's.
+    `batch` is how many of these jobs one call of their handler takes, 0 when it takes one.
     """
 
     queue: str
@@ -49,6 +50,7 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True):
     give_up_on: tuple[str, ...] = ()
     own_backoff: bool = False
     cancel_grace: float | None = None
+    batch: int = 0
 
     @property
     def lane(self) -> "Lane":

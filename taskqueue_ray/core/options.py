@@ -91,7 +91,13 @@ class JobOptions(msgspec.Struct, frozen=True):
         return msgspec.structs.replace(self, **changes)
 
     def shared(
-        self, job_type: str, is_async: bool, key: str, code: str | None, python: str | None
+        self,
+        job_type: str,
+        is_async: bool,
+        key: str,
+        code: str | None,
+        python: str | None,
+        batch: int = 0,
     ) -> Options:
         """The part that jobs enqueued alike have in common, as the queue keeps it."""
         return Options(
@@ -112,6 +118,7 @@ class JobOptions(msgspec.Struct, frozen=True):
             give_up_on=self.give_up_on,
             own_backoff=self.own_backoff,
             cancel_grace=self.cancel_grace,
+            batch=batch,
         )
 
     @property
@@ -278,6 +285,9 @@ NAMES = tuple(_CHECKS)
 
 def _checked(name: str, value: object) -> object:
     check = _CHECKS.get(name)
+    if name == "batch":
+        accepts = "nothing here: it belongs to the handler, so give it to @tq.job or to the class"
+        raise InvalidOption(name, _shown(value), accepts)
     if check is None:
         raise InvalidOption(name, _shown(value), f"nothing: the options are {', '.join(NAMES)}")
     return None if value is None and name in _MAY_BE_NONE else check(value)

@@ -20,6 +20,7 @@ from taskqueue_ray.engine.values import decode_value, describe, encode_value
 _Parameter = inspect.Parameter
 _VARIADIC = (_Parameter.VAR_POSITIONAL, _Parameter.VAR_KEYWORD)
 _COMPLAINTS = (TypeError, ValueError, OverflowError, RecursionError)
+_UNFIT = (msgspec.MsgspecError, NotImplementedError, *_COMPLAINTS)
 
 
 class Binder:
@@ -103,14 +104,26 @@ class Binder:
         """
         try:
             record = self._decode(plain)
-        except (msgspec.MsgspecError, NotImplementedError, *_COMPLAINTS) as problem:
+        except _UNFIT as problem:
             if plain.startswith(HEADED):
                 return self.load(arguments_of(plain))
-            raise self._refuse(f"what was stored no longer fits: {problem}") from None
+            raise self._no_longer_fits(problem) from None
         named = msgspec.structs.asdict(record)
         if not self._all_required:
             named = {name: value for name, value in named.items() if value is not msgspec.UNSET}
         return ((), named) if self._plain_call else self._arrange(named)
+
+    def load_one(self, plain: bytes) -> Any:
+        """The argument of the only parameter. Raises `InvalidArguments` likewise."""
+        try:
+            return getattr(self._decode(plain), self._positional[0])
+        except _UNFIT as problem:
+            if plain.startswith(HEADED):
+                return self.load_one(arguments_of(plain))
+            raise self._no_longer_fits(problem) from None
+
+    def _no_longer_fits(self, problem: BaseException) -> InvalidArguments:
+        return self._refuse(f"what was stored no longer fits: {problem}")
 
     def _arrange(self, named: dict[str, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
         rest = named.pop(self._rest, ()) if self._rest else ()

@@ -8,6 +8,7 @@ import hashlib
 import io
 import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -45,8 +46,8 @@ def restore(stored: StoredCode, code_hash: str, sealer: Sealer) -> JobType:
     plain = sealer.open(Kind.CODE, bytes.fromhex(code_hash), stored.name, stored.sealed)
     if hashlib.sha256(plain).hexdigest() != code_hash:
         raise SealBroken(Kind.CODE, "its content has another hash than its name")
-    name, target, own, carried, backoff = _unpickle(plain)
-    return JobType(name, target, None, own, carried, backoff)
+    name, target, along = _unpickle(plain)
+    return JobType(name, target, None, **along)
 
 
 def _pickled(job_type: JobType) -> tuple[str, bytes]:
@@ -87,15 +88,21 @@ def _dumps(value: object) -> bytes:
     return file.getvalue()
 
 
-def _along(job_type: JobType) -> tuple[Any, ...]:
-    """What goes along: middleware, its own and that of `__main__`, and a backoff function.
+def _along(job_type: JobType) -> tuple[dict[str, Any], ...]:
+    """What an executor must know of a type besides its code; of most there is nothing.
 
-    Most types have none of it.
+    A class says itself how many of its jobs go at once.
     """
-    found = (job_type.middleware, job_type.carried, job_type.backoff)
-    return found if any(found) else ()
+    found = {
+        "middleware": job_type.middleware,
+        "carried": job_type.carried,
+        "backoff": job_type.backoff,
+        "batch": None if job_type.is_class else job_type.batch,
+    }
+    said = {name: value for name, value in found.items() if value}
+    return (said,) if said else ()
 
 
-def _unpickle(plain: bytes) -> tuple[Any, ...]:
+def _unpickle(plain: bytes) -> tuple[str, Callable[..., Any], dict[str, Any]]:
     name, target, *along = cloudpickle.loads(plain)
-    return (name, target, *(along or ((), (), None)))
+    return name, target, along[0] if along else {}

@@ -56,7 +56,7 @@ class RunningJob(msgspec.Struct, frozen=True):
     timeout: float
 
 
-_NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
 class Context:
@@ -86,7 +86,7 @@ class Context:
         self._options = options
         self._attempt = attempt
         self._enqueued_at = enqueued_at
-        self.headers = _NO_HEADERS
+        self.headers = NO_HEADERS
         """What middleware has sent along from where the job was enqueued."""
         self._grant = grant
         self._sealer = sealer
@@ -123,6 +123,16 @@ class Context:
         >>> send.options(id=tq.current().child_id("mail")).enqueue("a@b.c")  # doctest: +SKIP
         """
         return to_text(derive_job_id(self._id, str(key)))
+
+    @property
+    def jobs(self) -> tuple[RunningJob, ...]:
+        """The facts of all jobs that this call runs: of this one, except in a batch."""
+        return (self.job,)
+
+    @property
+    def single(self) -> JobId | None:
+        """The id of the job; None in a batch."""
+        return self._id
 
     @property
     def attempt(self) -> int:
@@ -237,7 +247,7 @@ class WaitFor(ControlFlow):
         ids = (from_text(getattr(one, "id", one)) for one in jobs)
         self.ids: tuple[JobId, ...] = tuple(dict.fromkeys(ids))
         context = _current.get()
-        if context is not None and context.raw_id in self.ids:
+        if context is not None and context.single in self.ids:
             raise InvalidRequest("a job cannot wait for itself")
         super().__init__(f"waits for {len(self.ids)} jobs")
 

@@ -3,13 +3,18 @@
 import importlib
 import inspect
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, partial
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import msgspec
 
-from taskqueue_ray.core.errors import InvalidRequest, UnknownJobType
+from taskqueue_ray.core.batching import Batch
+from taskqueue_ray.core.errors import (
+    InvalidOption,
+    InvalidRequest,
+    UnknownJobType,
+)
 from taskqueue_ray.core.naming import check_type_name
 from taskqueue_ray.core.options import JobOptions
 from taskqueue_ray.engine.annotations import hints_of
@@ -30,6 +35,8 @@ from taskqueue_ray.engine.middleware import (
     surround,
 )
 from taskqueue_ray.engine.values import decode_value, encode_value
+from taskqueue_ray.engine.vectorized import Vectorized, batch_of_class
+from taskqueue_ray.engine.warmth import warmth_of
 
 SHIPPED_MODULE = "taskqueue_ray.jobs"
 _PAIR = b"\x92"  # MessagePack: an array of two
@@ -51,7 +58,8 @@ class JobType:
 
     A result is an envelope: MessagePack of [value, payload that `handle` left, or nil].
     `middleware` is its own; `carried` came with its code out of another process's `__main__`.
-    `backoff` is asked when an attempt has failed, if its options say so.
+    `backoff` is asked when an attempt has failed, if its options say so. With a `batch`, or as a
+    class with `handle_batch`, it is `vectorized`: one call runs many jobs.
     """
 
     def __init__(
@@ -62,13 +70,18 @@ class JobType:
         middleware: tuple[Middleware, ...] = (),
         carried: tuple[Middleware, ...] = (),
         backoff: BackoffFunction | None = None,
+        batch: Batch | None = None,
     ) -> None:
         self.name = check_type_name("type", name)
         self.target = target
         self.defaults = defaults or JobOptions()
         self.backoff = backoff
         self.is_class = isinstance(target, type)
-        self._function = cast(Any, target).handle if self.is_class else target
+        if isinstance(target, type):
+            batch = batch_of_class(target)
+        self.batch = batch
+        method = "handle" if batch is None else "handle_batch"
+        self._function = getattr(target, method) if self.is_class else target
         # How a class makes an instance again is its own affair, when it says so (`tq.Job` does).
         self._revive = getattr(target, "revive", target)
         self.is_async = inspect.iscoroutinefunction(self._function)
@@ -79,15 +92,23 @@ class JobType:
         self.has_own = bool(middleware or carried)
         self._known: _Known | None = None
         check_fit(middleware, self.name, self.is_async)
+        self.warmth = warmth_of(name, target, self.is_async)
+        self.vectorized = None if batch is None else self._vectorized(batch)
 
     @cached_property
     def binder(self) -> Binder:
         """Checks, stores and loads the arguments."""
-        return Binder(self.name, _takes_payload if self.is_class else self.target)
+        if self.is_class:
+            return Binder(self.name, _takes_payload)
+        if self.vectorized is not None:
+            return Binder(self.name, self.vectorized.signature())
+        return Binder(self.name, self.target)
 
     @cached_property
     def result(self) -> ResultType:
         """Stores and loads the return value."""
+        if self.vectorized is not None:
+            return ResultType(self.vectorized.result())
         return ResultType(hints_of(self._function).get("return", Any))
 
     @property
@@ -105,10 +126,12 @@ class JobType:
         if installed.all or self.has_own or plain[:1] == HEADED:
             call, stored = self._surrounded(plain)
             return stored(call())
+        if self.vectorized is not None:
+            return self._run_alone(self.vectorized, plain)
         args, kwargs = self.binder.load(plain)
         if self.is_class:
             job = self._revive(kwargs["payload"])
-            return self._with_payload(job.handle(), job.payload)
+            return self._with_payload(self._handle(job), job.payload)
         return self._envelope(self.target(*args, **kwargs))
 
     async def run_async(self, plain: bytes) -> bytes:
@@ -119,7 +142,7 @@ class JobType:
         args, kwargs = self.binder.load(plain)
         if self.is_class:
             job = self._revive(kwargs["payload"])
-            return self._with_payload(await job.handle(), job.payload)
+            return self._with_payload(await self._ahandle(job), job.payload)
         return self._envelope(await self.target(*args, **kwargs))
 
     @property
@@ -161,11 +184,63 @@ class JobType:
 
     def _prepared(self, plain: bytes) -> tuple[Callable[[], Any], Callable[[Any], bytes]]:
         """The call, and how what it returns is stored."""
+        if self.vectorized is not None:
+            item = self.item(plain)
+            return partial(_first, self.vectorized, item), partial(self.enclose, item=item)
         args, kwargs = self.binder.load(plain)
         if self.is_class:
             job = self._revive(kwargs["payload"])
-            return job.handle, lambda value: self._with_payload(value, job.payload)
+            handle = self._ahandle if self.is_async else self._handle
+            return partial(handle, job), lambda value: self._with_payload(value, job.payload)
         return partial(self.target, *args, **kwargs), self._envelope
+
+    def _handle(self, job: Any) -> Any:
+        if self.warmth is not None:
+            self.warmth.give(job)
+        return job.handle()
+
+    async def _ahandle(self, job: Any) -> Any:
+        if self.warmth is not None:
+            await self.warmth.agive(job)
+        return await job.handle()
+
+    def run_many(self, items: list[Any]) -> Sequence[Any]:
+        """One call of a vectorized handler; the results, or exceptions, of these items.
+
+        Middleware stands around the call as a whole; what it gives instead is checked like what
+        the handler gives. Raises what either raises.
+        """
+        assert self.vectorized is not None
+        call: Callable[[], Any] = partial(self.vectorized.call, items)
+        if installed.all or self.has_own:
+            call = surround(self._layers.around, current(), call, False)
+        return self.vectorized.checked(call(), len(items))
+
+    def item(self, plain: bytes) -> Any:
+        """The item that a vectorized handler gets for a job."""
+        return self.binder.load_one(plain)
+
+    def enclose(self, value: object, item: Any) -> bytes:
+        """The result envelope of a job that was one of many in a call."""
+        return self._with_payload(value, item) if self.is_class else self._envelope(value)
+
+    def _run_alone(self, vectorized: Vectorized, plain: bytes) -> bytes:
+        item = self.item(plain)
+        return self.enclose(_first(vectorized, item), item)
+
+    def _vectorized(self, batch: Batch) -> Vectorized:
+        if self.defaults.executor == "async":
+            raise InvalidOption("executor", "'async' beside a batch", "'process'")
+        return Vectorized(
+            self.name, self._function, batch, self._receiver if self.is_class else None
+        )
+
+    def _receiver(self) -> Any:
+        """What `handle_batch` is called on: an instance with what `setup` has made."""
+        job = self._revive({})
+        if self.warmth is not None:
+            self.warmth.give(job)
+        return job
 
     def open_result(self, envelope: bytes) -> Any:
         """The return value, in the type that the function declares."""
@@ -242,6 +317,14 @@ class Registry:
                 if name in self._types:
                     break
         return self.get(name)
+
+
+def _first(vectorized: Vectorized, item: Any) -> Any:
+    """What the handler returns for this item alone. Raises what it returns as an exception."""
+    [value] = vectorized.checked(vectorized.call([item]), 1)
+    if isinstance(value, BaseException):
+        raise value
+    return value
 
 
 registry = Registry()

@@ -14,6 +14,7 @@ from taskqueue_ray.engine.carrying import fetched, sent_result
 from taskqueue_ray.engine.context import Context, activate, deactivate
 from taskqueue_ray.engine.payload import Kind, Sealer
 from taskqueue_ray.engine.registry import JobType
+from taskqueue_ray.executor.calls import Calls
 from taskqueue_ray.executor.cell import Cell
 from taskqueue_ray.executor.channel import WorkerChannel
 from taskqueue_ray.executor.endings import Endings
@@ -48,6 +49,7 @@ class SyncExecutor:
         self._handlers = Handlers(sealer, allowed)
         self._endings = Endings(sealer)
         self._todo: SimpleQueue[Run | None] = SimpleQueue()
+        self._calls = Calls(self._channel, cell, sealer, self._endings, self._todo)
         self._received = 0
 
     def serve(self) -> None:
@@ -62,8 +64,12 @@ class SyncExecutor:
                 run = todo.get()
             if run is None:
                 self._idle()
+                self._handlers.end(asyncio.run)
                 return
-            self._take(run)
+            if run.options.batch:
+                self._take_company(run)
+            else:
+                self._take(run)
 
     def _listen(self) -> None:
         self._channel.listen(self._assign, self._recall, self._cancel, self._stop)
@@ -78,7 +84,7 @@ class SyncExecutor:
 
     def _recall(self) -> list[int]:
         # Both threads take out one item at a time: each is either run or given back.
-        recalled = []
+        recalled = self._calls.recall()
         try:
             while run := self._todo.get_nowait():
                 recalled.append(run.ordinal)
@@ -107,6 +113,28 @@ class SyncExecutor:
             outcome = self._run(run)
         self._channel.forget(job_id)
         self._outbox.add(run.ordinal, outcome, run.began + outcome.seconds)
+
+    def _take_company(self, run: Run) -> None:
+        """Take a job whose handler may take others with it, and what that sets aside."""
+        calls = self._calls
+        calls.add(run)
+        while (one := calls.next()) is not None:
+            handler = self._handler_of_many(one)
+            if handler is None or handler.vectorized is None:
+                self._take(one)
+            else:
+                calls.make(handler, handler.vectorized, one)
+
+    def _handler_of_many(self, run: Run) -> JobType | None:
+        if not run.options.batch:
+            return None
+        if handler := self._handlers.known(run.options):
+            return handler
+        self._cell.mark(0, run.ordinal, time.monotonic())
+        try:
+            return self._find(run.options)
+        except BaseException:
+            return None  # it is found out again, and told, when the job is taken alone
 
     def _run(self, run: Run) -> Outcome:
         grant, options = run.grant, run.options

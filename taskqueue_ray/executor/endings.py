@@ -110,7 +110,7 @@ def _message(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return f"the job called sys.exit({error.code!r})"
     try:
-        return str(error)
+        return "\n".join((str(error), *getattr(error, "__notes__", ())))
     except Exception:  # the text of an exception is the job's code too
         return f"{exception_name(type(error))} (its message cannot be shown)"
 

@@ -1,5 +1,10 @@
 """Which code handles a job, in an executor."""
 
+import traceback
+from collections.abc import Awaitable, Callable, Coroutine
+from inspect import isawaitable
+from typing import Any
+
 import msgspec
 
 from taskqueue_ray.core.errors import UnknownJobType
@@ -48,8 +53,21 @@ class Handlers:
         self._found[options.type, options.code] = handler
         return handler
 
+    def end(self, run: Callable[[Coroutine[Any, Any, None]], object]) -> None:
+        """The executor ends in good order: each `teardown` has its turn, an async one by `run`."""
+        for handler in self._found.values():
+            try:
+                if handler.warmth is not None and isawaitable(done := handler.warmth.cool()):
+                    run(_awaited(done))
+            except BaseException:  # it is application code, and the others have theirs
+                traceback.print_exc()
+
     def _restored(self, type_name: str, code: str, answer: bytes) -> JobType:
         stored = _decode_code(answer)
         if stored is None:
             raise UnknownJobType(type_name, registry.names)
         return restore(stored, code, need(self._sealer, ""))
+
+
+async def _awaited(one: Awaitable[object]) -> None:
+    await one

@@ -91,6 +91,7 @@ class AsyncExecutor:
         # The loop itself refers to tasks weakly.
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._over = False
         self._loop = asyncio.new_event_loop()
         self._context = contextvars.copy_context()
         self._loop.set_task_factory(self._task)
@@ -105,7 +106,9 @@ class AsyncExecutor:
             except (KeyboardInterrupt, SystemExit):
                 # A task that a job left behind raised it; the other jobs go on.
                 continue
+        self._over = True
         self._outbox.flush(time.monotonic())
+        self._handlers.end(self._loop.run_until_complete)
 
     # In the channel's thread.
 
@@ -260,5 +263,8 @@ class AsyncExecutor:
         return self._handlers.restored(options, answer)
 
     def _stop_when_idle(self) -> None:
+        # The order to stop may come again after it was followed: teardown uses the loop then.
+        if self._over:
+            return
         if self._stopping and not self._todo and len(self._free) == self._cell.size - 1:
             self._loop.stop()

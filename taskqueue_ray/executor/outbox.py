@@ -51,6 +51,14 @@ class Outbox:
         elif not self._armed:
             self._arm()
 
+    def add_all(self, runs: list[tuple[int, Outcome]], now: float) -> None:
+        """Take in the outcomes of one call. They are sent in one message, and never apart."""
+        self._runs += runs
+        if now >= self._due or len(self._runs) >= CROWD:
+            self.flush(now)
+        elif not self._armed:
+            self._arm()
+
     def report(self, job_id: JobId, progress: Progress) -> None:
         """Take in progress; only a job's latest is sent."""
         self._progress[job_id] = progress

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import msgspec
 
-from taskqueue_ray.core.errors import InvalidArguments
+from taskqueue_ray.core.errors import InvalidArguments, InvalidOption
 from taskqueue_ray.core.exchange import BatchRecord, EnqueueReply
 from taskqueue_ray.core.model import Claim, Conditions, Input, JobId, JobSpec, Options
 from taskqueue_ray.core.options import JobOptions
@@ -222,6 +222,8 @@ class Preparer:
     def shared(self, job_type: JobType, options: JobOptions) -> Options:
         """The options as the queue keeps them, with the code's hash when there is one."""
         check_reach(job_type)
+        if job_type.batch is not None and options.executor == "async":
+            raise InvalidOption("executor", "'async' for a job with a batch", "'process'")
         code_hash = self._store(job_type) if job_type.by_value else None
         return options.shared(
             job_type.name,
@@ -229,6 +231,7 @@ class Preparer:
             self.sealer.key_id,
             code_hash,
             code.PYTHON if code_hash else None,
+            job_type.batch.max_size if job_type.batch is not None else 0,
         )
 
     def put_away(self, job_id: JobId, sealed: bytes) -> bytes:

@@ -5,10 +5,10 @@ from functools import update_wrapper
 from typing import Any, ClassVar, Generic, ParamSpec, TypedDict, TypeVar, Unpack, cast, overload
 from weakref import WeakKeyDictionary
 
+from taskqueue_ray.core.batching import Batch, check_batch
 from taskqueue_ray.core.claims import Unique
 from taskqueue_ray.core.errors import InvalidOption, InvalidRequest
 from taskqueue_ray.core.identity import to_text
-from taskqueue_ray.core.model import JobId
 from taskqueue_ray.core.options import NAMES, JobOptions
 from taskqueue_ray.core.retry import Backoff
 from taskqueue_ray.engine.backoffs import BackoffFunction, options_of_type
@@ -21,6 +21,7 @@ from taskqueue_ray.sdk.ids import source
 
 P = ParamSpec("P")
 C = TypeVar("C")
+Item = TypeVar("Item")
 R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
@@ -117,18 +118,10 @@ class JobFunction(Generic[P, C, R]):
         # A recursive function refers to this object while it is itself being unpickled: nothing
         # may look at the function before the state is set.
         job = self.job_type
-        own = job.middleware, job.carried, job.backoff
+        own = job.middleware, job.carried, job.backoff, job.batch
         return (_unfinished, (), (self._function, job.name, self._options, own))
 
-    def __setstate__(
-        self,
-        state: tuple[
-            Callable[P, C],
-            str,
-            JobOptions,
-            tuple[tuple[Middleware, ...], tuple[Middleware, ...], BackoffFunction | None],
-        ],
-    ) -> None:
+    def __setstate__(self, state: tuple[Callable[P, C], str, JobOptions, tuple[Any, ...]]) -> None:
         function, name, options, own = state
         self._assign(function, JobType(name, function, options, *own), options)
 
@@ -140,6 +133,13 @@ def _unfinished() -> "JobFunction[Any, Any, Any]":
     return JobFunction.__new__(JobFunction)
 
 
+class BatchFunction(JobFunction[[Item], Sequence[R], R]):
+    """A vectorized one: it is enqueued with one item, and called with a list of them."""
+
+    def __call__(self, items: list[Item], /) -> Sequence[R]:  # type: ignore[override]  # see above
+        return cast(Callable[[list[Item]], Sequence[R]], self._function)(items)
+
+
 class _Decorator:
     """`@tq.job(...)`: typed apart for `async def`, whose jobs give what is awaited."""
 
@@ -149,11 +149,13 @@ class _Decorator:
         name: str | None,
         middleware: tuple[Middleware, ...],
         backoff: BackoffFunction | None,
+        batch: Batch | None,
     ) -> None:
         self._options = options
         self._name = name
         self._middleware = middleware
         self._backoff = backoff
+        self._batch = batch
 
     @overload
     def __call__(
@@ -169,8 +171,11 @@ class _Decorator:
         if isinstance(function, type) or not callable(function):
             raise InvalidRequest("@tq.job is for functions; a class derives from tq.Job")
         name = self._name or type_name_of(function)
-        job_type = JobType(name, function, self._options, self._middleware, backoff=self._backoff)
-        return JobFunction(function, registry.register(job_type), self._options)
+        job_type = JobType(
+            name, function, self._options, self._middleware, (), self._backoff, self._batch
+        )
+        made = JobFunction if self._batch is None else BatchFunction
+        return made(function, registry.register(job_type), self._options)
 
 
 @overload
@@ -186,6 +191,17 @@ def job(function: Callable[P, R], /) -> JobFunction[P, R, R]: ...
 @overload
 def job(
     *,
+    batch: Batch,
+    type: str | None = None,
+    middleware: Sequence[Middleware] = (),
+    **options: Unpack[OptionArguments],
+) -> Callable[[Callable[[list[Item]], Sequence[R]]], BatchFunction[Item, R]]: ...
+
+
+@overload
+def job(
+    *,
+    batch: None = None,
     type: str | None = None,
     middleware: Sequence[Middleware] = (),
     **options: Unpack[OptionArguments],
@@ -196,6 +212,7 @@ def job(
     function: Callable[..., Any] | None = None,
     /,
     *,
+    batch: Batch | None = None,
     type: str | None = None,
     middleware: Sequence[Middleware] = (),
     **options: Any,
@@ -209,7 +226,8 @@ def job(
     `timedelta`, or text such as "5m". A `backoff` may be a function of the attempt's number and
     its exception that gives a duration, or None for the default. `type` is the registered name, by
     default the dotted path; `middleware` stands around the jobs of this type alone, the first
-    outermost. Raises `InvalidOption`.
+    outermost. With a `batch` the function is vectorized: it takes a list of items and returns as
+    many results, and a job has one item. Raises `InvalidOption`.
 
     >>> @job(queue="mail", priority=10, timeout="30s")
     ... def send_email(to: str, subject: str = "") -> str:
@@ -218,14 +236,18 @@ def job(
     'sent to a@b.c'
     """
     shared, backoff = options_of_type(options)
-    decorate = _Decorator(shared, type, check_all(middleware), backoff)
+    decorate = _Decorator(shared, type, check_all(middleware), backoff, check_batch(batch))
     return decorate if function is None else decorate(function)
 
 
 class Job:
     """A job as a class: a payload, options as class attributes, and `handle`, which does the work.
 
-    What `handle` writes into `self.payload` is kept with the result.
+    What `handle` writes into `self.payload` is kept with the result. A class with a method `setup`
+    has it run before its first job in a process, and each job's instance gets the attributes that
+    it sets; `teardown`, when there is one, runs at the orderly end of the process. Instead of
+    `handle` there can be `handle_batch(self, payloads)`, which does the work of many jobs and
+    returns a list of their results, with `batch = tq.Batch(...)` to say of how many.
 
     >>> class Resize(Job):
     ...     queue = "images"
@@ -252,7 +274,7 @@ class Job:
         super().__init_subclass__(**kwargs)
         cls._type_name = type
         # A class that is being unpickled has no attributes yet: its executor knows what it is.
-        if "handle" in cls.__dict__:
+        if "handle" in cls.__dict__ or "handle_batch" in cls.__dict__:
             registry.register(type_of(cls))
 
     @property
@@ -277,7 +299,7 @@ class Job:
         made = cls(payload)
         context = current_or_none()
         if context is not None:
-            made._id = JobId(bytes.fromhex(context.job.id))
+            made._id = context.single
         return made
 
     def __repr__(self) -> str:
@@ -291,7 +313,7 @@ def type_of(cls: type[Job]) -> JobType:
     """The job type of a class; kept beside the class, which may be pickled by value."""
     found = _types.get(cls)
     if found is None:
-        if not callable(getattr(cls, "handle", None)):
+        if not any(callable(getattr(cls, name, None)) for name in ("handle", "handle_batch")):
             raise InvalidRequest(f"{cls.__qualname__} has no method `handle`, which does the work")
         defaults, backoff = options_of_type(_class_options(cls))
         name = cls._type_name or type_name_of(cls)

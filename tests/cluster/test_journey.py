@@ -52,6 +52,19 @@ def test_a_day_of_work(place: Place) -> None:
     assert len(q.history().to_arrow()) == 1108
 
 
+def test_many_jobs_in_one_call_and_something_warm(place: Place) -> None:
+    q = place.connect()
+    with q.workers(min=1, max=1, concurrency=2):
+        many = q.enqueue_many(trial_jobs.squares.item(n) for n in range(500))
+        found = tq.gather(*many)
+        assert [square for square, _ in found] == [n**2 for n in range(500)]
+        sizes = sorted(size for _, size in found)
+        assert sizes[250] == 64, f"calls were not filled: {sizes}"
+        assert len(many[13].info().history) == 1
+        warm = q.enqueue_many(trial_jobs.Warm().item() for _ in range(50))
+        assert all(tq.gather(*warm))
+
+
 def test_async_code_waits_for_handles(place: Place) -> None:
     async def program() -> list[int]:
         q = place.connect()

@@ -74,6 +74,29 @@ def fails_until(attempt: int) -> int:
     return tq.current().attempt
 
 
+@tq.job(batch=tq.Batch(max_size=64, max_wait="500ms"), backoff=NO_WAIT)
+def squares(numbers: list[int]) -> list[tuple[int, int] | Exception]:
+    """The square of each, and how many there were; a thirteen fails the first time."""
+    attempts = [job.attempt for job in tq.current().jobs]
+    return [
+        ValueError("thirteen") if (number, attempt) == (13, 1) else (number**2, len(numbers))
+        for number, attempt in zip(numbers, attempts, strict=True)
+    ]
+
+
+class Warm(tq.Job):
+    """Shows that its class was set up once in each process."""
+
+    setups = 0
+
+    def setup(self) -> None:
+        Warm.setups += 1
+        self.model = os.getpid()
+
+    def handle(self) -> bool:
+        return self.model == os.getpid() and Warm.setups == 1
+
+
 class Resize(tq.Job):
     queue = "images"
 

@@ -122,6 +122,7 @@ def _rates(queue: TaskQueue, effects: Path, sizes: Sizes) -> dict[str, float]:
         _tell("workers")
         run["drain"] = throughput.drain(queue, effects, workers.start)
         run["end_to_end"] = throughput.end_to_end(queue, effects, sizes.jobs)
+        run["vectorized"] = throughput.end_to_end(queue, effects, sizes.jobs, throughput.vectorized)
         _tell("conditions")
         run["unique"] = throughput.end_to_end(queue, effects, sizes.jobs, throughput.unique)
         run["fair"] = throughput.end_to_end(queue, effects, sizes.jobs, throughput.fair)

@@ -21,21 +21,21 @@ class Effects:
             file.truncate(_NUMBER.size)
             self._map = mmap.mmap(file.fileno(), _NUMBER.size)
 
-    def add_one(self) -> None:
-        """One more job has run here."""
-        self._count += 1
+    def add(self, count: int) -> None:
+        """So many more jobs have run here."""
+        self._count += count
         _NUMBER.pack_into(self._map, 0, self._count)
 
 
 _mine: Effects | None = None
 
 
-def note() -> None:
-    """Count the job that runs now."""
+def note(count: int = 1) -> None:
+    """Count the job that runs now, or as many as do."""
     global _mine
     if _mine is None or _mine.pid != os.getpid():
         _mine = Effects(Path(os.environ[VARIABLE]))
-    _mine.add_one()
+    _mine.add(count)
 
 
 def total(folder: Path) -> int:

@@ -29,6 +29,7 @@ MEASURES = (
     Measure("enqueue_pipeline", "enqueue in a pipeline", "/s", RAW.name),
     Measure("enqueue_many", "enqueue many", "/s", RAW.name),
     E2E,
+    Measure("vectorized", "… of 64 in one call", "/s", E2E.name),
     Measure("unique", "… each with a unique key", "/s", E2E.name),
     Measure("fair", "… of 1,000 fair keys in turn", "/s", E2E.name),
     Measure("fan_in", "… all parents of one job", "/s", E2E.name),

@@ -3,9 +3,10 @@
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from taskqueue_ray.cli.bench.effects import total
-from taskqueue_ray.cli.bench.jobs import PAD, QUEUE, add, gather_up, nap
+from taskqueue_ray.cli.bench.jobs import PAD, QUEUE, TEXT, add, gather_up, nap, skip
 from taskqueue_ray.core.errors import Unavailable
 from taskqueue_ray.sdk.client import TaskQueue
 from taskqueue_ray.sdk.job import JobItem
@@ -54,6 +55,11 @@ def fair(number: int) -> JobItem[int]:
     return _FAIR[number % TENANTS].item(number, 1, PAD)
 
 
+def vectorized(number: int) -> JobItem[None]:
+    """A job that runs in one call with others."""
+    return skip.item(f"{number:08}{TEXT}")
+
+
 def napping(number: int) -> JobItem[int]:
     """An async job that waits a little."""
     return nap.item(number)
@@ -78,7 +84,7 @@ def end_to_end(
     queue: TaskQueue,
     effects: Path,
     count: int,
-    made: Callable[[int], JobItem[int]] = plain,
+    made: Callable[[int], JobItem[Any]] = plain,
 ) -> float:
     """Jobs per second from the first enqueue to the last durable outcome, workers running."""
     goal = queue.stats(QUEUE).completed + count

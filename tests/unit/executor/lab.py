@@ -60,7 +60,10 @@ class Lab:
     def options(self, name: str, **options: Any) -> Options:
         job_type = registry.get(f"sample.{name}")
         kind: ExecutorKind = "async" if job_type.is_async else "process"
-        return Options(queue="q", type=job_type.name, executor=kind, **options)
+        batch = job_type.batch.max_size if job_type.batch is not None else 0
+        return Options(
+            **{"queue": "q", "type": job_type.name, "executor": kind, "batch": batch, **options}
+        )
 
     def submit(self, name: str, *args: Any, **options: Any) -> JobId:
         [job_id] = self.submit_many(name, [args], **options)
