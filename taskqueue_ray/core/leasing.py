@@ -18,6 +18,7 @@ from taskqueue_ray.core.model import (
     Job,
     JobId,
     Lane,
+    kind_of,
 )
 from taskqueue_ray.core.model import Leased as LeasedPhase
 from taskqueue_ray.core.state import State
@@ -93,9 +94,10 @@ def _can_try(suspect: Job, hands: Collection[Job], concurrency: int, *, patient:
 
 def fits(worker: WorkerInfo, lane: Lane) -> bool:
     """Whether a worker can run the jobs of a lane."""
-    executor, key, python = lane
+    place, key, python = lane
     return (
-        executor in worker.executors
+        kind_of(place) in worker.executors
+        and place not in worker.full
         and (not key or key in worker.keys)
         and (python is None or python == worker.python)
     )

@@ -10,7 +10,7 @@ from itertools import islice
 
 from taskqueue_ray.core.aside import Aside, Pause
 from taskqueue_ray.core.lanes import EQUAL, LaneQueue, Line, TenantLane, Weights, age
-from taskqueue_ray.core.model import PLAIN, Job, Lane, Options
+from taskqueue_ray.core.model import PLAIN, Job, Lane, Options, kind_of
 
 _NO_KEY = ("",)
 
@@ -30,9 +30,10 @@ def _merged(lanes: list[TenantLane]) -> Iterator[Job]:
 class QueueLanes:
     """The lanes of one queue, by priority, highest first."""
 
-    __slots__ = ("levels", "priorities", "weights")
+    __slots__ = ("kinds", "levels", "priorities", "weights")
 
-    def __init__(self, weights: Weights) -> None:
+    def __init__(self, weights: Weights, kinds: set[str]) -> None:
+        self.kinds = kinds
         self.levels: dict[int, dict[Lane, TenantLane]] = {}
         self.priorities: list[int] = []
         self.weights = weights
@@ -46,6 +47,7 @@ class QueueLanes:
         if found is None:
             found = level[lane] = TenantLane()
             found.weights = self.weights
+            self.kinds.add(kind_of(lane[0]))
         return found
 
     def find(self, options: Options) -> TenantLane | None:
@@ -64,7 +66,7 @@ class QueueLanes:
 class Ready:
     """All pending jobs, in the order in which they are to be leased."""
 
-    __slots__ = ("aside", "fair", "queues", "weights")
+    __slots__ = ("aside", "fair", "kinds", "queues", "weights")
 
     def __init__(self, pauses: Mapping[Pause, float]) -> None:
         self.queues: dict[str, QueueLanes] = {}
@@ -73,6 +75,8 @@ class Ready:
         """Whether any job has come with a fair key."""
         self.weights: dict[str, Weights] = {}
         """The weights of fair keys, by queue."""
+        self.kinds: set[str] = set()
+        """The kinds of executors that any job has asked for."""
 
     # --- jobs come and go ---------------------------------------------------------------------
 
@@ -94,7 +98,7 @@ class Ready:
         lanes = self.queues.get(options.queue)
         if lanes is None:
             weights = self.weights.get(options.queue, EQUAL)
-            lanes = self.queues[options.queue] = QueueLanes(weights)
+            lanes = self.queues[options.queue] = QueueLanes(weights, self.kinds)
         if job.conditions.fair_key:
             self.fair = True
         return lanes.lane(options.priority, options.lane).line_of(job)

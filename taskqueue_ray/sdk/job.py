@@ -47,6 +47,12 @@ class OptionArguments(TypedDict, total=False):
     executor: str | None
     retry_on: object
     give_up_on: object
+    num_cpus: float | None
+    num_gpus: float | None
+    memory: object
+    resources: dict[str, float] | None
+    label_selector: dict[str, str] | None
+    runtime_env: dict[str, Any] | None
 
 
 class JobItem(Generic[R_co]):
@@ -176,9 +182,11 @@ def job(
 
     Options: `id, name, queue, priority` (0 to 100, a higher one runs sooner), `max_attempts,
     backoff, retry_on, give_up_on, timeout, delay, at, expires, unique, tags, category, depends_on,
-    on_parent_failure, fair_key, concurrency_key, ordered, executor` ("process" or "async", which
-    `async def` gets by itself); see the guides. Durations are seconds, a `timedelta`, or text such
-    as "5m". `type` is the registered name, by default the dotted path. Raises `InvalidOption`.
+    on_parent_failure, fair_key, concurrency_key, ordered, executor` ("process"; "async", which
+    `async def` gets by itself; "actor" or "task" in Ray, with `num_cpus, num_gpus, memory,
+    resources, label_selector, runtime_env`); see the guides. Durations are seconds, a `timedelta`,
+    or text such as "5m". `type` is the registered name, by default the dotted path. Raises
+    `InvalidOption`.
 
     >>> @job(queue="mail", priority=10, timeout="30s")
     ... def send_email(to: str, subject: str = "") -> str:
