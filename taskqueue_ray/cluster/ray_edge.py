@@ -94,9 +94,8 @@ class RayEdge:
 
 def _task(shape: Shape) -> Any:
     """One run, in a process that is used for nothing else."""
-    return ray.remote(ray_process.serve).options(
-        name="taskqueue job", max_retries=0, max_calls=1, **_options(shape, 1.0)
-    )
+    task = ray.remote(max_calls=1, max_retries=0)(ray_process.serve)
+    return task.options(name="taskqueue job", **_options(shape, 1.0))
 
 
 def _options(shape: Shape, cpus: float) -> dict[str, Any]:
