@@ -20,6 +20,7 @@ from taskqueue_ray.core.shape import Shape
 
 DONE = Ending("ended", "it ended")
 _DIED = "ExecutorDied"
+_GUESSES = "Some common causes"  # what follows in Ray's texts is of no use to anyone here
 _SHOWN = 600
 
 log = logging.getLogger(__name__)
@@ -115,7 +116,7 @@ def _options(shape: Shape, cpus: float) -> dict[str, Any]:
 
 def ending_of(error: Exception) -> Ending:
     """How an executor ended, by what Ray says of it."""
-    words = " ".join(str(error).split())[:_SHOWN]
+    words = " ".join(str(error).partition(_GUESSES)[0].split())[:_SHOWN]
     match error:
         case RuntimeEnvSetupError():
             return Ending("RuntimeEnvSetupError", f"its runtime_env failed: {words}", unfit=True)

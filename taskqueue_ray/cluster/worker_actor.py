@@ -104,7 +104,9 @@ class WorkerActor(Terminable):
     async def carry_out(self, token: bytes) -> bytes:
         """What is to be said to an executor, once there is something; b"": it is to end."""
         return (
-            b"" if self._life is None else await self._life.executors.in_ray.reception.carry_out(token)
+            b""
+            if self._life is None
+            else await self._life.executors.in_ray.reception.carry_out(token)
         )
 
     async def _live(self) -> None:
