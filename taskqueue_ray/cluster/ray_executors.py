@@ -197,8 +197,8 @@ class RayExecutors:
 
     def tick(self, now: float) -> list[Incident]:
         """Look after everything: time limits, the dead, the idle. Returns what was noteworthy."""
-        for place, seat in list(self._seats()):
-            self._watch(place, seat, now)
+        for _, seat in list(self._seats()):
+            self._watch(seat, now)
         self._dispatch(now)
         incidents = self._incidents[:]
         self._incidents.clear()
@@ -249,7 +249,9 @@ class RayExecutors:
                 self._grow(place, now)
             else:
                 for seat in place.coming():
-                    self._kill(place, seat, {}, now)  # nobody waits for it any more
+                    # Nobody waits for it any more; but an actor may be of use in a moment.
+                    if place.kind == "task" or seat.is_stuck(now):
+                        self._kill(seat, {}, now)
                 if not place.seats:
                     del self._places[name]
 
@@ -386,23 +388,23 @@ class RayExecutors:
 
     # --- watching --------------------------------------------------------------------------------
 
-    def _watch(self, place: Place, seat: Seat, now: float) -> None:
+    def _watch(self, seat: Seat, now: float) -> None:
         slot = seat.slot
         if slot.killed_at:
             if now - slot.killed_at > _KILL_PATIENCE:
                 self._kill_again(seat, now)
         elif slot.retired_at and now - slot.retired_at > _END_PATIENCE:
-            self._kill(place, seat, {}, now)
+            self._kill(seat, {}, now)
         elif not seat.here:
             pass  # Ray has not placed it yet
         elif charges(slot, now):
             # It may have ended in time and only not been heard.
             slot.drain()
             if verdict := charges(slot, now):
-                self._kill(place, seat, verdict, now)
+                self._kill(seat, verdict, now)
         elif is_frozen(slot, now):
             self._incidents.append(Incident("frozen", "an executor begins none of its jobs"))
-            self._kill(place, seat, {}, now)
+            self._kill(seat, {}, now)
         elif slot.kind == "actor":
             self._tend(seat, now)
 
@@ -424,7 +426,7 @@ class RayExecutors:
         elif len(slot.held) > 1:
             slot.recall()
 
-    def _kill(self, place: Place, seat: Seat, verdict: dict[int, Charge], now: float) -> None:
+    def _kill(self, seat: Seat, verdict: dict[int, Charge], now: float) -> None:
         seat.slot.killed_at = now
         seat.slot.charged = verdict
         self._edge.kill(seat.slot.number)
