@@ -198,6 +198,8 @@ class Hand:
         held: list[JobId] | None = None,
         acked: int | None = None,
         leaving: bool = False,
+        rooms: dict[str, int] | None = None,
+        full: list[str] | None = None,
     ) -> Box:
         box = Box()
         request = WorkRequest(
@@ -210,6 +212,8 @@ class Hand:
             want,
             wait,
             leaving=leaving,
+            rooms=rooms or {},
+            full=full or [],
         )
         self.trial.engine.work(request, box)
         return box

@@ -169,7 +169,7 @@ def test_a_shape_is_put_together() -> None:
 
 def test_equal_runtime_environments_are_one_shape() -> None:
     one, two = (
-        JobOptions().but({"runtime_env": {"env_vars": {name: "1" for name in names}}})
+        JobOptions().but({"runtime_env": {"env_vars": dict.fromkeys(names, "1")}})
         for names in ("ab", "ba")
     )
     assert one.runtime_env == two.runtime_env == '{"env_vars":{"a":"1","b":"1"}}'
