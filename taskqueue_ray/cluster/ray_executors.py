@@ -192,8 +192,11 @@ class RayExecutors:
         await self._until(lambda: not self._where, _END_PATIENCE)
         await self._relay.end()
         await self.reception.close()
-        for _, seat in self._seats():
-            seat.slot.close()
+        self._where.clear()  # of what does not end nobody hears any more
+        for place in self._places.values():
+            for seat in place.seats.values():
+                seat.slot.close()
+            place.seats.clear()
 
     def tick(self, now: float) -> list[Incident]:
         """Look after everything: time limits, the dead, the idle. Returns what was noteworthy."""
