@@ -297,8 +297,8 @@ def test_the_journal_of_a_long_conversation_gives_the_same_state() -> None:
 EVERY_KIND = ("process", "async", "actor", "task")
 
 
-def _in_ray(kind: str, **shape: float) -> Options:
-    return options(executor=kind, shape=Shape(**shape))
+def _in_ray(kind: str, num_gpus: float | None = None) -> Options:
+    return options(executor=kind, shape=Shape(num_gpus=num_gpus))
 
 
 def test_each_kind_of_executor_has_room_of_its_own() -> None:
