@@ -41,6 +41,7 @@ def plain(number: int) -> JobItem[int]:
 
 
 _UNIQUE = add.options(unique=True)
+_IN_ACTOR = add.options(executor="actor")
 _FAIR = [add.options(fair_key=f"tenant {number}") for number in range(TENANTS)]
 
 
@@ -52,6 +53,11 @@ def unique(number: int) -> JobItem[int]:
 def fair(number: int) -> JobItem[int]:
     """A job of one of many tenants."""
     return _FAIR[number % TENANTS].item(number, 1, PAD)
+
+
+def in_actors(number: int) -> JobItem[int]:
+    """A job that asks for nothing, in a Ray actor."""
+    return _IN_ACTOR.item(number, 1, PAD)
 
 
 def napping(number: int) -> JobItem[int]:
