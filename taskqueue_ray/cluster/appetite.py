@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from taskqueue_ray.cluster.executor_slot import ExecutorSlot
-from taskqueue_ray.cluster.waiting import Ticket, Waiting
+from taskqueue_ray.cluster.waiting import Ticket
 from taskqueue_ray.core.model import Options
 
 
@@ -20,7 +20,7 @@ class Appetite:
         self.seen = self.seen or self._width > 0
 
     def room(
-        self, slots: Iterable[ExecutorSlot], line: Waiting, concurrency: int, busy: int
+        self, slots: Iterable[ExecutorSlot], line: Iterable[Ticket], concurrency: int, busy: int
     ) -> int:
         """How many jobs more or less are wanted than if each executor took one at a time.
 

@@ -160,7 +160,7 @@ class AttachedWorkers:
                 name=name,
                 namespace=NAMESPACE,
                 max_restarts=-1,
-                max_concurrency=100,
+                max_concurrency=1000,  # executors on other machines hold calls
                 num_cpus=ACTOR_CPUS,
                 enable_task_events=False,
             )

@@ -52,7 +52,7 @@ log = logging.getLogger(__name__)
 
 
 class Hands(Protocol):
-    """What holds and runs the leased jobs (`Executors`)."""
+    """What holds and runs the leased jobs (`AllHands`)."""
 
     def submit(self, options: list[Options], grants: list[Grant]) -> None:
         """Take jobs in."""
@@ -67,7 +67,13 @@ class Hands(Protocol):
         """Those whose code runs now."""
 
     def room(self) -> int:
-        """How many more jobs are wanted."""
+        """How many more jobs are wanted, for its own processes."""
+
+    def rooms(self) -> dict[str, int]:
+        """How many are wanted besides, for each kind of executor in Ray."""
+
+    def full(self) -> list[str]:
+        """The places in Ray of which no more are wanted."""
 
 
 class Exchanges:
@@ -83,6 +89,8 @@ class Exchanges:
         self._saves_timer: asyncio.TimerHandle | None = None
         self._told: set[JobId] = set()
         self._wanted = 0
+        self._rooms: dict[str, int] = {}
+        self._full: list[str] = []
         self._sequence = 0
         self._received: set[int] = set()
         self._acked = 0
@@ -128,6 +136,15 @@ class Exchanges:
             self._tell()
         elif not self._wanted and self._hands.room():
             self._tell()  # its executors can run jobs again
+        elif self._has_new_room():
+            self._tell()
+
+    def _has_new_room(self) -> bool:
+        """Whether executors in Ray can take jobs of which the queue thinks that they cannot."""
+        now_full = self._hands.full()
+        if any(place not in now_full for place in self._full):
+            return True
+        return any(n and not self._rooms.get(kind) for kind, n in self._hands.rooms().items())
 
     async def run(self) -> None:
         """Exchange until `leave`."""
@@ -182,6 +199,8 @@ class Exchanges:
         progress, self._progress = self._progress, {}
         running = self._hands.running() if self._open else []
         self._wanted = self._hands.room() if self._open else 0
+        self._rooms = self._hands.rooms() if self._open else {}
+        self._full = self._hands.full()
         self._told = set(running)
         request = WorkRequest(
             self._info.id,
@@ -196,6 +215,8 @@ class Exchanges:
             list(progress.items()),
             self._left.is_set(),
             saves,
+            self._rooms,
+            self._full,
         )
         self._unsure[request.sequence] = [outcome.id for outcome in outcomes]
         task = asyncio.get_running_loop().create_task(self._exchange(request))

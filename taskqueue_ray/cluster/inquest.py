@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from taskqueue_ray.cluster.executor_slot import Charge, ExecutorSlot, Remains
 from taskqueue_ray.cluster.incidents import Incident
-from taskqueue_ray.cluster.verdicts import Verdicts, how_it_ended
+from taskqueue_ray.cluster.verdicts import Ending, Verdicts, how_it_ended
 from taskqueue_ray.cluster.waiting import Ticket
 from taskqueue_ray.cluster.watchdog import suspects
 from taskqueue_ray.core.exchange import Outcome
@@ -18,7 +18,7 @@ class Inquest:
         self._tell = tell
 
     def outcomes(
-        self, slot: ExecutorSlot, remains: Remains, status: int | None, now: float
+        self, slot: ExecutorSlot, remains: Remains, status: int | Ending | None, now: float
     ) -> list[Outcome]:
         """The outcomes of what had begun. `status` None: it ended with its fork server."""
         charged = slot.charged or suspects(slot)
@@ -34,7 +34,7 @@ class Inquest:
         return [self._spared(ticket, 0.0) for ticket in begun]
 
     def _sentence(
-        self, ticket: Ticket, charge: Charge | None, seconds: float, status: int | None
+        self, ticket: Ticket, charge: Charge | None, seconds: float, status: int | Ending | None
     ) -> Outcome:
         type_name, job_id = ticket.options.type, ticket.grant.id
         if charge is None:

@@ -2,7 +2,7 @@
 
 import signal
 import time
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from taskqueue_ray.cluster.waiting import Ticket
 from taskqueue_ray.core.exchange import Outcome, OutcomeKind
@@ -11,6 +11,17 @@ from taskqueue_ray.engine.payload import Sealer, seal_error
 from taskqueue_ray.executor.endings import TIMEOUT
 
 BLOCKED = "EventLoopBlocked"
+
+
+class Ending(NamedTuple):
+    """How an executor in Ray ended: the error type, and a sentence.
+
+    `unfit`: it never came to life, and for the sake of what its jobs ask for it never will.
+    """
+
+    name: str
+    words: str
+    unfit: bool = False
 
 
 class Verdicts:
@@ -30,7 +41,7 @@ class Verdicts:
         message = f"killed: it blocked the event loop for {seconds:.1f} s (await, or use a thread)"
         return self._failed(ticket, seconds, "timeout", BLOCKED, message)
 
-    def died(self, ticket: Ticket, seconds: float, status: int | None) -> Outcome:
+    def died(self, ticket: Ticket, seconds: float, status: int | Ending | None) -> Outcome:
         """Its executor ended while it ran. `status` None: with its fork server."""
         name, message = how_it_ended(status)
         return self._failed(ticket, seconds, "exit", name, message)
@@ -58,7 +69,7 @@ class Verdicts:
         return _outcome(ticket, OutcomeKind.ERRORED, seconds, failure)
 
 
-def how_it_ended(status: int | None) -> tuple[str, str]:
+def how_it_ended(status: int | Ending | None) -> tuple[str, str]:
     """The error type and the sentence for the end of a process.
 
     >>> how_it_ended(-11)
@@ -66,6 +77,8 @@ def how_it_ended(status: int | None) -> tuple[str, str]:
     >>> how_it_ended(3)[0]
     'exit code 3'
     """
+    if isinstance(status, Ending):
+        return status.name, status.words
     if status is None:
         return "SIGKILL", "its process was ended together with the fork server of its worker"
     if status >= 0:

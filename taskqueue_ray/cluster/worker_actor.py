@@ -13,12 +13,16 @@ from taskqueue_ray.cluster import rim
 from taskqueue_ray.cluster.exchanges import Exchanges
 from taskqueue_ray.cluster.executors import TICK, Executors
 from taskqueue_ray.cluster.handles import QueueHandle
+from taskqueue_ray.cluster.hands import AllHands
 from taskqueue_ray.cluster.loop import every
+from taskqueue_ray.cluster.post import Post
+from taskqueue_ray.cluster.ray_edge import RayEdge
+from taskqueue_ray.cluster.ray_executors import RayExecutors
 from taskqueue_ray.cluster.recycling import Recycling
 from taskqueue_ray.cluster.termination import Terminable
 from taskqueue_ray.core.errors import KeyMissing, TaskQueueError
 from taskqueue_ray.core.exchange import Outcome, Progress, Save, WorkerInfo
-from taskqueue_ray.core.model import JobId
+from taskqueue_ray.core.model import IN_RAY, JobId
 from taskqueue_ray.engine import logs
 from taskqueue_ray.engine.code import PYTHON
 from taskqueue_ray.engine.configuration import keyring_of
@@ -35,7 +39,7 @@ log = logging.getLogger(__name__)
 class _Life:
     """What a worker has once it is up."""
 
-    executors: Executors
+    executors: AllHands
     exchanges: Exchanges
 
 
@@ -85,6 +89,26 @@ class WorkerActor(Terminable):
             self._gone.set()
         return self._all_ended
 
+    # What executors in Ray use that are on another machine.
+
+    async def attach(self, token: bytes) -> bool:
+        """An executor has come; False: it is not awaited."""
+        return self._life is not None and self._life.executors.in_ray.reception.attach(token)
+
+    async def carry_in(self, token: bytes, data: bytes) -> bool:
+        """What an executor says; False: it is to end."""
+        return self._life is not None and await self._life.executors.in_ray.reception.carry_in(
+            token, data
+        )
+
+    async def carry_out(self, token: bytes) -> bytes:
+        """What is to be said to an executor, once there is something; b"": it is to end."""
+        return (
+            b""
+            if self._life is None
+            else await self._life.executors.in_ray.reception.carry_out(token)
+        )
+
     async def _live(self) -> None:
         try:
             await self._start()
@@ -107,7 +131,8 @@ class WorkerActor(Terminable):
         if keyring is None:
             raise KeyMissing("any", [])
         queue = QueueHandle(config.queue_actor)
-        executors = Executors(
+        recycling = Recycling(config.max_jobs, config.memory_limit)
+        own = Executors(
             concurrency=config.concurrency,
             app_modules=config.app,
             on_outcomes=self._on_outcomes,
@@ -120,8 +145,22 @@ class WorkerActor(Terminable):
             inline=config.inline,
             timeout=config.timeout,
             cancel_grace=config.cancel_grace,
-            recycling=Recycling(config.max_jobs, config.memory_limit),
+            recycling=recycling,
         )
+        in_ray = RayExecutors(
+            concurrency=config.concurrency,
+            post=post_of(config),
+            edge=RayEdge,
+            on_outcomes=self._on_outcomes,
+            on_progress=self._on_progress,
+            on_saves=self._on_saves,
+            call=queue.acall,
+            sealer=Sealer(keyring),
+            timeout=config.timeout,
+            cancel_grace=config.cancel_grace,
+            recycling=recycling,
+        )
+        executors = AllHands(own, in_ray)
         self._life = _Life(executors, Exchanges(self._info(keyring), executors, queue.acall))
         await executors.start()
 
@@ -136,6 +175,7 @@ class WorkerActor(Terminable):
             host=socket.gethostname(),
             pid=os.getpid(),
             actor=self._config.name,
+            executors=("process", "async", *IN_RAY),
         )
 
     def _on_outcomes(self, outcomes: list[Outcome]) -> None:
@@ -174,6 +214,21 @@ class WorkerActor(Terminable):
             await self.drain(self._config.drain_seconds)
         except TaskQueueError:
             log.exception("worker %s could not drain", self._id)
+
+
+def post_of(config: configs.WorkerConfig) -> Post:
+    """What its executors in Ray are told."""
+    return Post(
+        worker=config.name,
+        address="",
+        token=b"",
+        app=config.app,
+        import_paths=config.import_paths,
+        key_file=config.key_file,
+        max_result=config.max_result,
+        max_batch=config.max_batch,
+        inline=config.inline,
+    )
 
 
 def environment_of(config: configs.WorkerConfig, keyring: Keyring) -> dict[str, str]:

@@ -130,6 +130,8 @@ class WorkerInfo(msgspec.Struct, frozen=True):
     host: str = ""
     pid: int = 0
     actor: str = ""
+    full: tuple[str, ...] = ()
+    """Places of jobs in Ray of which it wants no more now."""
 
 
 class WorkRequest(msgspec.Struct, frozen=True, array_like=True):
@@ -141,6 +143,9 @@ class WorkRequest(msgspec.Struct, frozen=True, array_like=True):
     `wait` is how many seconds the queue may hold the call when it has nothing to say. `leaving`
     says that the worker is about to end: what it does not hold by then, it gave back. `saves` count
     before the outcomes do.
+
+    `want` counts the jobs of its own processes. `rooms` says how many it wants besides for each
+    kind of executor in Ray, and `full` for which places none.
     """
 
     worker: str
@@ -155,6 +160,8 @@ class WorkRequest(msgspec.Struct, frozen=True, array_like=True):
     progress: list[tuple[JobId, Progress]] = []
     leaving: bool = False
     saves: list[Save] = []
+    rooms: dict[str, int] = {}
+    full: list[str] = []
 
 
 class WorkReply(msgspec.Struct, frozen=True, array_like=True):

@@ -18,6 +18,7 @@ from taskqueue_ray.core.model import (
     Job,
     JobId,
     Lane,
+    kind_of,
 )
 from taskqueue_ray.core.model import Leased as LeasedPhase
 from taskqueue_ray.core.state import State
@@ -95,9 +96,10 @@ def _can_try(suspect: Job, hands: Collection[Job], concurrency: int, *, patient:
 
 def fits(worker: WorkerInfo, lane: Lane) -> bool:
     """Whether a worker can run the jobs of a lane."""
-    executor, key, python = lane
+    place, key, python = lane
     return (
-        executor in worker.executors
+        kind_of(place) in worker.executors
+        and place not in worker.full
         and (not key or key in worker.keys)
         and (python is None or python == worker.python)
     )
@@ -162,14 +164,16 @@ def decide_lose(state: State, command: Lose, now: float, bounds: Bounds) -> list
     """Tell jobs that were merely held from those that were running when the worker vanished.
 
     A worker that held one job alone was running it, whether or not it could still report so. So
-    was one that held a suspect, which it got apart from others for this.
+    was one that held a suspect, which it got apart from others for this. A job for Ray may be held
+    for long before it begins, and does so in no child of the worker: it ran if it was reported.
     """
     jobs = list(state.held.get(command.worker, {}).values())
     if not jobs:
         return []
     event = Lost(now, command.worker, [], [], [], [])
     for job in jobs:
-        running = job.running or job.suspect or len(jobs) == 1
+        alone = len(jobs) == 1 and job.options.shape is None
+        running = job.running or job.suspect or alone
         _sort(job, event, bounds.max_losses, running=running)
     return [event]
 
@@ -196,7 +200,8 @@ def apply_lost(state: State, event: Lost) -> None:
     for job_id in event.held:
         job = state.jobs[job_id]
         return_job(state, job, event.at)
-        state.suspect(job)
+        if job.options.shape is None:
+            state.suspect(job)
     for job_id in event.running:
         job = state.jobs[job_id]
         reported = job.running

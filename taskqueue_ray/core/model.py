@@ -11,6 +11,7 @@ import msgspec
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.retention import Retention
 from taskqueue_ray.core.retry import DEFAULT_BACKOFF, Backoff
+from taskqueue_ray.core.shape import Shape
 
 JobId = NewType("JobId", bytes)
 """16 bytes; see `core.identity`."""
@@ -18,7 +19,10 @@ JobId = NewType("JobId", bytes)
 LATEST = 1e12
 """No time is at or after this one, in seconds: what is later is a mistake of units."""
 
-ExecutorKind = Literal["process", "async"]
+ExecutorKind = Literal["process", "async", "actor", "task"]
+
+IN_RAY: tuple[ExecutorKind, ...] = ("actor", "task")
+"""The kinds of executors that Ray places, each with the shape of its jobs."""
 
 
 class Options(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -30,7 +34,8 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True):
     `retry_on` and `give_up_on` name types of exceptions: only the one is tried again, or all but
     the other. With `own_backoff` the job type has a function that says when to try again, and
     `backoff` is for when that cannot be asked. `cancel_grace` is in seconds; None: its worker's.
-    `batch` is how many of these jobs one call of their handler takes, 0 when it takes one.
+    `batch` is how many of these jobs one call of their handler takes, 0 when it takes one. `shape`
+    is of those that run in Ray.
     """
 
     queue: str
@@ -51,14 +56,31 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True):
     own_backoff: bool = False
     cancel_grace: float | None = None
     batch: int = 0
+    shape: Shape | None = None
 
     @property
     def lane(self) -> "Lane":
         """What a worker must be able to do to run these jobs."""
-        return (self.executor, self.key, self.python)
+        place = self.executor if self.shape is None else self.place
+        return (place, self.key, self.python)
+
+    @property
+    def place(self) -> str:
+        """The kind of executor, and its shape: jobs of one place can share executors."""
+        return f"{self.executor} {self.shape.text}" if self.shape else self.executor
 
 
 Lane = tuple[str, str, str | None]
+"""A place, the id of a key, and a version of Python."""
+
+
+def kind_of(place: str) -> str:
+    """The kind of executor of a place.
+
+    >>> kind_of("actor num_gpus=1")
+    'actor'
+    """
+    return place.partition(" ")[0]
 
 
 OnConflict = Literal["return_existing", "drop", "replace", "raise"]

@@ -12,6 +12,7 @@ from taskqueue_ray.core.claims import Unique, check_unique
 from taskqueue_ray.core.errors import InvalidOption
 from taskqueue_ray.core.identity import from_text
 from taskqueue_ray.core.model import (
+    IN_RAY,
     PLAIN,
     Claim,
     Conditions,
@@ -29,6 +30,15 @@ from taskqueue_ray.core.naming import (
     exception_name,
 )
 from taskqueue_ray.core.retry import DEFAULT_BACKOFF, Backoff
+from taskqueue_ray.core.shape import (
+    Shape,
+    check_label_selector,
+    check_memory,
+    check_num_cpus,
+    check_num_gpus,
+    check_resources,
+    check_runtime_env,
+)
 from taskqueue_ray.core.timing import parse_duration, parse_moment
 
 MAX_PRIORITY = 100
@@ -70,6 +80,12 @@ class JobOptions(msgspec.Struct, frozen=True):
     before: tuple[JobId, ...] = ()
     own_backoff: bool = False
     cancel_grace: float | None = None
+    num_cpus: float | None = None
+    num_gpus: float | None = None
+    memory: int | None = None
+    resources: tuple[tuple[str, float], ...] | None = None
+    label_selector: tuple[tuple[str, str], ...] | None = None
+    runtime_env: str | None = None
 
     def but(self, given: Mapping[str, object]) -> "JobOptions":
         """These options with the checked changes of `given`. Raises `InvalidOption`.
@@ -88,7 +104,38 @@ class JobOptions(msgspec.Struct, frozen=True):
             changes["delay"] = None
         if "backoff" in changes:
             changes["own_backoff"] = False
-        return msgspec.structs.replace(self, **changes)
+        made = msgspec.structs.replace(self, **changes)
+        if not changes.keys().isdisjoint(_SHAPED):
+            made._check_shape()
+        return made
+
+    def _check_shape(self) -> None:
+        """Refuse what the executor that was chosen would ignore."""
+        if self.executor in (None, *IN_RAY):
+            return
+        for name in SHAPE:
+            if getattr(self, name) is not None:
+                shown = f"a value beside executor={self.executor!r}"
+                raise InvalidOption(name, shown, "executor='actor' or 'task'; None takes it back")
+
+    def kind(self, is_async: bool) -> ExecutorKind:
+        """Where the job's code runs. With a shape and no executor named, in an actor."""
+        if self.executor is not None:
+            return self.executor
+        if any(getattr(self, name) is not None for name in SHAPE):
+            return "actor"
+        return "async" if is_async else "process"
+
+    def shape(self) -> Shape:
+        """What an executor in Ray holds for the job."""
+        return Shape(
+            num_cpus=self.num_cpus,
+            num_gpus=self.num_gpus,
+            memory=self.memory,
+            resources=self.resources or (),
+            label_selector=self.label_selector or (),
+            runtime_env=self.runtime_env or "",
+        )
 
     def shared(
         self,
@@ -100,6 +147,7 @@ class JobOptions(msgspec.Struct, frozen=True):
         batch: int = 0,
     ) -> Options:
         """The part that jobs enqueued alike have in common, as the queue keeps it."""
+        executor = self.kind(is_async)
         return Options(
             queue=self.queue,
             type=job_type,
@@ -107,7 +155,7 @@ class JobOptions(msgspec.Struct, frozen=True):
             max_attempts=self.max_attempts,
             backoff=self.backoff,
             timeout=self.timeout,
-            executor=self.executor or ("async" if is_async else "process"),
+            executor=executor,
             name=self.name,
             tags=self.tags,
             category=self.category,
@@ -119,6 +167,7 @@ class JobOptions(msgspec.Struct, frozen=True):
             own_backoff=self.own_backoff,
             cancel_grace=self.cancel_grace,
             batch=batch,
+            shape=self.shape() if executor in IN_RAY else None,
         )
 
     @property
@@ -191,8 +240,8 @@ def _backoff(value: object) -> Backoff:
 
 
 def _executor(value: object) -> str:
-    if not isinstance(value, str) or value not in ("process", "async"):
-        raise InvalidOption("executor", _shown(value), "'process' or 'async'")
+    if not isinstance(value, str) or value not in ("process", "async", *IN_RAY):
+        raise InvalidOption("executor", _shown(value), "'process', 'async', 'actor' or 'task'")
     return value
 
 
@@ -276,9 +325,19 @@ _CHECKS: dict[str, Callable[[Any], object]] = {
     "retry_on": lambda value: _exceptions("retry_on", value),
     "give_up_on": lambda value: _exceptions("give_up_on", value),
     "cancel_grace": lambda value: parse_duration(value, "cancel_grace"),
+    "num_cpus": check_num_cpus,
+    "num_gpus": check_num_gpus,
+    "memory": check_memory,
+    "resources": check_resources,
+    "label_selector": check_label_selector,
+    "runtime_env": check_runtime_env,
 }
+SHAPE = ("num_cpus", "num_gpus", "memory", "resources", "label_selector", "runtime_env")
+"""The options that say what an executor in Ray holds."""
+
+_SHAPED = frozenset((*SHAPE, "executor"))
 _MAY_BE_NONE = frozenset(
-    ("id", "name", "category", "delay", "at", "expires", "executor", "cancel_grace")
+    ("id", "name", "category", "delay", "at", "expires", "executor", "cancel_grace", *SHAPE)
 )
 NAMES = tuple(_CHECKS)
 

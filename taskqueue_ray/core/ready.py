@@ -10,7 +10,7 @@ from itertools import islice
 
 from taskqueue_ray.core.aside import Aside, Pause
 from taskqueue_ray.core.lanes import EQUAL, LaneQueue, Line, TenantLane, Weights, age
-from taskqueue_ray.core.model import Job, Lane, Options
+from taskqueue_ray.core.model import Job, Lane, Options, kind_of
 
 
 def _merged(lanes: list[TenantLane]) -> Iterator[Job]:
@@ -28,9 +28,10 @@ def _merged(lanes: list[TenantLane]) -> Iterator[Job]:
 class QueueLanes:
     """The lanes of one queue, by priority, highest first."""
 
-    __slots__ = ("levels", "priorities", "weights")
+    __slots__ = ("kinds", "levels", "priorities", "weights")
 
-    def __init__(self, weights: Weights) -> None:
+    def __init__(self, weights: Weights, kinds: set[str]) -> None:
+        self.kinds = kinds
         self.levels: dict[int, dict[Lane, TenantLane]] = {}
         self.priorities: list[int] = []
         self.weights = weights
@@ -44,6 +45,7 @@ class QueueLanes:
         if found is None:
             found = level[lane] = TenantLane()
             found.weights = self.weights
+            self.kinds.add(kind_of(lane[0]))
         return found
 
     def find(self, options: Options) -> TenantLane | None:
@@ -62,13 +64,15 @@ class QueueLanes:
 class Ready:
     """All pending jobs, in the order in which they are to be leased."""
 
-    __slots__ = ("aside", "queues", "weights")
+    __slots__ = ("aside", "kinds", "queues", "weights")
 
     def __init__(self, pauses: Mapping[Pause, float]) -> None:
         self.queues: dict[str, QueueLanes] = {}
         self.aside = Aside(pauses)
         self.weights: dict[str, Weights] = {}
         """The weights of fair keys, by queue."""
+        self.kinds: set[str] = set()
+        """The kinds of executors that any job has asked for."""
 
     # --- jobs come and go ---------------------------------------------------------------------
 
@@ -88,7 +92,7 @@ class Ready:
         lanes = self.queues.get(options.queue)
         if lanes is None:
             weights = self.weights.get(options.queue, EQUAL)
-            lanes = self.queues[options.queue] = QueueLanes(weights)
+            lanes = self.queues[options.queue] = QueueLanes(weights, self.kinds)
         return lanes.lane(options.priority, options.lane)
 
     def occupy(self, job: Job) -> None:

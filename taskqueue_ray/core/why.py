@@ -10,7 +10,16 @@ from taskqueue_ray.core.exchange import WorkerInfo
 from taskqueue_ray.core.identity import to_text
 from taskqueue_ray.core.leasing import fits
 from taskqueue_ray.core.lifecycle import JobState
-from taskqueue_ray.core.model import ASIDE, Blocked, Finished, Job, JobId, Leased, Scheduled
+from taskqueue_ray.core.model import (
+    ASIDE,
+    Blocked,
+    Finished,
+    Job,
+    JobId,
+    Leased,
+    Options,
+    Scheduled,
+)
 from taskqueue_ray.core.state import State
 
 AHEAD = 1_000
@@ -22,9 +31,9 @@ SHOWN = 5
 class Why(msgspec.Struct, frozen=True):
     """Why a job is not running, or that it is.
 
-    `reason` is one of `finished`, `running`, `delay`, `retry`, `parents`, `paused`, `key`,
-    `no_workers`, `no_fitting_worker`, `no_space`, `suspect` and `turn`; `facts` depend on it. Times
-    are seconds since the epoch.
+    `reason` is one of `finished`, `running`, `resources`, `delay`, `retry`, `parents`, `paused`,
+    `key`, `no_workers`, `no_fitting_worker`, `no_space`, `suspect` and `turn`; `facts` depend on
+    it. Times are seconds since the epoch.
     """
 
     reason: str
@@ -40,6 +49,8 @@ def explain(state: State, job: Job, workers: Sequence[WorkerInfo], now: float) -
             return Why("finished", words, {"state": end.value, "at": at, "because": reason})
         case Leased(worker=worker, at=at):
             facts = {"worker": worker, "since": at, "started": job.running}
+            if job.options.shape is not None and not job.running:
+                return _placing(job.options, facts)
             began = "runs on" if job.running else "is in the hands of"
             return Why("running", f"it {began} worker {worker}, for {now - at:.0f} s", facts)
         case Scheduled(due=due):
@@ -48,6 +59,13 @@ def explain(state: State, job: Job, workers: Sequence[WorkerInfo], now: float) -
             return _blocked(state, job, parents)
         case _:
             return _pending(state, job, workers)
+
+
+def _placing(options: Options, facts: dict[str, Any]) -> Why:
+    shape = options.shape.text if options.shape else ""
+    asked = f", which asks for {shape}" if shape else ""
+    words = f"worker {facts['worker']} waits for its {options.executor} to start in Ray{asked}"
+    return Why("resources", words, {**facts, "executor": options.executor, "shape": shape})
 
 
 def _scheduled(job: Job, due: float, now: float) -> Why:

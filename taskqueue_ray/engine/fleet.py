@@ -48,6 +48,9 @@ class WorkerSession:
     replies: dict[int, WorkReply] = field(default_factory=dict)
     poll: Poll | None = None
     want: int = 0
+    rooms: dict[str, int] = field(default_factory=dict)
+    """How many jobs it wants beside those, by kind of executor in Ray."""
+    full: tuple[str, ...] = ()
     lost: list[JobId] = field(default_factory=list)
     stale: list[JobId] = field(default_factory=list)
     cancel: dict[JobId, float] = field(default_factory=dict)

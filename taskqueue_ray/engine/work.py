@@ -7,11 +7,15 @@ may report outcomes while it waits for work.
 
 from typing import NamedTuple
 
+import msgspec
+
 from taskqueue_ray.core import commands
 from taskqueue_ray.core.errors import UnknownSession
+from taskqueue_ray.core.events import Leased
 from taskqueue_ray.core.exchange import Grant, WorkerInfo, WorkReply, WorkRequest
 from taskqueue_ray.core.leasing import held_ids
-from taskqueue_ray.core.model import JobId, Leased, Options
+from taskqueue_ray.core.model import IN_RAY, JobId, Options
+from taskqueue_ray.core.model import Leased as LeasedPhase
 from taskqueue_ray.engine.fleet import MOST_WANTED, Poll, Respond, WorkerSession, hold
 from taskqueue_ray.engine.writepath import WritePath
 
@@ -74,13 +78,16 @@ class Work:
         self._renew(session, request, now)
         session.stale += stale
         session.want = min(request.want, MOST_WANTED)
+        session.rooms = {kind: min(n, MOST_WANTED) for kind, n in request.rooms.items() if n > 0}
+        session.full = tuple(request.full)
         self._serve(session, request, now, respond)
         self.offer(now)
 
     def offer(self, now: float) -> None:
         """Try to give work to the workers that wait for it. Called after anything became ready."""
         for session in self._workers.values():
-            if session.poll is not None and session.want > 0 and not session.draining:
+            wants = session.want > 0 or session.rooms
+            if session.poll is not None and wants and not session.draining:
                 granted = self._grant(session)
                 if granted.grants:
                     reply = self._reply(session, session.poll.sequence, now, granted)
@@ -100,7 +107,7 @@ class Work:
         """Deliver the cancellation of running jobs."""
         for job_id in ids:
             phase = self._state.jobs[job_id].phase
-            if isinstance(phase, Leased) and (session := self._workers.get(phase.worker)):
+            if isinstance(phase, LeasedPhase) and (session := self._workers.get(phase.worker)):
                 session.cancel[job_id] = 0.0
                 if session.poll is not None:
                     self._speak(session)
@@ -200,9 +207,28 @@ class Work:
 
     def _grant(self, session: WorkerSession) -> Granted:
         assert session.info is not None
-        if session.want <= 0 or session.draining or self._path.commits.stalled:
+        if session.draining or self._path.commits.stalled:
             return Granted([], [])
-        events = self._path.lease(session.info, session.want)
+        events = []
+        if session.want > 0:
+            events = self._path.lease(_own(session.info), session.want)
+            session.want -= sum(len(event.ids) for event in events)
+        if session.rooms and not self._state.ready.kinds.isdisjoint(session.rooms):
+            events += self._lease_in_ray(session, session.info)
+        return self._granted(events)
+
+    def _lease_in_ray(self, session: WorkerSession, info: WorkerInfo) -> list[Leased]:
+        """Jobs that the worker has started in Ray, kind by kind: each kind has room of its own."""
+        events = []
+        for kind, room in session.rooms.items():
+            if kind in info.executors and room > 0:
+                able = msgspec.structs.replace(info, executors=(kind,), full=session.full)
+                found = self._path.lease(able, room)
+                session.rooms[kind] -= sum(len(event.ids) for event in found)
+                events += found
+        return events
+
+    def _granted(self, events: list[Leased]) -> Granted:
         options: list[Options] = []
         places: dict[int, int] = {}
         grants: list[Grant] = []
@@ -221,7 +247,6 @@ class Work:
                         None if job.checkpoint is None else job.checkpoint.sealed,
                     )
                 )  # fmt: skip
-        session.want -= len(grants)
         return Granted(options, grants)
 
     def _speak(self, session: WorkerSession) -> None:
@@ -238,3 +263,11 @@ class Work:
 
     def _keep(self, session: WorkerSession, reply: WorkReply) -> None:
         session.replies[reply.sequence] = reply
+
+
+def _own(info: WorkerInfo) -> WorkerInfo:
+    """The worker with its own processes only: for the others it has room of another kind."""
+    if not any(kind in IN_RAY for kind in info.executors):
+        return info
+    own = tuple(kind for kind in info.executors if kind not in IN_RAY)
+    return msgspec.structs.replace(info, executors=own)

@@ -35,11 +35,12 @@ class WorkerChannel:
     """Implements `engine.context.Channel` over the socket that the worker gave.
 
     `listen` runs in a thread of its own: whatever job code does in the main thread, orders are
-    taken and finished outcomes go out. Without its worker a process group ends itself.
+    taken and finished outcomes go out. Without its worker an executor ends, by `end`.
     """
 
-    def __init__(self, channel: socket.socket) -> None:
+    def __init__(self, channel: socket.socket, end: Callable[[], object] | None = None) -> None:
         self._socket = channel
+        self._end = end or end_group
         self._waker = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.outbox = Outbox(channel, self._waker)
         self._cancelled: set[JobId] = set()
@@ -122,7 +123,7 @@ class WorkerChannel:
         except BaseException:
             # Without this thread the executor is deaf: better gone, and replaced.
             traceback.print_exc()
-        end_group()
+        self._end()
 
     def _listen(self, take: Callable[[Order], None]) -> None:
         poll = select.poll()

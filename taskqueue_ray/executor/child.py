@@ -5,6 +5,7 @@ import contextvars
 import socket
 import threading
 import time
+from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
 from taskqueue_ray.core.blobs import REFERENCE_SIZE
@@ -35,14 +36,21 @@ def run_now(handler: JobType, plain: bytes) -> bytes:
 class SyncExecutor:
     """Runs jobs in the main thread. `serve` returns when the worker says stop.
 
+    `end` ends this process when the worker has gone; by default all of its process group.
+
     Before each job the main thread notes it in the cell, so that whatever the job does to this
     process, its worker knows which it was.
     """
 
     def __init__(
-        self, channel: socket.socket, cell: Cell, sealer: Sealer | None, allowed: tuple[str, ...]
+        self,
+        channel: socket.socket,
+        cell: Cell,
+        sealer: Sealer | None,
+        allowed: tuple[str, ...],
+        end: Callable[[], object] | None = None,
     ) -> None:
-        self._channel = WorkerChannel(channel)
+        self._channel = WorkerChannel(channel, end)
         self._outbox = self._channel.outbox
         self._cell = cell
         self._sealer = sealer

@@ -51,6 +51,12 @@ class OptionArguments(TypedDict, total=False):
     retry_on: object
     give_up_on: object
     cancel_grace: object
+    num_cpus: float | None
+    num_gpus: float | None
+    memory: object
+    resources: dict[str, float] | None
+    label_selector: dict[str, str] | None
+    runtime_env: dict[str, Any] | None
 
 
 class JobItem(Generic[R_co]):
@@ -221,8 +227,9 @@ def job(
 
     Options: `id, name, queue, priority` (0 to 100, a higher one runs sooner), `max_attempts,
     backoff, retry_on, give_up_on, timeout, delay, at, expires, unique, tags, category, depends_on,
-    on_parent_failure, fair_key, concurrency_key, ordered, cancel_grace, executor` ("process" or
-    "async", which `async def` gets by itself); see the guides. Durations are seconds, a
+    on_parent_failure, fair_key, concurrency_key, ordered, cancel_grace, executor` ("process";
+    "async", which `async def` gets by itself; "actor" or "task" in Ray, with `num_cpus, num_gpus,
+    memory, resources, label_selector, runtime_env`); see the guides. Durations are seconds, a
     `timedelta`, or text such as "5m". A `backoff` may be a function of the attempt's number and
     its exception that gives a duration, or None for the default. `type` is the registered name, by
     default the dotted path; `middleware` stands around the jobs of this type alone, the first

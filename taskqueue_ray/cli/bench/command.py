@@ -128,6 +128,9 @@ def _rates(queue: TaskQueue, effects: Path, sizes: Sizes) -> dict[str, float]:
         run["fair"] = throughput.end_to_end(queue, effects, sizes.jobs, throughput.fair)
         run["fan_in"] = throughput.fan_in(queue, effects, sizes.fan_in)
         run["naps"] = throughput.end_to_end(queue, effects, sizes.naps, throughput.napping)
+        _tell("actors")
+        throughput.end_to_end(queue, effects, WARM_UP, throughput.in_actors)
+        run["in_actors"] = throughput.end_to_end(queue, effects, sizes.jobs, throughput.in_actors)
         run["executor_memory"] = memory.executor_bytes(queue) / MIB
     finally:
         workers.drain()

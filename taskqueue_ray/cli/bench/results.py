@@ -33,6 +33,7 @@ MEASURES = (
     Measure("unique", "… each with a unique key", "/s", E2E.name),
     Measure("fair", "… of 1,000 fair keys in turn", "/s", E2E.name),
     Measure("fan_in", "… all parents of one job", "/s", E2E.name),
+    Measure("in_actors", "end to end in Ray actors", "/s", RAW.name),
     Measure("naps", "async jobs of 20 ms on one executor", "/s"),
     Measure("drain", "drain of a backlog", "/s", RAW.name),
     Measure("enqueue_p50", "durable enqueue, p50", "ms", TRIP.name),

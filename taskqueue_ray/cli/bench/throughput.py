@@ -42,6 +42,7 @@ def plain(number: int) -> JobItem[int]:
 
 
 _UNIQUE = add.options(unique=True)
+_IN_ACTOR = add.options(executor="actor")
 _FAIR = [add.options(fair_key=f"tenant {number}") for number in range(TENANTS)]
 
 
@@ -58,6 +59,11 @@ def fair(number: int) -> JobItem[int]:
 def vectorized(number: int) -> JobItem[None]:
     """A job that runs in one call with others."""
     return skip.item(f"{number:08}{TEXT}")
+
+
+def in_actors(number: int) -> JobItem[int]:
+    """A job that asks for nothing, in a Ray actor."""
+    return _IN_ACTOR.item(number, 1, PAD)
 
 
 def napping(number: int) -> JobItem[int]:

@@ -29,6 +29,12 @@ class IdleHands:
     def room(self) -> int:
         return 0
 
+    def rooms(self) -> dict[str, int]:
+        return {}
+
+    def full(self) -> list[str]:
+        return []
+
 
 class HeldQueue:
     """Takes calls, and answers each when the test says so."""

@@ -10,6 +10,7 @@ from taskqueue_ray.core.exchange import Grant, OutcomeKind
 from taskqueue_ray.core.leasing import PATIENCE
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import Finished, Job
+from taskqueue_ray.core.shape import Shape
 from tests.ledger import Ledger, count_up, facts, grant_of, meaning, number_of
 from tests.records import job_id, options, outcome, spec, worker
 
@@ -227,3 +228,19 @@ def test_many_suspects_are_cleared_as_fast_as_they_begin() -> None:
         fleet.turn(0.1)
     assert ledger.state.suspects == set()
     assert all(job.losses == 0 for job in ledger.state.settled.values() if isinstance(job, Job))
+
+
+def test_what_waits_for_ray_is_no_suspect() -> None:
+    """It may be held for long, by one worker after another, and has harmed none of them."""
+    ledger = Ledger()
+    ledger.enqueue([spec(1)], options(executor="task", shape=Shape(num_gpus=8.0)))
+    able = worker(executors=("task",))
+    for _ in range(7):
+        ledger.do(commands.Lease(able, 1))
+        ledger.do(commands.Lose(able.id))
+    job = ledger.job(1)
+    assert (job.state, job.losses, job.suspect) == (JobState.PENDING, 0, False)
+    ledger.do(commands.Lease(able, 1))
+    ledger.do(commands.Start(able.id, [job_id(1)]))
+    ledger.do(commands.Lose(able.id))
+    assert ledger.job(1).losses == 1

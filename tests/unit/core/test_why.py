@@ -3,6 +3,7 @@
 from taskqueue_ray.core import commands
 from taskqueue_ray.core.exchange import OutcomeKind, WorkerInfo
 from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.core.shape import Shape
 from taskqueue_ray.core.why import Why, explain
 from tests.ledger import Ledger
 from tests.records import job_id, options, spec, worker
@@ -92,3 +93,16 @@ def test_that_it_runs_or_has_ended() -> None:
     assert (why(ledger, 1).reason, why(ledger, 1).facts["worker"]) == ("running", "w")
     ledger.end(grant)
     assert why(ledger, 1).facts["state"] == JobState.COMPLETED
+
+
+def test_ray_has_no_place_for_it_yet() -> None:
+    ledger = Ledger()
+    shape = Shape(num_gpus=2.0)
+    ledger.enqueue([spec(1)], options(executor="task", shape=shape))
+    able = worker(executors=("task",))
+    ledger.do(commands.Lease(able, 1))
+    found = why(ledger, 1, able)
+    assert (found.reason, found.facts["shape"]) == ("resources", "num_gpus=2")
+    assert "waits for its task to start in Ray, which asks for num_gpus=2" in found.sentence
+    ledger.do(commands.Start(able.id, [job_id(1)]))
+    assert why(ledger, 1, able).reason == "running"

@@ -203,6 +203,8 @@ class Hand:
         acked: int | None = None,
         leaving: bool = False,
         saves: list[Save] | None = None,
+        rooms: dict[str, int] | None = None,
+        full: list[str] | None = None,
     ) -> Box:
         box = Box()
         request = WorkRequest(
@@ -216,6 +218,8 @@ class Hand:
             wait,
             leaving=leaving,
             saves=saves or [],
+            rooms=rooms or {},
+            full=full or [],
         )
         self.trial.engine.work(request, box)
         return box

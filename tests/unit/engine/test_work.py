@@ -5,6 +5,8 @@ from taskqueue_ray.core.commands import Cancel
 from taskqueue_ray.core.errors import UnknownSession
 from taskqueue_ray.core.exchange import OutcomeKind, WorkReply
 from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.core.model import Options
+from taskqueue_ray.core.shape import Shape
 from taskqueue_ray.engine.work import RETELL
 from tests.ledger import facts, replayed
 from tests.records import job_id, options, outcome, spec, worker
@@ -290,3 +292,50 @@ def test_the_journal_of_a_long_conversation_gives_the_same_state() -> None:
         hand.exchange(*[outcome(grant, kind) for grant in reply.grants])
         trial.pass_time(5)
     assert facts(trial.replayed()) == facts(trial.state)
+
+
+EVERY_KIND = ("process", "async", "actor", "task")
+
+
+def _in_ray(kind: str, num_gpus: float | None = None) -> Options:
+    return options(executor=kind, shape=Shape(num_gpus=num_gpus))
+
+
+def test_each_kind_of_executor_has_room_of_its_own() -> None:
+    trial, _ = _trial()
+    hand = Hand(trial, "able", worker("able", executors=EVERY_KIND))
+    trial.enqueued(*[spec(n) for n in (1, 2)], shared=_in_ray("actor"))
+    trial.enqueued(*[spec(n) for n in (3, 4)], shared=_in_ray("task"))
+    trial.enqueued(*[spec(n) for n in (5, 6)])
+    reply = hand.exchange(want=1, rooms={"actor": 1, "task": 0})
+    assert [grant.id for grant in reply.grants] == [job_id(5), job_id(1)]
+    assert reply.options[reply.grants[1].options].shape == Shape()
+    reply = hand.exchange(want=5, rooms={"actor": 0, "task": 5})
+    assert [grant.id for grant in reply.grants] == [job_id(6), job_id(3), job_id(4)]
+    assert facts(trial.replayed()) == facts(trial.state)
+
+
+def test_a_place_that_is_full_gets_no_more_and_holds_up_no_other() -> None:
+    trial, _ = _trial()
+    hand = Hand(trial, "able", worker("able", executors=EVERY_KIND))
+    trial.enqueued(*[spec(n) for n in (1, 2)], shared=_in_ray("task", num_gpus=1.0))
+    trial.enqueued(spec(3), shared=_in_ray("task"))
+    reply = hand.exchange(rooms={"task": 5}, full=["task num_gpus=1"])
+    assert [grant.id for grant in reply.grants] == [job_id(3)]
+    reply = hand.exchange(rooms={"task": 5})
+    assert [grant.id for grant in reply.grants] == [job_id(1), job_id(2)]
+
+
+def test_a_held_call_is_answered_with_jobs_for_ray() -> None:
+    trial, _ = _trial()
+    hand = Hand(trial, "able", worker("able", executors=EVERY_KIND))
+    box = hand.request(rooms={"actor": 1}, wait=10.0)
+    assert box.empty
+    trial.enqueued(*[spec(n) for n in (1, 2)], shared=_in_ray("actor"))
+    assert [grant.id for grant in hand.take(box).grants] == [job_id(1)]
+
+
+def test_a_worker_without_such_executors_gets_no_jobs_for_ray() -> None:
+    trial, hand = _trial()
+    trial.enqueued(spec(1), shared=_in_ray("actor"))
+    assert hand.exchange(want=5, rooms={"actor": 5}).grants == []

@@ -8,6 +8,7 @@ from taskqueue_ray.core.identity import make_job_id
 from taskqueue_ray.core.naming import check_name, check_tags, check_type_name
 from taskqueue_ray.core.options import JobOptions
 from taskqueue_ray.core.retry import Backoff
+from taskqueue_ray.core.shape import Shape
 
 JOB_ID = make_job_id(1_800_000_000.0, bytes(9))
 
@@ -106,6 +107,28 @@ def test_the_shared_part_is_what_the_queue_keeps() -> None:
         ("category", ""),
         ("retries", 3),
         ("name", "line\nbreak"),
+        ("num_cpus", -1),
+        ("num_cpus", True),
+        ("num_cpus", "2"),
+        ("num_cpus", 0.00001),
+        ("num_cpus", float("nan")),
+        ("num_gpus", 1.5),
+        ("num_gpus", float("inf")),
+        ("memory", 0),
+        ("memory", "2 apples"),
+        ("memory", True),
+        ("resources", {}),
+        ("resources", {"disk": 0}),
+        ("resources", {"disk": -1}),
+        ("resources", {"GPU": 1}),
+        ("resources", {1: 1}),
+        ("resources", ["disk"]),
+        ("label_selector", {"zone": 1}),
+        ("label_selector", "zone"),
+        ("runtime_env", {"env_var": {}}),
+        ("runtime_env", {"env_vars": {"A": object()}}),
+        ("runtime_env", {"env_vars": {"A": "x" * 20_000}}),
+        ("runtime_env", "pip"),
     ],
 )
 def test_bad_options_are_refused_by_name(name: str, value: object) -> None:
@@ -139,3 +162,56 @@ def test_exceptions_are_given_as_types_or_names() -> None:
     for wrong in (5, [int], ["a b"], [""], ValueError("x")):
         with pytest.raises(InvalidOption, match="retry_on"):
             JobOptions().but({"retry_on": wrong})
+
+
+def test_a_shape_is_put_together() -> None:
+    given = {"num_gpus": 0.5, "memory": "1.5 GB", "resources": {"b": 2, "a": 0.5}}
+    options = JobOptions().but({**given, "executor": "task", "label_selector": {"zone": "x"}})
+    shared = options.shared("a.b", is_async=False, key="", code=None, python=None)
+    assert shared.shape == Shape(
+        None, 0.5, 1_500_000_000, (("a", 0.5), ("b", 2.0)), (("zone", "x"),)
+    )
+    assert shared.lane[0] == "task num_gpus=0.5 memory=1500000000 a=0.5 b=2 label zone=x"
+
+
+def test_equal_runtime_environments_are_one_shape() -> None:
+    one, two = (
+        JobOptions().but({"runtime_env": {"env_vars": dict.fromkeys(names, "1")}})
+        for names in ("ab", "ba")
+    )
+    assert one.runtime_env == two.runtime_env == '{"env_vars":{"a":"1","b":"1"}}'
+
+
+@pytest.mark.parametrize(
+    ("given", "is_async", "kind"),
+    [
+        ({}, False, "process"),
+        ({}, True, "async"),
+        ({"num_gpus": 1}, False, "actor"),
+        ({"num_cpus": 0}, True, "actor"),
+        ({"runtime_env": {"pip": ["x"]}}, False, "actor"),
+        ({"num_gpus": None}, False, "process"),
+        ({"executor": "actor"}, True, "actor"),
+        ({"executor": "task", "num_gpus": 1}, False, "task"),
+    ],
+)
+def test_a_shape_without_an_executor_means_an_actor(
+    given: dict[str, object], is_async: bool, kind: str
+) -> None:
+    shared = JobOptions().but(given).shared("a.b", is_async, "", None, None)
+    assert shared.executor == kind
+    assert (shared.shape is not None) == (kind in ("actor", "task"))
+
+
+@pytest.mark.parametrize("executor", ["process", "async"])
+def test_a_shape_that_would_be_ignored_is_refused(executor: str) -> None:
+    with pytest.raises(InvalidOption, match="executor='actor' or 'task'") as refused:
+        JobOptions().but({"executor": executor, "num_gpus": 1})
+    assert refused.value.fields["option"] == "num_gpus"
+    shaped = JobOptions().but({"num_gpus": 1, "resources": {"disk": 1}})
+    with pytest.raises(InvalidOption):
+        shaped.but({"executor": executor})
+    with pytest.raises(InvalidOption):
+        JobOptions().but({"executor": executor}).but({"memory": 5})
+    taken_back = shaped.but({"executor": executor, "num_gpus": None, "resources": None})
+    assert taken_back.kind(is_async=False) == executor

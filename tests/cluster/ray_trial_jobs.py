@@ -1,0 +1,105 @@
+"""Jobs that run in Ray, as a user's module would have them."""
+
+import asyncio
+import ctypes
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import ray
+
+import taskqueue_ray as tq
+from tests.cluster.trial_jobs import NO_WAIT, add
+from tests.cluster.witness import Run
+
+
+@tq.job(timeout=60)
+def uses_ray(n: int) -> list[int]:
+    """Calls Ray, on the main thread, and says in which process."""
+    assert threading.current_thread() is threading.main_thread()
+    return [ray.get(ray.put(n)), os.getpid()]
+
+
+@tq.job
+async def awaited(n: int) -> int:
+    await asyncio.sleep(0.01)
+    return 2 * n
+
+
+class Counts(tq.Job):
+    executor = "actor"
+
+    def handle(self) -> int:
+        self.payload["seen"] = True
+        return len(self.payload["words"])
+
+
+@tq.job
+def asks(n: int) -> str:
+    """Says how far it is, and enqueues another job."""
+    tq.current().progress(1, 2, "half")
+    child: str = tq.connect().enqueue(add, n, 1).id
+    return child
+
+
+@tq.job
+def variable(name: str) -> str | None:
+    return os.environ.get(name)
+
+
+@tq.job
+def actor_resources() -> dict[str, float]:
+    return dict(ray.get_runtime_context().get_assigned_resources())
+
+
+@tq.job(max_attempts=1, timeout=2)
+def misbehaves(how: str) -> None:
+    _MANNERS[how]()
+
+
+def _hold_the_gil() -> None:
+    ctypes.PyDLL(None).sleep(120)
+
+
+_MANNERS: dict[str, Any] = {
+    "sys.exit": lambda: sys.exit(3),
+    "os._exit": lambda: os._exit(0),
+    "segfault": lambda: ctypes.string_at(0),
+    "hang": lambda: time.sleep(120),
+    "GIL": _hold_the_gil,
+}
+
+
+@tq.job(executor="actor", timeout=90)
+def holds_the_gil(file: str) -> None:
+    Run(file)
+    _hold_the_gil()
+
+
+@tq.job(timeout=90, backoff=NO_WAIT)
+def waits(file: str, gate: str) -> int:
+    """Runs until the gate is a file; says in which process."""
+    run = Run(file)
+    while not Path(gate).exists():
+        time.sleep(0.02)
+    run.end()
+    return os.getpid()
+
+
+@tq.job(timeout=90)
+def until_cancelled(file: str) -> None:
+    Run(file)
+    while not tq.current().cancelled:
+        time.sleep(0.02)
+    raise tq.Cancel
+
+
+@tq.job(timeout=90)
+def ignores_all(file: str, pid_file: str) -> None:
+    Path(pid_file).write_text(str(os.getpid()))
+    Run(file)
+    while True:
+        time.sleep(60)
