@@ -11,7 +11,7 @@ from tests.simulation.world import Run
 SEEDS = {"quick": 150, "release": 100_000, "nightly": 30_000}
 MANY = 10_000
 BATCH = 50
-BOUND = 100
+BOUND = 300
 """A planted bug must be found within so many seeds."""
 
 
