@@ -26,6 +26,7 @@ from taskqueue_ray.core.model import Conditions, JobId, JobSpec, Options
 from taskqueue_ray.core.options import MAX_PARENTS, JobOptions
 from taskqueue_ray.engine.annotations import hints_of
 from taskqueue_ray.engine.arguments import ResultType
+from taskqueue_ray.engine.carrying import sent
 from taskqueue_ray.engine.context import Cancel, Context, Fail, Snooze, WaitFor, current
 from taskqueue_ray.engine.payload import Kind
 from taskqueue_ray.engine.registry import JobType
@@ -111,20 +112,26 @@ def _send(
     specs: list[JobSpec] = []
     size = 0
 
-    def enqueue() -> int:
+    def call(method: str, request: bytes) -> bytes:
         try:
-            body = encode_batch(BatchRecord([options], specs))
-            return _reply(context.channel.call("enqueue", body)).accepted
+            return context.channel.call(method, request)
         except (QueueFull, StorageFull):
             raise Snooze(FULL) from None
         except BatchEnded:
             raise Fail("the callback of its batch no longer waits for its jobs") from None
 
+    def enqueue() -> int:
+        body = encode_batch(BatchRecord([options], specs))
+        return _reply(call("enqueue", body)).accepted
+
     for job_id, item in items.items():
         plain = _encode({**common, shape.parameter: item})
         payload = shared.sealer.seal(Kind.PAYLOAD, job_id, options.type, plain)
-        specs.append(JobSpec(job_id, 0, payload, conditions=shape.conditions))
-        size += len(payload)
+        if len(payload) > shared.sealer.inline:
+            payload = answered(sent("payload", job_id, payload), call)
+        spec = JobSpec(job_id, 0, payload, conditions=shape.conditions)
+        specs.append(spec)
+        size += len(_encode(spec))
         if len(specs) >= most or size >= MAX_BYTES:
             yield enqueue()
             specs, size = [], 0

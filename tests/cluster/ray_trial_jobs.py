@@ -103,3 +103,38 @@ def ignores_all(file: str, pid_file: str) -> None:
     Run(file)
     while True:
         time.sleep(60)
+
+
+@tq.job(executor="actor", batch=tq.Batch(max_size=16, max_wait="100ms"))
+def embed(texts: list[str]) -> list[tuple[str, int]]:
+    """Each text, and how many there were; as slow as a model is."""
+    time.sleep(0.05)
+    return [(text.upper(), len(texts)) for text in texts]
+
+
+@tq.job(executor="actor")
+def goes_on(step: int) -> int:
+    done = tq.current().checkpoint() or 0
+    if not done:
+        tq.current().checkpoint(step)
+        raise tq.Snooze(0.1)
+    return int(done)
+
+
+@tq.job(executor="actor")
+def fans_out(count: int) -> int:
+    here = tq.current()
+    children = [goes_on.options(id=here.child_id(n)).enqueue(n + 1) for n in range(count)]
+    return sum(tq.wait_for(children))
+
+
+@tq.job(executor="actor", backoff=lambda _attempt, _error: 0.1, max_attempts=2)
+def works_later() -> int:
+    if tq.current().attempt == 1:
+        raise ValueError("not yet")
+    return tq.current().attempt
+
+
+@tq.job(executor="actor")
+def noise(size: int) -> bytes:
+    return os.urandom(size)

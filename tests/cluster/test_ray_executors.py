@@ -43,6 +43,21 @@ def test_results_of_all_forms(place: Place) -> None:
         assert q.job(handle.id).payload == {"words": ["a", "b"], "seen": True}
 
 
+def test_what_other_executors_do_these_do_too(place: Place) -> None:
+    q = place.connect()
+    with q.workers(max=1, concurrency=2):
+        embedded = [
+            handle.result(60)
+            for handle in q.enqueue_many(ray_trial_jobs.embed.item(f"t{n}") for n in range(200))
+        ]
+        assert [text for text, _ in embedded] == [f"T{n}" for n in range(200)]
+        assert max(size for _, size in embedded) == 16, "calls are filled"
+        assert q.enqueue(ray_trial_jobs.goes_on, 7).result(60) == 7
+        assert q.enqueue(ray_trial_jobs.fans_out, 3).result(60) == 6
+        assert q.enqueue(ray_trial_jobs.works_later).result(60) == 2
+        assert len(q.enqueue(ray_trial_jobs.noise, 3_000_000).result(60)) == 3_000_000
+
+
 def test_the_shape_is_held(place: Place) -> None:
     q = place.connect()
     with q.workers(max=1):

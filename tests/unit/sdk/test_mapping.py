@@ -1,11 +1,14 @@
 """One job for each item of a list that another job returned."""
 
+import time
 from dataclasses import dataclass
+from random import Random
 from typing import Any
 
 import pytest
 
 import taskqueue_ray as tq
+from taskqueue_ray.core.blobs import REFERENCE_SIZE
 from taskqueue_ray.core.errors import InvalidOption, QueueFull
 from tests.inprocess import Bench
 
@@ -44,6 +47,16 @@ def fragile(n: int) -> int:
 @tq.job
 def total(parts: list[int | None]) -> int:
     return sum(part or 0 for part in parts)
+
+
+@tq.job
+def noise(count: int) -> list[bytes]:
+    return [Random(n).randbytes(300_000) for n in range(count)]
+
+
+@tq.job
+def measure(data: bytes) -> int:
+    return len(data)
 
 
 @tq.job
@@ -176,6 +189,20 @@ def test_a_full_queue_is_waited_for(bench: Bench) -> None:
     bench.advance(11)
     _work(bench)
     assert parts.result(timeout=30) == [1, 4, 9, 16, 25]
+
+
+def test_large_items_go_beside_the_journal_too() -> None:
+    bench = Bench(time.time(), max_payload=16 << 20)
+    with bench.q.workflow("images") as flow:
+        parts = flow.map(measure, flow.add(noise, 3))
+    bench.work(2)
+    waiting = [
+        job for job in bench.host.engine.state.jobs.values() if job.options.type.endswith("measure")
+    ]
+    assert [len(job.payload) for job in waiting] == [REFERENCE_SIZE] * 3
+    _work(bench)
+    assert parts.result(timeout=30) == [300_000] * 3
+    bench.q.close()
 
 
 def test_what_is_no_list_fails_for_good(bench: Bench) -> None:
