@@ -39,9 +39,10 @@ from taskqueue_ray.engine.context import (
 )
 from taskqueue_ray.engine.desk import Desk
 from taskqueue_ray.engine.engine import Engine, Ports
+from taskqueue_ray.engine.jobtype import JobType
 from taskqueue_ray.engine.keyring import Key, Keyring
 from taskqueue_ray.engine.payload import Kind, Sealer, seal_error
-from taskqueue_ray.engine.registry import JobType, registry
+from taskqueue_ray.engine.registry import registry
 from taskqueue_ray.engine.writer import Result, commit
 from taskqueue_ray.executor.inputs import answered, filled
 from taskqueue_ray.executor.sealed import opened

@@ -8,8 +8,8 @@ import msgspec
 from taskqueue_ray.core.claims import Unique
 from taskqueue_ray.core.errors import InvalidOption
 from taskqueue_ray.core.model import Claim, Input
+from taskqueue_ray.engine.jobtype import JobType
 from taskqueue_ray.engine.payload import Sealer
-from taskqueue_ray.engine.registry import JobType
 
 _arguments = msgspec.msgpack.Decoder(dict[str, msgspec.Raw])
 _encode = msgspec.msgpack.Encoder().encode

@@ -16,8 +16,8 @@ import cloudpickle
 
 from taskqueue_ray.core.errors import SealBroken, Unserialisable
 from taskqueue_ray.core.model import StoredCode
+from taskqueue_ray.engine.jobtype import JobType
 from taskqueue_ray.engine.payload import Kind, Sealer
-from taskqueue_ray.engine.registry import JobType
 from taskqueue_ray.engine.structs import reduce_struct, travels_by_value
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"

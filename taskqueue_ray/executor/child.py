@@ -13,8 +13,8 @@ from taskqueue_ray.core.exchange import Outcome
 from taskqueue_ray.core.model import JobId, Options
 from taskqueue_ray.engine.carrying import fetched, sent_result
 from taskqueue_ray.engine.context import Context, activate, deactivate
+from taskqueue_ray.engine.jobtype import JobType
 from taskqueue_ray.engine.payload import Kind, Sealer
-from taskqueue_ray.engine.registry import JobType
 from taskqueue_ray.executor.calls import Calls
 from taskqueue_ray.executor.cell import Cell
 from taskqueue_ray.executor.channel import WorkerChannel

@@ -10,8 +10,9 @@ import msgspec
 from taskqueue_ray.core.errors import UnknownJobType
 from taskqueue_ray.core.model import Options, StoredCode
 from taskqueue_ray.engine.code import restore
+from taskqueue_ray.engine.jobtype import JobType
 from taskqueue_ray.engine.payload import Sealer
-from taskqueue_ray.engine.registry import JobType, registry
+from taskqueue_ray.engine.registry import registry
 from taskqueue_ray.executor.sealed import need
 
 _decode_code = msgspec.msgpack.Decoder(StoredCode | None).decode

@@ -14,7 +14,7 @@ from taskqueue_ray.core.views import summary_of
 from taskqueue_ray.engine.carrying import Questions, fetched
 from taskqueue_ray.engine.headers import arguments_of, attach, headers_of
 from taskqueue_ray.engine.payload import Kind, Sealer
-from taskqueue_ray.engine.registry import value_in
+from taskqueue_ray.engine.results import value_in
 
 T = TypeVar("T")
 

@@ -14,9 +14,10 @@ from taskqueue_ray.engine import code
 from taskqueue_ray.engine.carrying import sent
 from taskqueue_ray.engine.claiming import claim_of
 from taskqueue_ray.engine.headers import attach
+from taskqueue_ray.engine.jobtype import JobType
 from taskqueue_ray.engine.middleware import Enqueueing, announce, installed
 from taskqueue_ray.engine.payload import Kind, Sealer
-from taskqueue_ray.engine.registry import JobType, check_reach
+from taskqueue_ray.engine.registry import check_reach
 from taskqueue_ray.executor.inputs import answered
 from taskqueue_ray.sdk import requests
 from taskqueue_ray.sdk.delivery import Delivery

@@ -22,7 +22,7 @@ from taskqueue_ray.core.model import JobId
 from taskqueue_ray.core.timing import Duration, parse_duration
 
 if TYPE_CHECKING:
-    from taskqueue_ray.engine.registry import JobType
+    from taskqueue_ray.engine.jobtype import JobType
     from taskqueue_ray.sdk.client import TaskQueue
     from taskqueue_ray.sdk.delivery import Delivery
     from taskqueue_ray.sdk.records import JobRecord

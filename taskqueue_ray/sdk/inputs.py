@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from taskqueue_ray.core.model import Input, JobId
-from taskqueue_ray.engine.registry import JobType
+from taskqueue_ray.engine.jobtype import JobType
 from taskqueue_ray.sdk.handle import JobHandle
 
 

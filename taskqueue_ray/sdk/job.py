@@ -13,8 +13,9 @@ from taskqueue_ray.core.options import NAMES, JobOptions
 from taskqueue_ray.core.retry import Backoff
 from taskqueue_ray.engine.backoffs import BackoffFunction, options_of_type
 from taskqueue_ray.engine.context import current_or_none
+from taskqueue_ray.engine.jobtype import JobType, type_name_of
 from taskqueue_ray.engine.middleware import Middleware, check_all
-from taskqueue_ray.engine.registry import JobType, registry, type_name_of
+from taskqueue_ray.engine.registry import registry
 from taskqueue_ray.sdk import current
 from taskqueue_ray.sdk.handle import JobHandle
 from taskqueue_ray.sdk.ids import source

@@ -28,8 +28,8 @@ from taskqueue_ray.engine.annotations import hints_of
 from taskqueue_ray.engine.arguments import ResultType
 from taskqueue_ray.engine.carrying import sent
 from taskqueue_ray.engine.context import Cancel, Context, Fail, Snooze, WaitFor, current
+from taskqueue_ray.engine.jobtype import JobType
 from taskqueue_ray.engine.payload import Kind
-from taskqueue_ray.engine.registry import JobType
 from taskqueue_ray.executor.inputs import answered, ends_of, value_of
 from taskqueue_ray.sdk.batches import MAX_BYTES, MAX_JOBS, Preparer
 from taskqueue_ray.sdk.inputs import handles_in

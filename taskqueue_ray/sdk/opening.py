@@ -8,14 +8,10 @@ from taskqueue_ray.core.errors import KeyMissing, SealBroken, TaskQueueError, Un
 from taskqueue_ray.core.model import Failure, JobId
 from taskqueue_ray.engine.carrying import fetched
 from taskqueue_ray.engine.headers import arguments_of
+from taskqueue_ray.engine.jobtype import JobType
 from taskqueue_ray.engine.payload import Kind, Sealer, decode_value, open_error
-from taskqueue_ray.engine.registry import (
-    JobType,
-    Registry,
-    open_payload_after,
-    open_value,
-    registry,
-)
+from taskqueue_ray.engine.registry import Registry, registry
+from taskqueue_ray.engine.results import open_payload_after, open_value
 from taskqueue_ray.executor.inputs import answered
 
 Call = Callable[[str, bytes], bytes]

@@ -11,8 +11,9 @@ from typing import Any
 
 from taskqueue_ray.core.batching import Batch
 from taskqueue_ray.engine.context import Cancel, Context, Fail, Retry, Snooze, current
+from taskqueue_ray.engine.jobtype import JobType
 from taskqueue_ray.engine.middleware import Middleware
-from taskqueue_ray.engine.registry import JobType, registry
+from taskqueue_ray.engine.registry import registry
 from tests.unit.executor import sample_jobs as sample_jobs
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from taskqueue_ray.engine.context import Cancel, Fail, Retry, Snooze, WaitFor, current
-from taskqueue_ray.engine.registry import JobType, registry
+from taskqueue_ray.engine.jobtype import JobType
+from taskqueue_ray.engine.registry import registry
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

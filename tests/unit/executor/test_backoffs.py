@@ -9,7 +9,7 @@ import pytest
 from taskqueue_ray.core.exchange import Outcome, OutcomeKind
 from taskqueue_ray.core.model import Options
 from taskqueue_ray.engine.code import capture
-from taskqueue_ray.engine.registry import JobType
+from taskqueue_ray.engine.jobtype import JobType
 from tests.unit.executor.lab import Lab, encode, lab
 
 OWN: dict[str, Any] = {"own_backoff": True, "max_attempts": 3}

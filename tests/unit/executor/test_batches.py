@@ -12,8 +12,10 @@ from taskqueue_ray.core.exchange import Outcome, OutcomeKind
 from taskqueue_ray.core.identity import to_text
 from taskqueue_ray.core.model import JobId, Options
 from taskqueue_ray.engine.code import capture
+from taskqueue_ray.engine.jobtype import JobType
 from taskqueue_ray.engine.payload import Kind
-from taskqueue_ray.engine.registry import JobType, open_payload_after, registry
+from taskqueue_ray.engine.registry import registry
+from taskqueue_ray.engine.results import open_payload_after
 from tests.unit.executor import batch_jobs
 from tests.unit.executor.lab import Lab, encode, lab
 from tests.unit.executor.test_large import Store, text

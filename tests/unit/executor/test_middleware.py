@@ -8,8 +8,9 @@ from taskqueue_ray.core.model import JobId
 from taskqueue_ray.engine.code import capture
 from taskqueue_ray.engine.context import Context
 from taskqueue_ray.engine.headers import attach
+from taskqueue_ray.engine.jobtype import JobType
 from taskqueue_ray.engine.middleware import Middleware, installed
-from taskqueue_ray.engine.registry import JobType, registry
+from taskqueue_ray.engine.registry import registry
 from tests.unit.executor import sample_jobs
 from tests.unit.executor.lab import Lab, encode, lab
 

@@ -10,9 +10,9 @@ from taskqueue_ray.core.errors import QueueFull, Unavailable
 from taskqueue_ray.core.exchange import Outcome, OutcomeKind
 from taskqueue_ray.core.model import Options, StoredCode
 from taskqueue_ray.engine.code import capture
+from taskqueue_ray.engine.jobtype import JobType
 from taskqueue_ray.engine.keyring import Key, Keyring
 from taskqueue_ray.engine.payload import Sealer
-from taskqueue_ray.engine.registry import JobType
 from taskqueue_ray.executor.endings import gives_up
 from tests.records import job_id
 from tests.unit.executor.lab import Lab, encode, lab

@@ -9,7 +9,7 @@ import pytest
 
 from taskqueue_ray.core.errors import InvalidRequest
 from taskqueue_ray.core.exchange import OutcomeKind
-from taskqueue_ray.engine.registry import JobType
+from taskqueue_ray.engine.jobtype import JobType
 from tests.unit.executor import batch_jobs
 from tests.unit.executor.lab import KEY, Lab, lab
 

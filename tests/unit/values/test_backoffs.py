@@ -10,9 +10,9 @@ from taskqueue_ray.core.errors import InvalidOption
 from taskqueue_ray.core.retry import DEFAULT_BACKOFF
 from taskqueue_ray.engine import code
 from taskqueue_ray.engine.backoffs import Wait, ask, options_of_type
+from taskqueue_ray.engine.jobtype import JobType
 from taskqueue_ray.engine.keyring import Key, Keyring
 from taskqueue_ray.engine.payload import Sealer
-from taskqueue_ray.engine.registry import JobType
 
 
 def minutes(attempt: int, error: BaseException) -> str:

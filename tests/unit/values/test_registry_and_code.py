@@ -12,15 +12,11 @@ import pytest
 from taskqueue_ray.core.errors import InvalidRequest, SealBroken, UnknownJobType, Unserialisable
 from taskqueue_ray.core.model import StoredCode
 from taskqueue_ray.engine import code
+from taskqueue_ray.engine.jobtype import JobType, type_name_of
 from taskqueue_ray.engine.keyring import Key, Keyring
 from taskqueue_ray.engine.payload import Kind, Sealer
-from taskqueue_ray.engine.registry import (
-    JobType,
-    Registry,
-    open_payload_after,
-    open_value,
-    type_name_of,
-)
+from taskqueue_ray.engine.registry import Registry
+from taskqueue_ray.engine.results import open_payload_after, open_value
 
 
 def double(x: int) -> int:
