@@ -2,7 +2,7 @@
 # The packages come from wherever pip is set up to look; constraints.txt pins their versions.
 
 .DELETE_ON_ERROR:
-.PHONY: setup demo test check lint bench test-full faults cluster docs clean
+.PHONY: setup demo test test-pure test-ray check lint bench test-full faults cluster docs clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,6 +12,9 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python; do \
 PYTEST := $(BIN)/python -m pytest
 SEED ?=
 TIER ?= quick
+QUICK := "not slow and not faults"
+# In a log each half is shown as a whole, in a terminal both as they go.
+IN_ORDER := $(if $(MAKE_TERMOUT),,$(if $(filter output-sync,$(.FEATURES)),--output-sync=target))
 
 setup: $(READY)
 
@@ -33,9 +36,16 @@ lint: $(READY)
 check: lint
 	$(PYTEST) tests/unit tests/property -q
 
-# What a change must pass: the quick tier of everything.
-test: lint
-	$(PYTEST) -m "not slow and not faults" -q
+# What a change must pass: the quick tier of everything. The tests on Ray mostly wait, so both
+# halves run at a time.
+test: $(READY)
+	@$(MAKE) --no-print-directory -j2 $(IN_ORDER) test-pure test-ray
+
+test-pure: lint
+	$(PYTEST) tests/unit tests/property tests/simulation -m $(QUICK) -q
+
+test-ray: $(READY)
+	$(PYTEST) tests/acceptance tests/cluster -m $(QUICK) -q
 
 test-full: lint
 	$(PYTEST) -m "not faults" --cov

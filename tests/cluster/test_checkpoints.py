@@ -58,7 +58,9 @@ def _start(q: tq.TaskQueue, place: Place, job: object = trial_jobs.counts_on) ->
     return made
 
 
-@pytest.mark.parametrize("job", JOBS, ids=["process", "async"])
+@pytest.mark.parametrize(
+    "job", [JOBS[0], pytest.param(JOBS[1], marks=pytest.mark.slow)], ids=["process", "async"]
+)
 def test_an_executor(place: Place, job: object) -> None:
     q = place.connect()
     with q.workers():
@@ -71,6 +73,7 @@ def test_an_executor(place: Place, job: object) -> None:
         assert (record.attempts, record.losses) == (2, 0)
 
 
+@pytest.mark.slow
 def test_a_worker(place: Place) -> None:
     q = place.connect()
     with q.workers():

@@ -86,6 +86,7 @@ def test_jobs_that_left_memory(place: Place, eager: None) -> None:
     assert len(q.history().to_arrow()) == 1
 
 
+@pytest.mark.slow
 def test_ended_jobs_are_kept_for_their_term(place: Place, eager: None) -> None:
     """Rows go after a fold, by a task of their own; dead letters are purged by the queue."""
     q = place.connect()

@@ -4,6 +4,8 @@ import os
 import signal
 from random import Random
 
+import pytest
+
 import taskqueue_ray as tq
 from tests.cluster import trial_jobs
 from tests.cluster.place import Place
@@ -88,6 +90,7 @@ SCRIPT = """
 """
 
 
+@pytest.mark.slow
 def test_two_nodes(programs: Programs) -> None:
     text = programs.start(SCRIPT).succeeds(110)
     for line in ("sent from afar True", "result True", "all True"):

@@ -9,6 +9,7 @@ from tests.cluster.place import Place, worker_pids
 from tests.cluster.witness import starts
 
 KINDS = ("actor", "task")
+BOTH = ("actor", pytest.param("task", marks=pytest.mark.slow))
 DIED = "ExecutorDied"
 REASONS = {
     "sys.exit": "SystemExit",
@@ -87,7 +88,7 @@ def test_what_ray_refuses_is_a_failed_attempt(place: Place) -> None:
         assert q.enqueue(trial_jobs.add, 1).result(60) == 2
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", BOTH)
 def test_bad_manners_are_failed_attempts(place: Place, kind: str) -> None:
     q = place.connect()
     brief = ray_trial_jobs.misbehaves.options(executor=kind)
@@ -139,7 +140,7 @@ def test_who_holds_the_gil_holds_nobody_up(place: Place) -> None:
         assert starts(place.witness)[holder.id] == 1
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", BOTH)
 def test_a_running_one_is_cancelled(place: Place, kind: str) -> None:
     q = place.connect()
     pid_file = place.base / "pid"
@@ -159,7 +160,7 @@ def test_a_running_one_is_cancelled(place: Place, kind: str) -> None:
         eventually(lambda: not processes.is_alive(pid), "its process has gone")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", BOTH)
 def test_the_death_of_a_worker_is_a_loss_and_ends_its_executors(place: Place, kind: str) -> None:
     q = place.connect()
     with q.workers(min=1, max=1):
@@ -177,7 +178,7 @@ def test_the_death_of_a_worker_is_a_loss_and_ends_its_executors(place: Place, ki
         eventually(lambda: handle.status() == "cancelled", "it is killed")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", BOTH)
 def test_what_no_node_has_room_for_waits_and_is_in_nobodys_way(place: Place, kind: str) -> None:
     q = place.connect()
     with q.workers(max=1, concurrency=1):

@@ -1,6 +1,10 @@
 """Executors in Ray on another node than their worker's, some of them on one that comes later."""
 
+import pytest
+
 from tests.cluster.programs import Programs
+
+pytestmark = pytest.mark.slow
 
 SCRIPT = """
     import ray
