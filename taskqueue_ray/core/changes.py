@@ -36,6 +36,8 @@ class Changes(msgspec.Struct, frozen=True, omit_defaults=True):
         9
         """
         named = {name: value for name in CHANGEABLE if (value := getattr(self, name)) is not UNSET}
+        if "backoff" in named:
+            named["own_backoff"] = False  # a policy that is given goes before the type's function
         return msgspec.structs.replace(options, **named)
 
 

@@ -131,8 +131,8 @@ def check_options(options: Options) -> None:
         raise InvalidRequest(
             "priority must be from 0 to 100, max_attempts at least 1 and timeout from 0 and finite"
         )
-    if not 0 <= (options.cancel_grace or 0.0) < LATEST:
-        raise InvalidRequest("cancel_grace must be from 0 and finite")
+    if not 0 <= (options.cancel_grace or 0.0) < LATEST or options.batch < 0:
+        raise InvalidRequest("cancel_grace and batch must be from 0 and finite")
     backoff = options.backoff
     if any(not 0 <= one < LATEST for one in (backoff.base, backoff.factor, backoff.max)):
         raise InvalidRequest("the numbers of a backoff must be from 0 and finite")

@@ -126,22 +126,23 @@ class Batch:
         job_id = options.id or source.draw()
         content = attach(headers, plain) if headers else plain
         payload = self._sealer.seal(Kind.PAYLOAD, job_id, job_type.name, content)
-        if len(payload) > self._sealer.inline:
-            payload = self._preparer.put_away(job_id, payload)
         recipe = self._preparer.recipe(job_type, options)
         index = self._indexes.get(id(recipe.shared))
         if index is None:
             index = self._indexes[id(recipe.shared)] = len(self._options)
             self._options.append(recipe.shared)
+        claim = None
+        if options.unique is not None:
+            claim = claim_of(options.unique, job_type, plain, inputs, self._sealer)
+        if len(payload) > self._sealer.inline:
+            # Last of all: a refusal would leave it for nobody.
+            payload = self._preparer.put_away(job_id, payload)
         handle: JobHandle[R] = JobHandle(self._client, job_id, job_type, delivery)
         if recipe.constant and not inputs:
             spec = JobSpec(job_id, index, payload, 0.0, (), recipe.conditions)
             self._size += len(payload) + recipe.size
         else:
-            rule = options.unique
-            claim = None
-            if rule is not None:
-                claim = claim_of(rule, job_type, plain, inputs, self._sealer)
+            if claim is not None:
                 # It turns out to be another job when its key is taken.
                 self._claimants[len(self._specs)] = handle
             spec = _conditioned(job_id, index, payload, options, claim, inputs)

@@ -23,7 +23,7 @@ from taskqueue_ray.core.events import encode_batch
 from taskqueue_ray.core.exchange import BatchRecord, EnqueueReply
 from taskqueue_ray.core.identity import derive_job_id
 from taskqueue_ray.core.model import Conditions, JobId, JobSpec, Options
-from taskqueue_ray.core.options import MAX_PARENTS, JobOptions
+from taskqueue_ray.core.options import MAX_PARENTS, SHAPE, JobOptions
 from taskqueue_ray.engine.annotations import hints_of
 from taskqueue_ray.engine.arguments import ResultType
 from taskqueue_ray.engine.carrying import sent
@@ -170,7 +170,8 @@ def map_item(
     given: Any = items
     if handles_in(items) is None:
         given = _stored(job_type, parameter, items, kwargs)
-    element = hints_of(job_type.target).get("return", Any)
+    many = job_type.vectorized
+    element = many.result() if many is not None else hints_of(job_type.target).get("return", Any)
     return JobItem(MapType(element), _whole(options), (given, shape), {})
 
 
@@ -210,8 +211,9 @@ def _each(options: JobOptions) -> JobOptions:
 
 
 def _whole(options: JobOptions) -> JobOptions:
-    """The options of the job that stands for the list. It holds no key while it waits."""
+    """The options of the job that stands for the list. It holds no key, and no GPU, as those do."""
     return replace(
         options, max_attempts=ATTEMPTS, timeout=0.0, executor=None, concurrency_key="",
-        ordered=False, retry_on=(), give_up_on=(),
+        ordered=False, retry_on=(), give_up_on=(), own_backoff=False, cancel_grace=None,
+        **dict.fromkeys(SHAPE),
     )  # fmt: skip

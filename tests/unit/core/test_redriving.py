@@ -53,6 +53,12 @@ def test_only_what_is_named_changes() -> None:
     _sound(ledger)
 
 
+def test_a_backoff_that_is_named_goes_before_the_function_of_the_type() -> None:
+    its_own = options(own_backoff=True)
+    assert not Changes(backoff=Backoff(kind="fixed")).made_to(its_own).own_backoff
+    assert Changes(priority=9).made_to(its_own).own_backoff
+
+
 def test_with_no_change_the_options_are_the_very_same() -> None:
     ledger = _dead(1)
     before = ledger.job(1).options

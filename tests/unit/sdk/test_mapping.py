@@ -59,6 +59,16 @@ def measure(data: bytes) -> int:
     return len(data)
 
 
+@tq.job(batch=tq.Batch(max_size=4, max_wait=0))
+def halves(numbers: list[int]) -> list[float]:
+    return [n / 2 for n in numbers]
+
+
+@tq.job(executor="actor", num_gpus=1, cancel_grace=3, backoff=lambda attempt, error: attempt)
+def on_a_gpu(n: int) -> int:
+    return n
+
+
 @tq.job
 def text() -> str:
     return "no list"
@@ -203,6 +213,25 @@ def test_large_items_go_beside_the_journal_too() -> None:
     _work(bench)
     assert parts.result(timeout=30) == [300_000] * 3
     bench.q.close()
+
+
+def test_a_map_of_a_vectorized_job(bench: Bench) -> None:
+    with bench.q.workflow("halves") as flow:
+        parts = flow.map(halves, [1, 2, 3])
+    _work(bench)
+    assert parts.result(timeout=30) == [0.5, 1.0, 1.5]
+
+
+def test_the_job_that_stands_for_the_list_needs_no_gpu(bench: Bench) -> None:
+    with bench.q.workflow("gpu") as flow:
+        parts = flow.map(on_a_gpu, [1])
+    whole = bench.host.engine.state.jobs[parts.raw_id].options
+    assert (whole.executor, whole.shape, whole.own_backoff) == ("process", None, False)
+    assert whole.cancel_grace is None
+    bench.work(1)
+    [item] = [job.options for job in bench.host.engine.state.jobs.values() if job.options.shape]
+    assert item.shape is not None
+    assert (item.executor, item.shape.num_gpus, item.own_backoff) == ("actor", 1.0, True)
 
 
 def test_what_is_no_list_fails_for_good(bench: Bench) -> None:
