@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from tests.cluster.programs import Programs
 from tests.cluster.witness import check_recovery
 
@@ -28,6 +30,7 @@ SCRIPT = """
 """
 
 
+@pytest.mark.slow
 def test_lost_requests_and_replies(programs: Programs) -> None:
     text = programs.start(
         SCRIPT,

@@ -122,6 +122,7 @@ def test_the_others_of_a_dead_actor_are_charged_with_nothing(place: Place) -> No
         assert {handle.info().attempts for handle in others} <= {0, 1}
 
 
+@pytest.mark.slow
 def test_who_holds_the_gil_holds_nobody_up(place: Place) -> None:
     """For longer than a lease lasts."""
     q = place.connect(lease_seconds=2.0)
