@@ -8,7 +8,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -361,9 +361,21 @@ class Executors:
         self._recycle(slot, self._clock())
         self._dispatch(self._clock())
 
-    def _return(self, slot: ExecutorSlot, tickets: list[Ticket], *, release: bool) -> None:
-        """Jobs that have not begun leave an executor: to wait here again, or back to the queue."""
-        outcomes = [self._verdicts.cancelled(ticket) for ticket in tickets if ticket.cancel_by]
+    def _return(
+        self,
+        slot: ExecutorSlot,
+        tickets: list[Ticket],
+        *,
+        release: bool,
+        ended: Sequence[Outcome] = (),
+    ) -> None:
+        """Jobs that have not begun leave an executor: to wait here again, or back to the queue.
+
+        `ended` are outcomes to tell with it: whoever is told looks at what is held, and must find
+        each job there or among the outcomes.
+        """
+        outcomes = [*ended]
+        outcomes += [self._verdicts.cancelled(ticket) for ticket in tickets if ticket.cancel_by]
         others = [ticket for ticket in tickets if not ticket.cancel_by]
         if release or self._draining:
             outcomes += [self._verdicts.released(ticket) for ticket in others]
@@ -456,8 +468,7 @@ class Executors:
     ) -> None:
         slot.held.clear()
         slot.close()
-        self._settle(outcomes)
-        self._return(slot, remains.fresh, release=release)
+        self._return(slot, remains.fresh, release=release, ended=outcomes)
 
     # --- the rest --------------------------------------------------------------------------------
 

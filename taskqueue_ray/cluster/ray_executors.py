@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import chain
 
@@ -384,9 +384,21 @@ class RayExecutors:
         self._recycle(slot, self._clock())
         self._dispatch(self._clock())
 
-    def _return(self, place: Place | None, tickets: list[Ticket], *, release: bool) -> None:
-        """Jobs that have not begun leave an executor: to wait here again, or back to the queue."""
-        outcomes = [self._verdicts.cancelled(ticket) for ticket in tickets if ticket.cancel_by]
+    def _return(
+        self,
+        place: Place | None,
+        tickets: list[Ticket],
+        *,
+        release: bool,
+        ended: Sequence[Outcome] = (),
+    ) -> None:
+        """Jobs that have not begun leave an executor: to wait here again, or back to the queue.
+
+        `ended` are outcomes to tell with it: whoever is told looks at what is held, and must find
+        each job there or among the outcomes.
+        """
+        outcomes = [*ended]
+        outcomes += [self._verdicts.cancelled(ticket) for ticket in tickets if ticket.cancel_by]
         others = [ticket for ticket in tickets if not ticket.cancel_by]
         if release or self._draining or place is None:
             outcomes += [self._verdicts.released(ticket) for ticket in others]
@@ -472,8 +484,7 @@ class RayExecutors:
             outcomes += self._miscarried(place, seat, ending, now)
         slot.held.clear()
         self._close(seat)
-        self._settle(outcomes)
-        self._return(place, remains.fresh, release=slot.giving_back)
+        self._return(place, remains.fresh, release=slot.giving_back, ended=outcomes)
         self._dispatch(now)
 
     def _miscarried(self, place: Place, seat: Seat, ending: Ending, now: float) -> list[Outcome]:
@@ -494,8 +505,8 @@ class RayExecutors:
         remains = seat.slot.remains()
         seat.slot.killed_at = self._clock()
         seat.slot.held.clear()
-        self._settle(self._inquest.interrupted(remains))
-        self._return(place, remains.fresh, release=True)
+        interrupted = self._inquest.interrupted(remains)
+        self._return(place, remains.fresh, release=True, ended=interrupted)
 
     def _close(self, seat: Seat) -> None:
         self.reception.forget(seat.token)
