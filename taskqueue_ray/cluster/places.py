@@ -20,7 +20,6 @@ class Seat:
     asked: float
     here: bool = False
     far: bool = False
-    idle_since: float = 0.0
 
     def is_stuck(self, now: float) -> bool:
         """Whether Ray has nowhere to put it, as it seems."""
