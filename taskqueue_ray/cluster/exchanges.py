@@ -258,10 +258,6 @@ class Exchanges:
             await asyncio.sleep(PAUSES[min(attempt, len(PAUSES) - 1)])
 
     def _take(self, reply: WorkReply) -> None:
-        self._received.add(reply.sequence)
-        while self._acked + 1 in self._received:
-            self._acked += 1
-            self._received.remove(self._acked)
         if reply.stale:
             log.warning("%d outcomes came too late: their leases had ended", len(reply.stale))
         if reply.lost:
@@ -275,6 +271,14 @@ class Exchanges:
             self._hands.submit(reply.options, reply.grants)
         if reply.drain:
             self.drain_asked.set()
+        # Last: a call that is made meanwhile must not confirm jobs that are not in hand yet.
+        self._confirm(reply.sequence)
+
+    def _confirm(self, sequence: int) -> None:
+        self._received.add(sequence)
+        while self._acked + 1 in self._received:
+            self._acked += 1
+            self._received.remove(self._acked)
 
     async def _register(self) -> None:
         for attempt in count():

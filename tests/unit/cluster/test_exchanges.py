@@ -2,26 +2,34 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from taskqueue_ray.cluster.exchanges import Exchanges
 from taskqueue_ray.core.envelopes import decode, encode
-from taskqueue_ray.core.exchange import Grant, OutcomeKind, WorkReply, WorkRequest
+from taskqueue_ray.core.exchange import Grant, Outcome, OutcomeKind, WorkReply, WorkRequest
 from taskqueue_ray.core.model import JobId, Options
-from tests.records import job_id, outcome, save, worker
+from tests.records import job_id, options, outcome, save, worker
 
 PATIENCE = 10.0
 GRANT = Grant(job_id(1), 1, 1, 1, 0, b"")
+OTHER = Grant(job_id(2), 1, 1, 1, 0, b"")
 
 
-class IdleHands:
-    """Holds nothing and wants nothing."""
+class Hands:
+    """Holds what it was given. What is cancelled ends at once, as a job that waits here does."""
 
-    def submit(self, options: list[Options], grants: list[Grant]) -> None: ...
+    def __init__(self) -> None:
+        self.given: list[JobId] = []
+        self.on_cancelled: Callable[[list[Outcome]], None] = lambda _: None
 
-    def cancel(self, ids: list[JobId]) -> None: ...
+    def submit(self, options: list[Options], grants: list[Grant]) -> None:
+        self.given += [grant.id for grant in grants]
+
+    def cancel(self, ids: list[JobId]) -> None:
+        self.on_cancelled([outcome(OTHER, OutcomeKind.CANCELLED)])
 
     def held(self) -> list[JobId]:
-        return []
+        return list(self.given)
 
     def running(self) -> list[JobId]:
         return []
@@ -52,8 +60,8 @@ class HeldQueue:
         self._came.set()
         return await answer
 
-    def answer(self, sequence: int) -> None:
-        self.calls[sequence][1].set_result(encode(WorkReply(sequence)))
+    def answer(self, sequence: int, **said: Any) -> None:
+        self.calls[sequence][1].set_result(encode(WorkReply(sequence, **said)))
 
     async def request(self, sequence: int) -> WorkRequest:
         """The call of that number, once it was made."""
@@ -67,7 +75,9 @@ class HeldQueue:
 def _run(test: Callable[[Exchanges, HeldQueue], Awaitable[None]]) -> None:
     async def scenario() -> None:
         queue = HeldQueue()
-        exchanges = Exchanges(worker(), IdleHands(), queue.call)
+        hands = Hands()
+        exchanges = Exchanges(worker(), hands, queue.call)
+        hands.on_cancelled = exchanges.add_outcomes
         running = asyncio.create_task(exchanges.run())
         await queue.request(1)
         await test(exchanges, queue)
@@ -99,5 +109,21 @@ def test_an_outcome_takes_its_checkpoint_along_as_long_as_that_is_not_answered()
         await queue.request(4)
         exchanges.add_outcomes([outcome(GRANT, OutcomeKind.SNOOZED, due=1.0)])
         assert (await queue.request(5)).saves == []
+
+    _run(test)
+
+
+def test_no_call_confirms_jobs_that_are_not_in_hand_yet() -> None:
+    """The queue would take such jobs for given back, and lease them to the next."""
+
+    async def test(exchanges: Exchanges, queue: HeldQueue) -> None:
+        queue.answer(1, options=[options()], grants=[GRANT], cancel=[OTHER.id])
+        second = await queue.request(2)  # made in the middle of the answer, by the cancellation
+        assert [one.id for one in second.outcomes] == [OTHER.id]
+        assert second.held == []
+        assert second.acked == 0
+        queue.answer(2)
+        third = await queue.request(3)
+        assert (third.held, third.acked) == ([GRANT.id], 2)
 
     _run(test)
