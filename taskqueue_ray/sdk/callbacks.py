@@ -4,7 +4,6 @@ import asyncio
 import inspect
 import time
 from collections.abc import Iterable, Mapping
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -12,7 +11,6 @@ from msgspec.structs import replace
 from taskqueue_ray.core.errors import (
     BatchEnded,
     InvalidOption,
-    InvalidRequest,
     JobNotFound,
     ResultTimeout,
 )
@@ -30,6 +28,7 @@ from taskqueue_ray.sdk.handle import JobHandle
 from taskqueue_ray.sdk.ids import source
 from taskqueue_ray.sdk.inputs import CountsOf
 from taskqueue_ray.sdk.job import JobItem, as_item
+from taskqueue_ray.sdk.jobgroup import JobGroup, for_each
 from taskqueue_ray.sdk.mapping import map_item
 
 if TYPE_CHECKING:
@@ -50,13 +49,16 @@ PAUSE, LONGEST_PAUSE = 0.05, 1.0
 """Seconds between two looks at a batch of which this program does not know all jobs."""
 
 
-class JobBatch:
+class JobBatch(JobGroup):
     """Use it as a block: its jobs and callbacks are stored together, or none of them, at its end.
 
     A callback is an ordinary job, with its own retries. `on_success` runs when all have completed,
     `on_complete` when all have ended, `on_failure` when all have ended and one did not complete.
+    A cancelled batch has ended, so its callbacks run; `on_success` runs when a retry completes it.
     One with a parameter named `summary`, or annotated with `tq.BatchSummary`, gets the counts.
     """
+
+    _word = "batch"
 
     def __init__(
         self,
@@ -69,24 +71,15 @@ class JobBatch:
         given = {kind: target for kind, target in callbacks.items() if target is not None}
         if id is None:
             self._base = source.draw()
-            self.id = f"{check_name('batch', name)}:{to_text(self._base)}"
+            its_id = f"{check_name('batch', name)}:{to_text(self._base)}"
         else:
-            self._base = _base_of(id)
-            self.id = id
+            self._base, its_id = _base_of(id), id
             if given or (name is not None and not id.startswith(f"{name}:")):
                 raise InvalidOption("batch id", id, "an id alone: it has its name and callbacks")
-        self._client = client
-        self._handles: list[JobHandle[Any]] = []
+        super().__init__(client, gathered if id is None else None, its_id)
         self._open: tuple[JobId, ...] | None = None
         """The callbacks for which a job that is added is to be waited for, once looked for."""
-        self._gathered = gathered if id is None else None
-        """What was added; None once the batch has started."""
         self._callbacks = {kind: self._callback(kind, target) for kind, target in given.items()}
-
-    @property
-    def handles(self) -> list[JobHandle[Any]]:
-        """Those of the jobs that were added here, in that order."""
-        return list(self._handles)
 
     def add(self, target: Any, /, *args: Any, **kwargs: Any) -> JobHandle[Any]:
         """Add a call. Once the batch has started it is enqueued at once.
@@ -118,9 +111,7 @@ class JobBatch:
 
         One more job stands for the list; the callbacks wait for all of them.
         """
-        item = as_item(target, (), {})
-        if item.args or item.kwargs:
-            raise InvalidRequest("map takes a job, without arguments")
+        item = for_each(target)
         ends = self._callbacks if self._gathered is not None else self._found()
         # What runs after success may be cancelled while the jobs are yet to come.
         before = tuple(self._id_of(kind) for kind in ends if kind != "on_success")
@@ -128,24 +119,14 @@ class JobBatch:
         own: JobItem[Any] = JobItem(item.job_type, options, item.args, item.kwargs)
         return self._add(map_item(self._client.preparer, own, items, kwargs))
 
-    def start(self) -> None:
-        """Store all that was added; durable on return. Raises what refused it, storing nothing."""
-        if self._gathered is None:
-            raise InvalidRequest(f"the batch {self.id} has started already")
+    def _complete(self, gathered: Batch) -> None:
         ids = tuple(handle.raw_id for handle in self._handles)
         for kind, item in self._callbacks.items():
             if not ids and kind == "on_failure":
                 continue  # nothing can fail
             depends_on = (*item.options.depends_on, *ids)
             options = replace(item.options, depends_on=depends_on)
-            _ = self._gathered.add(JobItem(item.job_type, options, item.args, item.kwargs))
-        if len(self._gathered):
-            self._client.enqueue_together(self._gathered)
-        self._gathered = None
-
-    async def astart(self) -> None:
-        """The same for async code."""
-        await asyncio.to_thread(self.start)
+            _ = gathered.add(JobItem(item.job_type, options, item.args, item.kwargs))
 
     def progress(self) -> BatchSummary:
         """How many of its jobs there are, have ended, and have failed; callbacks not counted."""
@@ -182,29 +163,6 @@ class JobBatch:
         if kind not in POLICIES:
             raise InvalidOption("callback", ascii(kind)[:80], ", ".join(map(repr, POLICIES)))
         return self._client.handle(self._id_of(kind))
-
-    def cancel(self, reason: str = "") -> list[str]:
-        """Cancel all that waits or runs; the ids. The batch ends by that, and its callbacks run."""
-        return self._client.cancel_all(workflow=self.id, reason=reason)
-
-    def retry(self) -> list[str]:
-        """Send its dead letters again; when all have completed then, `on_success` runs."""
-        return self._client.redrive_all(workflow=self.id)
-
-    def __enter__(self) -> "JobBatch":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if error is None and self._gathered is not None:
-            self.start()
-
-    def __repr__(self) -> str:
-        return f"<JobBatch {self.id}>"
 
     # --- inside -----------------------------------------------------------------------------
 

@@ -1,35 +1,35 @@
 """Workflows: jobs that belong together, stored as one, cancelled and retried as one."""
 
-import asyncio
 import secrets
 import time
 from collections import Counter
-from collections.abc import Mapping
-from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from taskqueue_ray.core.errors import InvalidOption, InvalidRequest
+from taskqueue_ray.core.errors import InvalidOption
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import OnParentFailure
 from taskqueue_ray.core.naming import check_name
 from taskqueue_ray.sdk.batches import Batch
 from taskqueue_ray.sdk.handle import JobHandle
 from taskqueue_ray.sdk.job import JobItem, as_item
+from taskqueue_ray.sdk.jobgroup import JobGroup, for_each
 from taskqueue_ray.sdk.mapping import map_item
 
 if TYPE_CHECKING:
     from taskqueue_ray.sdk.client import TaskQueue
 
 
-class Workflow:
+class Workflow(JobGroup):
     """Use it as a block: its jobs are stored together, or none of them, when the block ends.
 
     Handles that `add` gives may be arguments of jobs that are added later. A job whose parent
     failed waits for it to be redriven, so that `retry` goes on where the workflow stopped; with
     `on_parent_failure="cancel"` it is cancelled instead.
     """
+
+    _word = "workflow"
 
     def __init__(
         self,
@@ -40,17 +40,9 @@ class Workflow:
         on_parent_failure: OnParentFailure = "wait",
     ) -> None:
         self.name = check_name("workflow", name)
-        self.id = f"{name}:{secrets.token_hex(8)}" if id is None else _check_id(name, id)
-        self._client = client
+        its_id = f"{name}:{secrets.token_hex(8)}" if id is None else _check_id(name, id)
+        super().__init__(client, batch if id is None else None, its_id)
         self._policy = on_parent_failure
-        self._handles: list[JobHandle[Any]] = []
-        self._gathered = batch if id is None else None
-        """What was added; None once the workflow has started."""
-
-    @property
-    def handles(self) -> list[JobHandle[Any]]:
-        """Those of the jobs that were added here, in that order."""
-        return list(self._handles)
 
     def add(self, target: Any, /, *args: Any, **kwargs: Any) -> JobHandle[Any]:
         """Add a call. Once the workflow has started, it is enqueued at once.
@@ -78,32 +70,8 @@ class Workflow:
 
         >>> sizes = flow.map(resize.options(queue="images"), paths, width=100)  # doctest: +SKIP
         """
-        item = as_item(target, (), {})
-        if item.args or item.kwargs:
-            raise InvalidRequest("map takes a job, without arguments")
-        handle: JobHandle[list[Any]] = self._add(
-            map_item(self._client.preparer, self._own(item), items, kwargs)
-        )
-        return handle
-
-    def start(self) -> None:
-        """Store all that was added; durable on return. Raises what refused it, storing nothing."""
-        if self._gathered is None:
-            raise InvalidRequest(f"the workflow {self.id} has started already")
-        if len(self._gathered):
-            self._client.enqueue_together(self._gathered)
-        self._gathered = None
-
-    def cancel(self, reason: str = "") -> list[str]:
-        """Cancel all that waits or runs; the ids."""
-        return self._client.cancel_all(workflow=self.id, reason=reason)
-
-    def retry(self, *, options: Mapping[str, Any] | None = None) -> list[str]:
-        """Send its dead letters again; what waits for them goes on when they complete.
-
-        `options` are changed for them, as in `q.redrive`.
-        """
-        return self._client.redrive_all(workflow=self.id, options=options)
+        own = self._own(for_each(target))
+        return self._add(map_item(self._client.preparer, own, items, kwargs))
 
     def counts(self) -> dict[JobState, int]:
         """How many of its jobs are in each state, jobs that others have added included."""
@@ -117,25 +85,6 @@ class Workflow:
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             ends[handle.wait(left)] += 1
         return dict(ends)
-
-    async def astart(self) -> None:
-        """`start` for async code."""
-        await asyncio.to_thread(self.start)
-
-    def __enter__(self) -> "Workflow":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if error is None and self._gathered is not None:
-            self.start()
-
-    def __repr__(self) -> str:
-        return f"<Workflow {self.id}>"
 
     def _own(self, item: JobItem[Any]) -> JobItem[Any]:
         """The same call, as one of this workflow."""
