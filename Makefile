@@ -2,7 +2,7 @@
 # The packages come from wherever pip is set up to look; constraints.txt pins their versions.
 
 .DELETE_ON_ERROR:
-.PHONY: setup demo test test-pure test-ray check lint bench test-full faults cluster docs clean
+.PHONY: setup demo test test-rest test-cluster check lint bench test-full faults cluster docs clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -39,13 +39,13 @@ check: lint
 # What a change must pass: the quick tier of everything. The tests on Ray mostly wait, so both
 # halves run at a time.
 test: $(READY)
-	@$(MAKE) --no-print-directory -j2 $(IN_ORDER) test-pure test-ray
+	@$(MAKE) --no-print-directory -j2 $(IN_ORDER) test-rest test-cluster
 
-test-pure: lint
-	$(PYTEST) tests/unit tests/property tests/simulation -m $(QUICK) -q
+test-rest: lint
+	$(PYTEST) tests/unit tests/property tests/simulation tests/acceptance -m $(QUICK) -q
 
-test-ray: $(READY)
-	$(PYTEST) tests/acceptance tests/cluster -m $(QUICK) -q
+test-cluster: $(READY)
+	$(PYTEST) tests/cluster -m $(QUICK) -q
 
 test-full: lint
 	$(PYTEST) -m "not faults" --cov

@@ -7,11 +7,10 @@ from collections.abc import Hashable, Iterator
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from taskqueue_ray.core.blobs import REFERENCE_SIZE
 from taskqueue_ray.core.exchange import Outcome
 from taskqueue_ray.core.model import Options
 from taskqueue_ray.engine.batch_context import BatchContext
-from taskqueue_ray.engine.carrying import fetched, sent_result
+from taskqueue_ray.engine.carrying import sent_result
 from taskqueue_ray.engine.context import activate, deactivate
 from taskqueue_ray.engine.jobtype import JobType
 from taskqueue_ray.engine.payload import Kind, Sealer
@@ -19,7 +18,7 @@ from taskqueue_ray.engine.vectorized import Vectorized
 from taskqueue_ray.executor.cell import Cell
 from taskqueue_ray.executor.channel import WorkerChannel
 from taskqueue_ray.executor.endings import Endings
-from taskqueue_ray.executor.inputs import answered, filled
+from taskqueue_ray.executor.inputs import answered, plain_of
 from taskqueue_ray.executor.runs import Run
 from taskqueue_ray.executor.sealed import need
 
@@ -210,13 +209,7 @@ class Calls:
     def _opened(self, handler: JobType, run: Run) -> Any:
         grant, options = run.grant, run.options
         sealer = self._sealer or need(None, options.key)
-        sealed = grant.payload
-        if len(sealed) == REFERENCE_SIZE:
-            sealed = answered(fetched("payload", grant.id, sealed), self._channel.call)
-        plain = sealer.open(Kind.PAYLOAD, grant.id, options.type, sealed)
-        if grant.inputs:
-            plain = answered(filled(plain, grant.inputs, sealer), self._channel.call)
-        return handler.item(plain)
+        return handler.item(plain_of(grant, options, sealer, self._channel.call))
 
 
 def _goes_alone(run: Run) -> bool:

@@ -8,10 +8,9 @@ import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
-from taskqueue_ray.core.blobs import REFERENCE_SIZE
 from taskqueue_ray.core.exchange import Outcome
 from taskqueue_ray.core.model import JobId, Options
-from taskqueue_ray.engine.carrying import fetched, sent_result
+from taskqueue_ray.engine.carrying import sent_result
 from taskqueue_ray.engine.context import Context, activate, deactivate
 from taskqueue_ray.engine.jobtype import JobType
 from taskqueue_ray.engine.payload import Kind, Sealer
@@ -20,7 +19,7 @@ from taskqueue_ray.executor.cell import Cell
 from taskqueue_ray.executor.channel import WorkerChannel
 from taskqueue_ray.executor.endings import Endings
 from taskqueue_ray.executor.handlers import CODE, Handlers, question
-from taskqueue_ray.executor.inputs import answered, filled
+from taskqueue_ray.executor.inputs import answered, plain_of
 from taskqueue_ray.executor.messages import Assign
 from taskqueue_ray.executor.runs import Run
 from taskqueue_ray.executor.sealed import need, opened
@@ -149,13 +148,8 @@ class SyncExecutor:
         try:
             sealer = self._sealer or need(None, options.key)
             handler = self._handlers.known(options) or self._find(options)
-            sealed = grant.payload
-            if len(sealed) == REFERENCE_SIZE:
-                sealed = answered(fetched("payload", grant.id, sealed), self._channel.call)
-            plain = sealer.open(Kind.PAYLOAD, grant.id, options.type, sealed)
+            plain = plain_of(grant, options, sealer, self._channel.call)
             saved = None if grant.checkpoint is None else opened(grant, options, sealer)
-            if grant.inputs:
-                plain = answered(filled(plain, grant.inputs, sealer), self._channel.call)
         except BaseException as error:
             return self._endings.unopened(run, error)
         token = activate(

@@ -5,11 +5,12 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
+from taskqueue_ray.core.blobs import REFERENCE_SIZE
 from taskqueue_ray.core.errors import JobNotFound, TaskQueueError
-from taskqueue_ray.core.exchange import Ended, JobView
+from taskqueue_ray.core.exchange import Ended, Grant, JobView
 from taskqueue_ray.core.identity import to_text
 from taskqueue_ray.core.lifecycle import JobState
-from taskqueue_ray.core.model import Input, JobId
+from taskqueue_ray.core.model import Input, JobId, Options
 from taskqueue_ray.core.views import summary_of
 from taskqueue_ray.engine.carrying import Questions, fetched
 from taskqueue_ray.engine.headers import arguments_of, attach, headers_of
@@ -27,6 +28,19 @@ _ends = msgspec.msgpack.Decoder(list[Ended]).decode
 _views = msgspec.msgpack.Decoder(list[JobView]).decode
 _counts = msgspec.msgpack.Decoder(dict[JobState, int]).decode
 _NIL = msgspec.Raw(b"\xc0")
+
+
+def plain_of(
+    grant: Grant, options: Options, sealer: Sealer, call: Callable[[str, bytes], bytes]
+) -> bytes:
+    """A job's arguments in the clear, wherever they are kept, results of others among them."""
+    sealed = grant.payload
+    if len(sealed) == REFERENCE_SIZE:
+        sealed = answered(fetched("payload", grant.id, sealed), call)
+    plain = sealer.open(Kind.PAYLOAD, grant.id, options.type, sealed)
+    if grant.inputs:
+        plain = answered(filled(plain, grant.inputs, sealer), call)
+    return plain
 
 
 def filled(plain: bytes, inputs: Iterable[Input], sealer: Sealer) -> Questions:

@@ -58,7 +58,6 @@ def _finish(programs: Programs, acknowledged: list[str]) -> str:
     return text
 
 
-@pytest.mark.slow
 def test_killed_with_calls_in_flight(programs: Programs) -> None:
     """The driver, and with it its workers, dies in the middle; a new one follows at once."""
     first = programs.start(PRODUCER.format(workers="q.workers(concurrency=2).start()"))

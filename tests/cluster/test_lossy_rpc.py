@@ -2,8 +2,6 @@
 
 import json
 
-import pytest
-
 from tests.cluster.programs import Programs
 from tests.cluster.witness import check_recovery
 
@@ -30,7 +28,6 @@ SCRIPT = """
 """
 
 
-@pytest.mark.slow
 def test_lost_requests_and_replies(programs: Programs) -> None:
     text = programs.start(
         SCRIPT,
