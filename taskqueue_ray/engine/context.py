@@ -240,7 +240,8 @@ class WaitFor(ControlFlow):
     """Run this job again when those have ended. It holds no worker meanwhile; no attempt counts.
 
     `tq.wait_for` raises it, and is what job code should call: it knows when there is nothing to
-    wait for. What a failure of one of those means to this job says its `on_parent_failure`.
+    wait for. Raised for jobs that have ended it means `Snooze(0)`: run again at once. What a
+    failure of one of those means to this job says its `on_parent_failure`.
     """
 
     def __init__(self, jobs: Iterable[object]) -> None:

@@ -122,6 +122,8 @@ def _rates(queue: TaskQueue, effects: Path, sizes: Sizes) -> dict[str, float]:
         _tell("workers")
         run["drain"] = throughput.drain(queue, effects, workers.start)
         run["end_to_end"] = throughput.end_to_end(queue, effects, sizes.jobs)
+        # After plain jobs: what others need is theirs.
+        run["executor_memory"] = memory.executor_bytes(queue) / MIB
         run["vectorized"] = throughput.end_to_end(queue, effects, sizes.jobs, throughput.vectorized)
         _tell("conditions")
         run["unique"] = throughput.end_to_end(queue, effects, sizes.jobs, throughput.unique)
@@ -131,7 +133,6 @@ def _rates(queue: TaskQueue, effects: Path, sizes: Sizes) -> dict[str, float]:
         _tell("actors")
         throughput.end_to_end(queue, effects, WARM_UP, throughput.in_actors)
         run["in_actors"] = throughput.end_to_end(queue, effects, sizes.jobs, throughput.in_actors)
-        run["executor_memory"] = memory.executor_bytes(queue) / MIB
     finally:
         workers.drain()
     return run

@@ -41,7 +41,7 @@ MEASURES = (
     Measure("result_p50", "enqueue to result, p50", "ms", TRIP.name),
     IDLE_TRIP,
     Measure("idle_result_p50", "enqueue to result after such a pause, p50", "ms", IDLE_TRIP.name),
-    Measure("executor_memory", "private memory of an executor", "MiB"),
+    Measure("executor_memory", "private memory of an executor, plain jobs", "MiB"),
     Measure("waiting_job_memory", "queue actor's memory per waiting job", "B"),
     Measure("recovery", "recovery of the waiting jobs after kill -9", "s"),
 )
