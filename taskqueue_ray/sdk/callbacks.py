@@ -20,7 +20,7 @@ from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import JobId, OnParentFailure
 from taskqueue_ray.core.naming import check_name
 from taskqueue_ray.core.options import JobOptions
-from taskqueue_ray.core.timing import Duration, parse_duration
+from taskqueue_ray.core.timing import Duration
 from taskqueue_ray.core.views import summary_of
 from taskqueue_ray.engine.annotations import hints_of
 from taskqueue_ray.sdk.batches import Batch
@@ -28,7 +28,7 @@ from taskqueue_ray.sdk.handle import JobHandle
 from taskqueue_ray.sdk.ids import source
 from taskqueue_ray.sdk.inputs import CountsOf
 from taskqueue_ray.sdk.job import JobItem, as_item
-from taskqueue_ray.sdk.jobgroup import JobGroup, for_each
+from taskqueue_ray.sdk.jobgroup import Deadline, JobGroup, for_each
 from taskqueue_ray.sdk.mapping import map_item
 
 if TYPE_CHECKING:
@@ -141,15 +141,15 @@ class JobBatch(JobGroup):
 
         Callbacks may run still: wait for theirs with `callback`. Raises `ResultTimeout`.
         """
-        seconds = None if timeout is None else parse_duration(timeout, "timeout")
-        deadline = None if seconds is None else time.monotonic() + seconds
+        deadline = Deadline(timeout)
         for handle in self._handles:
-            handle.wait(_left(deadline))
+            handle.wait(deadline.left())
         pause = PAUSE
         while (found := self.progress()).done < found.total:
-            left = _left(deadline)
+            left = deadline.left()
             if left == 0.0:
-                raise ResultTimeout(self.id, seconds or 0.0, f"at {found.done} of {found.total}")
+                at = f"at {found.done} of {found.total}"
+                raise ResultTimeout(self.id, deadline.seconds or 0.0, at)
             time.sleep(pause if left is None else min(pause, left))
             pause = min(2 * pause, LONGEST_PAUSE)
         return found
@@ -257,7 +257,3 @@ def _base_of(id: object) -> JobId:
     except InvalidOption:
         accepts = "an id such as import:018f3c5e000070008000012345678900"
         raise InvalidOption("batch id", ascii(id)[:80], accepts) from None
-
-
-def _left(deadline: float | None) -> float | None:
-    return None if deadline is None else max(0.0, deadline - time.monotonic())

@@ -1,11 +1,13 @@
 """Jobs that are gathered in a block, stored as one, and moved as one."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from taskqueue_ray.core.errors import InvalidRequest
+from taskqueue_ray.core.timing import Duration, parse_duration
 from taskqueue_ray.sdk.batches import Batch
 from taskqueue_ray.sdk.handle import JobHandle
 from taskqueue_ray.sdk.job import JobItem, as_item
@@ -84,3 +86,15 @@ def for_each(target: Any) -> JobItem[Any]:
     if item.args or item.kwargs:
         raise InvalidRequest("map takes a job, without arguments")
     return item
+
+
+class Deadline:
+    """How long may still be waited, for one after another."""
+
+    def __init__(self, timeout: Duration | None) -> None:
+        self.seconds = None if timeout is None else parse_duration(timeout, "timeout")
+        self._at = None if self.seconds is None else time.monotonic() + self.seconds
+
+    def left(self) -> float | None:
+        """Seconds, 0 when the time is over; None: as long as it takes."""
+        return None if self._at is None else max(0.0, self._at - time.monotonic())

@@ -1,7 +1,6 @@
 """Workflows: jobs that belong together, stored as one, cancelled and retried as one."""
 
 import secrets
-import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +10,11 @@ from taskqueue_ray.core.errors import InvalidOption
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import OnParentFailure
 from taskqueue_ray.core.naming import check_name
+from taskqueue_ray.core.timing import Duration
 from taskqueue_ray.sdk.batches import Batch
 from taskqueue_ray.sdk.handle import JobHandle
 from taskqueue_ray.sdk.job import JobItem, as_item
-from taskqueue_ray.sdk.jobgroup import JobGroup, for_each
+from taskqueue_ray.sdk.jobgroup import Deadline, JobGroup, for_each
 from taskqueue_ray.sdk.mapping import map_item
 
 if TYPE_CHECKING:
@@ -77,14 +77,10 @@ class Workflow(JobGroup):
         """How many of its jobs are in each state, jobs that others have added included."""
         return self._client.count_workflow(self.id)
 
-    def wait(self, timeout: float | None = None) -> dict[JobState, int]:
+    def wait(self, timeout: Duration | None = None) -> dict[JobState, int]:
         """Wait until the jobs that were added here have ended; how many ended how."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        ends: Counter[JobState] = Counter()
-        for handle in self._handles:
-            left = None if deadline is None else max(0.0, deadline - time.monotonic())
-            ends[handle.wait(left)] += 1
-        return dict(ends)
+        deadline = Deadline(timeout)
+        return dict(Counter(handle.wait(deadline.left()) for handle in self._handles))
 
     def _own(self, item: JobItem[Any]) -> JobItem[Any]:
         """The same call, as one of this workflow."""

@@ -87,3 +87,42 @@ def test_executors_on_a_node_that_comes_later(programs: Programs) -> None:
         ]
     for line in expected:
         assert line in text, text
+
+
+PLACED = """
+    import ray
+    import taskqueue_ray as tq
+    from tests.cluster.patience import eventually
+
+    @tq.job(num_gpus=0.5)
+    def on_a_gpu() -> list:
+        held = ray.get_runtime_context().get_assigned_resources()["GPU"]
+        return [held, ray.get_gpu_ids()]
+
+    @tq.job(executor="actor")
+    def where() -> str:
+        return "placed"
+
+    ray.init(
+        address="local", num_cpus=3, num_gpus=1, labels={"zone": "a"}, namespace="taskqueue",
+        object_store_memory=80 << 20, include_dashboard=False, log_to_driver=False,
+    )
+    with tq.connect() as q, q.workers(max=1, concurrency=2):
+        for handle in [q.enqueue(on_a_gpu) for _ in range(2)]:
+            print("gpu", *handle.result(60))
+        print("zone a", q.enqueue(where.options(label_selector={"zone": "a"})).result(60))
+        elsewhere = q.enqueue(where.options(label_selector={"zone": "b"}))
+        eventually(lambda: q.why(elsewhere.id).reason == "resources", "no node has that label")
+        print("meanwhile", q.enqueue(where).result(60))
+        elsewhere.cancel()
+        print("zone b", elsewhere.wait(60))
+    ray.shutdown()
+"""
+
+
+def test_gpus_are_shared_and_labels_are_heeded(programs: Programs) -> None:
+    """Ray counts GPUs that it is told of, be there any or not."""
+    text = programs.start(PLACED).succeeds(100)
+    assert text.count("gpu 0.5 [0]") == 2, text
+    for line in ("zone a placed", "meanwhile placed", "zone b cancelled"):
+        assert line in text, text
