@@ -26,7 +26,7 @@ from taskqueue_ray.core.exchange import (
     WorkRequest,
 )
 from taskqueue_ray.core.model import Failure, JobId, Options, StoredCode
-from taskqueue_ray.engine.carrying import fetched, sent_result
+from taskqueue_ray.engine.carrying import sent_result
 from taskqueue_ray.engine.code import restore
 from taskqueue_ray.engine.context import (
     Cancel,
@@ -44,7 +44,7 @@ from taskqueue_ray.engine.keyring import Key, Keyring
 from taskqueue_ray.engine.payload import Kind, Sealer, seal_error
 from taskqueue_ray.engine.registry import registry
 from taskqueue_ray.engine.writer import Result, commit
-from taskqueue_ray.executor.inputs import answered, filled
+from taskqueue_ray.executor.inputs import answered, plain_of
 from taskqueue_ray.executor.sealed import opened
 from taskqueue_ray.sdk.client import TaskQueue
 from taskqueue_ray.storage.blobs import open_blobs
@@ -287,23 +287,9 @@ class Bench:
     def _run(self, grant: Grant, options: Options) -> Outcome:
         token = (grant.id, grant.delivery, grant.lease)
         saved = opened(grant, options, self.sealer) if grant.checkpoint else None
-        context = activate(
-            Context(
-                self.channel,
-                grant.id,
-                options,
-                grant.attempt,
-                grant.enqueued_at,
-                grant,
-                self.sealer,
-                saved,
-            )
-        )
+        context = activate(Context(self.channel, grant, options, self.sealer, saved))
         try:
-            sealed = answered(fetched("payload", grant.id, grant.payload), self.channel.call)
-            plain = self.sealer.open(Kind.PAYLOAD, grant.id, options.type, sealed)
-            if grant.inputs:
-                plain = answered(filled(plain, grant.inputs, self.sealer), self.channel.call)
+            plain = plain_of(grant, options, self.sealer, self.channel.call)
             job = self._job_type(options)
             done = asyncio.run(job.run_async(plain)) if job.is_async else job.run(plain)
             result = self.sealer.seal(Kind.RESULT, grant.id, options.type, done)

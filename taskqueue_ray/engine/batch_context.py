@@ -6,7 +6,7 @@ from typing import NoReturn
 from taskqueue_ray.core.errors import InvalidRequest
 from taskqueue_ray.core.exchange import Grant
 from taskqueue_ray.core.model import JobId, Options
-from taskqueue_ray.engine.context import NO_HEADERS, Channel, Context, RunningJob
+from taskqueue_ray.engine.context import NO_HEADERS, Channel, Context, RunningJob, facts_of
 
 
 class BatchContext(Context):
@@ -22,10 +22,7 @@ class BatchContext(Context):
     @property
     def jobs(self) -> tuple[RunningJob, ...]:
         """The facts of the jobs, in the order of the items."""
-        return tuple(
-            Context(self._channel, grant.id, options, grant.attempt, grant.enqueued_at).job
-            for grant, options in self._runs
-        )
+        return tuple(facts_of(grant, options) for grant, options in self._runs)
 
     @property
     def raw_id(self) -> JobId:

@@ -59,61 +59,56 @@ class RunningJob(msgspec.Struct, frozen=True):
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 
 
+def facts_of(grant: Grant, options: Options) -> RunningJob:
+    """What a run can know of its job."""
+    return RunningJob(
+        id=to_text(grant.id),
+        type=options.type,
+        queue=options.queue,
+        attempt=grant.attempt,
+        max_attempts=options.max_attempts,
+        priority=options.priority,
+        tags=options.tags,
+        category=options.category,
+        name=options.name,
+        enqueued_at=grant.enqueued_at,
+        timeout=options.timeout,
+    )
+
+
 class Context:
     """One run of one job. Made by the executor for each run; nothing is computed until asked.
 
-    `grant` and `sealer` are what checkpoints are sealed under, `saved` the last one, opened.
+    `sealer` seals checkpoints; `saved` is the last one, opened.
     """
 
-    __slots__ = (
-        "_attempt", "_channel", "_enqueued_at", "_grant", "_id", "_options", "_saved", "_sealer",
-        "headers",
-    )  # fmt: skip
+    __slots__ = ("_channel", "_grant", "_options", "_saved", "_sealer", "headers")
 
     def __init__(
         self,
         channel: Channel,
-        job_id: JobId,
+        grant: Grant,
         options: Options,
-        attempt: int,
-        enqueued_at: float = 0.0,
-        grant: Grant | None = None,
-        sealer: Sealer | None = None,
+        sealer: Sealer,
         saved: bytes | None = None,
     ) -> None:
         self._channel = channel
-        self._id = job_id
-        self._options = options
-        self._attempt = attempt
-        self._enqueued_at = enqueued_at
-        self.headers = NO_HEADERS
-        """What middleware has sent along from where the job was enqueued."""
         self._grant = grant
+        self._options = options
         self._sealer = sealer
         self._saved = saved
+        self.headers = NO_HEADERS
+        """What middleware has sent along from where the job was enqueued."""
 
     @property
     def job(self) -> RunningJob:
         """The facts of this job."""
-        options = self._options
-        return RunningJob(
-            id=to_text(self._id),
-            type=options.type,
-            queue=options.queue,
-            attempt=self._attempt,
-            max_attempts=options.max_attempts,
-            priority=options.priority,
-            tags=options.tags,
-            category=options.category,
-            name=options.name,
-            enqueued_at=self._enqueued_at,
-            timeout=options.timeout,
-        )
+        return facts_of(self._grant, self._options)
 
     @property
     def raw_id(self) -> JobId:
         """The id of this job, as bytes."""
-        return self._id
+        return self._grant.id
 
     def child_id(self, key: str | int) -> str:
         """An id for a job that this one enqueues: for one key the same in each of its runs.
@@ -122,7 +117,7 @@ class Context:
 
         >>> send.options(id=tq.current().child_id("mail")).enqueue("a@b.c")  # doctest: +SKIP
         """
-        return to_text(derive_job_id(self._id, str(key)))
+        return to_text(derive_job_id(self._grant.id, str(key)))
 
     @property
     def jobs(self) -> tuple[RunningJob, ...]:
@@ -132,12 +127,12 @@ class Context:
     @property
     def single(self) -> JobId | None:
         """The id of the job; None in a batch."""
-        return self._id
+        return self._grant.id
 
     @property
     def attempt(self) -> int:
         """The number of this attempt, from 1."""
-        return self._attempt
+        return self._grant.attempt
 
     @property
     def queue(self) -> str:
@@ -152,14 +147,16 @@ class Context:
     @property
     def cancelled(self) -> bool:
         """Whether somebody asked for this job to be cancelled; a long loop should look and stop."""
-        return self._channel.cancelled(self._id)
+        return self._channel.cancelled(self._grant.id)
 
     def progress(self, done: float, total: float = 0.0, message: str = "") -> None:
         """Say how far the job is, in units of its own. Cheap; what comes too often is merged.
 
         >>> tq.current().progress(3, 10, "third page")  # doctest: +SKIP
         """
-        self._channel.progress(self._id, Progress(float(done), float(total), str(message)[:200]))
+        self._channel.progress(
+            self._grant.id, Progress(float(done), float(total), str(message)[:200])
+        )
 
     def checkpoint(self, value: Any = _READ) -> Any:
         """Save `value` for the next run of this job; without a value, the last one saved, or None.
@@ -183,15 +180,13 @@ class Context:
         return self._saved is not None
 
     def _save(self, plain: bytes) -> None:
-        if self._grant is None or self._sealer is None:
-            raise InvalidRequest("this run has no lease to save a checkpoint under")
         grant, number = self._grant, _next_number()
         sealed = self._sealer.seal(Kind.CHECKPOINT, grant.id, self._options.type, plain)
         self._channel.save(Save(grant.id, grant.delivery, grant.lease, number, sealed))
         self._saved = plain
 
     def __repr__(self) -> str:
-        return f"<Context of job {to_text(self._id)}, attempt {self._attempt}>"
+        return f"<Context of job {to_text(self._grant.id)}, attempt {self._grant.attempt}>"
 
 
 _current: ContextVar[Context | None] = ContextVar("taskqueue_ray_job", default=None)

@@ -152,18 +152,7 @@ class SyncExecutor:
             saved = None if grant.checkpoint is None else opened(grant, options, sealer)
         except BaseException as error:
             return self._endings.unopened(run, error)
-        token = activate(
-            Context(
-                self._channel,
-                grant.id,
-                options,
-                grant.attempt,
-                grant.enqueued_at,
-                grant,
-                sealer,
-                saved,
-            )
-        )
+        token = activate(Context(self._channel, grant, options, sealer, saved))
         try:
             # In a copy, so that what one job sets in its context does not reach the next.
             envelope = contextvars.copy_context().run(run_now, handler, plain)

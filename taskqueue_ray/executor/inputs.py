@@ -34,13 +34,29 @@ def plain_of(
     grant: Grant, options: Options, sealer: Sealer, call: Callable[[str, bytes], bytes]
 ) -> bytes:
     """A job's arguments in the clear, wherever they are kept, results of others among them."""
-    sealed = grant.payload
-    if len(sealed) == REFERENCE_SIZE:
-        sealed = answered(fetched("payload", grant.id, sealed), call)
+    if _is_at_hand(grant):
+        return sealer.open(Kind.PAYLOAD, grant.id, options.type, grant.payload)
+    return answered(_gathered(grant, options, sealer), call)
+
+
+async def aplain_of(
+    grant: Grant, options: Options, sealer: Sealer, acall: Callable[[str, bytes], Awaitable[bytes]]
+) -> bytes:
+    """The same, awaiting each answer."""
+    if _is_at_hand(grant):
+        return sealer.open(Kind.PAYLOAD, grant.id, options.type, grant.payload)
+    return await aanswered(_gathered(grant, options, sealer), acall)
+
+
+def _is_at_hand(grant: Grant) -> bool:
+    """Whether all of the arguments came with the grant."""
+    return not grant.inputs and len(grant.payload) != REFERENCE_SIZE
+
+
+def _gathered(grant: Grant, options: Options, sealer: Sealer) -> Questions:
+    sealed = yield from fetched("payload", grant.id, grant.payload)
     plain = sealer.open(Kind.PAYLOAD, grant.id, options.type, sealed)
-    if grant.inputs:
-        plain = answered(filled(plain, grant.inputs, sealer), call)
-    return plain
+    return (yield from filled(plain, grant.inputs, sealer)) if grant.inputs else plain
 
 
 def filled(plain: bytes, inputs: Iterable[Input], sealer: Sealer) -> Questions:

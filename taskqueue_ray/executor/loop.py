@@ -9,11 +9,10 @@ from collections import deque
 from collections.abc import Coroutine, Generator
 from typing import Any
 
-from taskqueue_ray.core.blobs import REFERENCE_SIZE
 from taskqueue_ray.core.exchange import Outcome
 from taskqueue_ray.core.model import JobId, Options
 from taskqueue_ray.engine.backoffs import BackoffFunction
-from taskqueue_ray.engine.carrying import fetched, sent_result
+from taskqueue_ray.engine.carrying import sent_result
 from taskqueue_ray.engine.context import Context, activate
 from taskqueue_ray.engine.jobtype import JobType
 from taskqueue_ray.engine.payload import Kind, Sealer
@@ -21,7 +20,7 @@ from taskqueue_ray.executor.cell import Cell
 from taskqueue_ray.executor.channel import WorkerChannel
 from taskqueue_ray.executor.endings import Endings
 from taskqueue_ray.executor.handlers import CODE, Handlers, question
-from taskqueue_ray.executor.inputs import aanswered, filled
+from taskqueue_ray.executor.inputs import aanswered, aplain_of
 from taskqueue_ray.executor.messages import Assign
 from taskqueue_ray.executor.runs import Run
 from taskqueue_ray.executor.sealed import need, opened
@@ -202,30 +201,13 @@ class AsyncExecutor:
         try:
             sealer = self._sealer or need(None, options.key)
             handler = self._handlers.known(options) or await self._find(options)
-            sealed, ask = grant.payload, self._channel.acall
-            if len(sealed) == REFERENCE_SIZE:
-                sealed = await aanswered(fetched("payload", grant.id, sealed), ask)
-            plain = sealer.open(Kind.PAYLOAD, grant.id, options.type, sealed)
+            plain = await aplain_of(grant, options, sealer, self._channel.acall)
             saved = None if grant.checkpoint is None else opened(grant, options, sealer)
-            if grant.inputs:
-                questions = filled(plain, grant.inputs, sealer)
-                plain = await aanswered(questions, ask)
         except asyncio.CancelledError as error:
             return self._stopped(run, error, expired=False)
         except BaseException as error:
             return self._endings.unopened(run, error)
-        activate(
-            Context(
-                self._channel,
-                grant.id,
-                options,
-                grant.attempt,
-                grant.enqueued_at,
-                grant,
-                sealer,
-                saved,
-            )
-        )
+        activate(Context(self._channel, grant, options, sealer, saved))
         limit = asyncio.timeout(options.timeout)
         try:
             async with limit:
@@ -235,7 +217,7 @@ class AsyncExecutor:
             return self._stopped(run, error, expired=limit.expired(), backoff=handler.backoff)
         if len(result) > sealer.inline:
             try:
-                result = await aanswered(sent_result(grant.id, result), ask)
+                result = await aanswered(sent_result(grant.id, result), self._channel.acall)
             except asyncio.CancelledError as error:
                 return self._stopped(run, error, expired=False)
             except BaseException as error:

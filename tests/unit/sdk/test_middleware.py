@@ -502,10 +502,15 @@ def add_both(bench: Bench) -> None:
 
 def inside(bench: Bench, call: Callable[[], Any]) -> Any:
     """Call as code of a running job."""
+    from taskqueue_ray.core.exchange import Grant
     from taskqueue_ray.core.model import JobId, Options
     from taskqueue_ray.engine.context import activate, deactivate
 
-    token = activate(Context(bench.channel, JobId(bytes(16)), Options("q", "t"), 1))
+    token = activate(
+        Context(
+            bench.channel, Grant(JobId(bytes(16)), 1, 1, 1, 0, b""), Options("q", "t"), bench.sealer
+        )
+    )
     try:
         return call()
     finally:

@@ -27,6 +27,9 @@ from taskqueue_ray.engine.keyring import Key, Keyring
 from taskqueue_ray.engine.payload import Kind, Sealer
 
 JOB = make_job_id(1_800_000_000.0, bytes(9))
+MAIL = Options("mail", "app.job")
+GRANT = Grant(JOB, 7, 8, 1, 0, b"")
+SEALER = Sealer(Keyring([Key(bytes(32))]))
 
 
 class Recording:
@@ -52,7 +55,11 @@ class Recording:
 
 def test_a_job_learns_of_itself_and_speaks() -> None:
     channel = Recording()
-    token = activate(Context(channel, JOB, Options("mail", "app.job", tags=("x",)), 2))
+    token = activate(
+        Context(
+            channel, Grant(JOB, 7, 8, 2, 0, b""), Options("mail", "app.job", tags=("x",)), SEALER
+        )
+    )
     try:
         context = current()
         context.progress(3, 10, "third")
@@ -75,7 +82,7 @@ def test_outside_of_a_job_there_is_no_context() -> None:
 
 
 def test_a_thread_does_not_see_the_context_of_another() -> None:
-    token = activate(Context(Recording(), JOB, Options("mail", "app.job"), 1))
+    token = activate(Context(Recording(), GRANT, MAIL, SEALER))
     seen: list[object] = []
     try:
         thread = threading.Thread(target=lambda: seen.append(current_or_none()))
@@ -96,13 +103,9 @@ def test_control_flow() -> None:
         Snooze(-1)
 
 
-MAIL = Options("mail", "app.job")
-GRANT = Grant(JOB, 7, 8, 1, 0, b"")
-
-
 def _context(channel: Recording, saved: bytes | None = None, limit: int = 1024) -> Context:
     sealer = Sealer(Keyring([Key(bytes(32))]), max_size=limit)
-    return Context(channel, JOB, MAIL, 1, 0.0, GRANT, sealer, saved)
+    return Context(channel, GRANT, MAIL, sealer, saved)
 
 
 def test_a_checkpoint_is_sealed_for_its_job_before_it_leaves() -> None:
@@ -150,10 +153,3 @@ def test_what_cannot_be_saved_is_refused_and_leaves_the_last_one() -> None:
         context.checkpoint({"open": object()})
     assert context.checkpoint() == "good"
     assert len(channel.saves) == 1
-
-
-def test_a_run_without_a_lease_cannot_save() -> None:
-    context = Context(Recording(), JOB, MAIL, 1)
-    assert context.checkpoint() is None
-    with pytest.raises(InvalidRequest, match="no lease"):
-        context.checkpoint(1)
