@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -129,10 +130,17 @@ def _rates(queue: TaskQueue, effects: Path, sizes: Sizes) -> dict[str, float]:
         run["unique"] = throughput.end_to_end(queue, effects, sizes.jobs, throughput.unique)
         run["fair"] = throughput.end_to_end(queue, effects, sizes.jobs, throughput.fair)
         run["fan_in"] = throughput.fan_in(queue, effects, sizes.fan_in)
+        drained = partial(throughput.drain_behind_a_pause, queue, effects, sizes.jobs)
+        run["drain_again"] = drained(throughput.plain)
+        run["drain_fair"] = drained(throughput.fair)
         run["naps"] = throughput.end_to_end(queue, effects, sizes.naps, throughput.napping)
         _tell("actors")
         throughput.end_to_end(queue, effects, WARM_UP, throughput.in_actors)
         run["in_actors"] = throughput.end_to_end(queue, effects, sizes.jobs, throughput.in_actors)
+        _tell("parked jobs")
+        run["drain_parked"] = throughput.drain_beside_parked(
+            queue, effects, sizes.jobs, sizes.backlog
+        )
     finally:
         workers.drain()
     return run

@@ -21,6 +21,7 @@ TRIP = Measure("round_trip", "bare actor round trip, p50 (yardstick)", "ms")
 IDLE_TRIP = Measure("idle_round_trip", "bare round trip after a pause of 20 ms, p50", "ms")
 FSYNC = Measure("fsync", "fdatasync of 512 bytes, p50", "ms")
 E2E = Measure("end_to_end", "end to end", "/s", RAW.name)
+AGAIN = Measure("drain_again", "drain, all jobs ready at once", "/s", RAW.name)
 MEASURES = (
     RAW,
     TRIP,
@@ -35,7 +36,10 @@ MEASURES = (
     Measure("fan_in", "… all parents of one job", "/s", E2E.name),
     Measure("in_actors", "end to end in Ray actors", "/s", RAW.name),
     Measure("naps", "async jobs of 20 ms on one executor", "/s"),
-    Measure("drain", "drain of a backlog", "/s", RAW.name),
+    Measure("drain", "drain of a backlog, workers starting", "/s", RAW.name),
+    AGAIN,
+    Measure("drain_fair", "… of 1,000 fair keys in turn", "/s", AGAIN.name),
+    Measure("drain_parked", "… beside a paused queue with a backlog", "/s", AGAIN.name),
     Measure("enqueue_p50", "durable enqueue, p50", "ms", TRIP.name),
     Measure("pipelined_enqueue_p50", "pipelined enqueue, p50", "ms"),
     Measure("result_p50", "enqueue to result, p50", "ms", TRIP.name),
@@ -104,6 +108,7 @@ _TO = {
     TRIP.name: "round trip",
     IDLE_TRIP.name: "the like round trip",
     E2E.name: "end to end",
+    AGAIN.name: "the like drain",
     "trips_per_second": "round trips/s",
 }
 

@@ -13,6 +13,7 @@ from taskqueue_ray.sdk.job import JobItem
 
 PATIENCE = 600.0
 TENANTS = 1_000
+PARKED = "parked"
 
 
 def enqueue_one_by_one(queue: TaskQueue, count: int) -> float:
@@ -43,6 +44,7 @@ def plain(number: int) -> JobItem[int]:
 
 _UNIQUE = add.options(unique=True)
 _IN_ACTOR = add.options(executor="actor")
+_PARKED = add.options(queue=PARKED)
 _FAIR = [add.options(fair_key=f"tenant {number}") for number in range(TENANTS)]
 
 
@@ -93,6 +95,7 @@ def end_to_end(
     made: Callable[[int], JobItem[Any]] = plain,
 ) -> float:
     """Jobs per second from the first enqueue to the last durable outcome, workers running."""
+    forget_others(queue)
     goal = queue.stats(QUEUE).completed + count
     done = total(effects) + count
 
@@ -114,6 +117,31 @@ def drain(queue: TaskQueue, effects: Path, start: Callable[[], object]) -> float
     began = time.perf_counter()
     wait_for(queue, effects, goal, done)
     return (goal - first) / (time.perf_counter() - began)
+
+
+def drain_behind_a_pause(
+    queue: TaskQueue,
+    effects: Path,
+    count: int,
+    made: Callable[[int], JobItem[Any]],
+) -> float:
+    """`drain` of so many jobs with workers that run already: they all come at once."""
+    forget_others(queue)
+    queue.pause(QUEUE)
+    queue.enqueue_many(map(made, range(count)))
+    return drain(queue, effects, lambda: queue.resume(QUEUE))
+
+
+def drain_beside_parked(queue: TaskQueue, effects: Path, count: int, parked: int) -> float:
+    """`drain` of plain jobs while so many others wait in a queue that is paused."""
+    queue.pause(PARKED)
+    queue.enqueue_many(_PARKED.item(number, 1, PAD) for number in range(parked))
+    return drain_behind_a_pause(queue, effects, count, plain)
+
+
+def forget_others(queue: TaskQueue) -> None:
+    """Drop what ended before, so that no figure pays for the compaction of another's jobs."""
+    queue.purge(state="completed")
 
 
 def wait_for(queue: TaskQueue, effects: Path, completed: int, done: int) -> None:
