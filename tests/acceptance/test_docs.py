@@ -18,7 +18,6 @@ from types import ModuleType
 from typing import NamedTuple
 
 import pytest
-import yaml
 from markdown_it import MarkdownIt
 
 from tests.cluster.place import Place
@@ -180,9 +179,3 @@ def _has(file: Path, test: str) -> bool:
         not test
         or re.search(rf"^\s*(async )?def {test}\b|^class {test}\b", source, re.M) is not None
     )
-
-
-def test_ray_accepts_the_cluster_file() -> None:
-    util = pytest.importorskip("ray.autoscaler._private.util")
-    config = yaml.safe_load((ROOT / "cluster.yaml").read_text(encoding="utf-8"))
-    util.validate_config(util.prepare_config(config))
