@@ -142,8 +142,7 @@ class JobBatch(JobGroup):
         Callbacks may run still: wait for theirs with `callback`. Raises `ResultTimeout`.
         """
         deadline = Deadline(timeout)
-        for handle in self._handles:
-            handle.wait(deadline.left())
+        self._ends(deadline)
         pause = PAUSE
         while (found := self.progress()).done < found.total:
             left = deadline.left()

@@ -3,10 +3,12 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from taskqueue_ray.core.errors import InvalidRequest
+from taskqueue_ray.core.errors import InvalidRequest, JobNotFound
+from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.timing import Duration, parse_duration
 from taskqueue_ray.sdk.batches import Batch
 from taskqueue_ray.sdk.handle import JobHandle
@@ -75,6 +77,17 @@ class JobGroup:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.id}>"
+
+    def _ends(self, deadline: "Deadline") -> list[JobState]:
+        """Wait until the jobs that were added here have ended; how those ended that are kept.
+
+        Retention may have dropped the others' records meanwhile, which it does to ended jobs only.
+        """
+        ends = []
+        for handle in self._handles:
+            with suppress(JobNotFound):
+                ends.append(handle.wait(deadline.left()))
+        return ends
 
     def _complete(self, gathered: Batch) -> None:
         """Add what belongs to it besides the jobs that were added."""

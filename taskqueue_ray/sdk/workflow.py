@@ -79,8 +79,8 @@ class Workflow(JobGroup):
 
     def wait(self, timeout: Duration | None = None) -> dict[JobState, int]:
         """Wait until the jobs that were added here have ended; how many ended how."""
-        deadline = Deadline(timeout)
-        return dict(Counter(handle.wait(deadline.left()) for handle in self._handles))
+        ends = self._ends(Deadline(timeout))
+        return dict(Counter(ends)) if len(ends) == len(self._handles) else self.counts()
 
     def _own(self, item: JobItem[Any]) -> JobItem[Any]:
         """The same call, as one of this workflow."""
