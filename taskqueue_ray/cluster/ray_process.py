@@ -7,10 +7,13 @@ modules by itself, as the worker does, and then gets its line from the worker.
 import importlib
 import logging
 import os
+import signal
 import socket
 import sys
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import Any, NoReturn
 
 import psutil
@@ -27,6 +30,9 @@ from taskqueue_ray.executor.cell import Cell
 from taskqueue_ray.executor.child import SyncExecutor
 
 PATIENCE = 10.0
+PRELOAD_PATIENCE = 120.0
+"""Seconds that one of the application's modules may take to import."""
+
 _PIECE = 64 * 1024
 
 log = logging.getLogger(__name__)
@@ -69,12 +75,39 @@ def _furnish(post: Post, keyring: Keyring) -> None:
 
 
 def _preload(modules: tuple[str, ...]) -> None:
+    """Import them. A job that needs one that failed, or hung, fails with the reason; others do not.
+
+    What hangs where no exception gets through, in C code, ends this process at last.
+    """
+    last_resort = threading.Timer(2 * PRELOAD_PATIENCE, end_process)
+    last_resort.daemon = True
+    last_resort.start()
     for module in modules:
         try:
-            importlib.import_module(module)
+            with _time_limit(PRELOAD_PATIENCE):
+                importlib.import_module(module)
         except BaseException as error:
-            # A job that needs it fails with the reason; the others do not.
             log.warning("%s cannot be imported: %r", module, error)
+    last_resort.cancel()
+
+
+@contextmanager
+def _time_limit(seconds: float) -> Iterator[None]:
+    """Raise `TimeoutError` in the block when it takes longer. In the main thread alone."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ring(_signal: int, _frame: FrameType | None) -> None:
+        raise TimeoutError(f"it took more than {seconds:g} s")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    left, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, left)
+        signal.signal(signal.SIGALRM, before)
 
 
 class _Line:
