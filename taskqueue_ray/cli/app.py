@@ -11,6 +11,7 @@ from taskqueue_ray._version import VERSION
 from taskqueue_ray.cli import jobs, keys, queues, storage
 from taskqueue_ray.cli.bench.command import bench
 from taskqueue_ray.cli.demo import demo
+from taskqueue_ray.cli.enqueue import enqueue
 from taskqueue_ray.cli.failures import be_verbose, exit_code_of
 from taskqueue_ray.cli.render import say
 from taskqueue_ray.cli.stats import stats, status
@@ -42,7 +43,7 @@ def taskqueue(
         raise typer.Exit
 
 
-for command in (demo, work, stats, status, bench):
+for command in (demo, work, enqueue, stats, status, bench):
     app.command()(command)
 app.command("test")(enqueue_tests)
 app.add_typer(jobs.app, name="jobs")

@@ -9,11 +9,13 @@ import typer
 
 from taskqueue_ray.cli.render import complain
 from taskqueue_ray.core.errors import (
+    InvalidArguments,
     InvalidOption,
     InvalidRequest,
     InvalidSetting,
     JobNotFound,
     TaskQueueError,
+    UnknownJobType,
 )
 
 DONE, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -57,6 +59,9 @@ def exit_code_of(run: Callable[[], object]) -> int:
     return DONE
 
 
+_USAGE = (InvalidArguments, InvalidOption, InvalidSetting, UnknownJobType)
+
+
 def fail(sentence: str) -> typer.Exit:
     """To be raised by a command that could not do what it was asked, and says so here."""
     complain(sentence)
@@ -66,7 +71,7 @@ def fail(sentence: str) -> typer.Exit:
 def _is_usage(error: TaskQueueError) -> bool:
     if isinstance(error, JobNotFound):
         return False
-    return isinstance(error, InvalidOption | InvalidSetting) or type(error) is InvalidRequest
+    return isinstance(error, _USAGE) or type(error) is InvalidRequest
 
 
 def _tell(error: Exception, sentence: str) -> None:

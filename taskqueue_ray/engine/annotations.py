@@ -3,6 +3,7 @@
 import types
 import typing
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import PurePath
 from typing import Any
 
@@ -57,6 +58,21 @@ class Annotation:
         # An instance of a class is taken as it is; only reading it again looks at its fields.
         self._decode(raw)
         return msgspec.Raw(raw)
+
+    def from_text(self, text: str) -> Any:
+        """What a word of a command line means here: a number for a number, JSON for a list.
+
+        Text that means nothing else stays text, which `store` may refuse.
+        """
+        if self.loose or str in self.exact:
+            return text
+        for read in (self._convert, msgspec.json.decode):
+            with suppress(msgspec.MsgspecError, NotImplementedError):
+                return read(text)
+        return text
+
+    def _convert(self, text: str) -> Any:
+        return msgspec.convert(text, self.type, strict=False, dec_hook=_load)
 
 
 def decoder(declared: Any) -> msgspec.msgpack.Decoder[Any]:

@@ -62,6 +62,11 @@ class Binder:
         """Whether there is a parameter of that name."""
         return name in self._annotations
 
+    def from_text(self, name: str, text: str) -> Any:
+        """The value that a word of a command line has as the argument `name`."""
+        annotation = self._annotations.get(name) or self._annotations.get("**")
+        return text if annotation is None else annotation.from_text(text)
+
     @property
     def in_order(self) -> bool:
         """Whether the same arguments give the same bytes, by position or by name in any order."""

@@ -13,12 +13,15 @@ from typing import Any
 import psutil
 import pytest
 
+import taskqueue_ray as tq
+
 pytestmark = pytest.mark.cluster
 
 PATIENCE = 90.0
 COMMAND = Path(sys.executable).parent / "taskqueue"
 JOBS = """
 import time
+from datetime import date
 from pathlib import Path
 import taskqueue_ray as tq
 
@@ -32,6 +35,10 @@ def wait_for(gate: Path) -> str:
     while not gate.exists():
         time.sleep(0.02)
     return "waited"
+
+@tq.job(queue="mail")
+def greet(name: str, times: int = 1, at: date | None = None) -> str:
+    return f"{name}{'!' * times} {at!r}"
 
 @tq.job(queue="slow", max_attempts=1)
 def fail() -> None:
@@ -142,6 +149,22 @@ def test_test_jobs_are_enqueued_worked_and_shown(shell: Shell) -> None:
     assert {(job["priority"], job["attempts"]) for job in jobs} == {(9, 2)}
     assert shell.document("jobs", "show", jobs[0]["id"])["result"].startswith("test job ")
     assert shell.document("storage", "verify")["jobs"]["mail"]["completed"] == 12
+
+
+def test_jobs_are_enqueued_from_the_shell(shell: Shell) -> None:
+    arguments = ("-a", "name=5", "-a", "times=2", "-a", "at=2030-01-01")
+    chosen = tq.new_id()
+    first = shell.run("enqueue", "shop:greet", *arguments, "--tag", "a", "--id", chosen).strip()
+    (shell.home / "people").write_text('{"name": "Ada"}\n\n{"name": "Bob", "times": 3}\n')
+    assert "2 jobs are durable" in shell.run("enqueue", "shop:greet", "--lines", "people")
+    shell.run("work", "mail", "--workers", "1", "--app", "shop", "--burst")
+    results = {
+        job["result"]: job["id"]
+        for one in shell.document("jobs", "list", "--state", "completed")["jobs"]
+        for job in [shell.document("jobs", "show", one["id"])]
+    }
+    assert results.keys() == {"5!! datetime.date(2030, 1, 1)", "Ada! None", "Bob!!! None"}
+    assert results["5!! datetime.date(2030, 1, 1)"] == first == chosen
 
 
 def test_work_drains_and_leaves_at_once_when_hurried(shell: Shell) -> None:
