@@ -144,10 +144,11 @@ def count(reader: Reader, draft: Draft) -> None:
     if draft.count:
         reader.refuse("how often was said before")
     token = reader.next()
-    if reader.take("times"):
-        draft.count = NUMBERS.get(token.text) or int(token.text[:4])
-    else:
+    if token.text in COUNTS:
         draft.count = COUNTS[token.text]
+    else:
+        draft.count = NUMBERS.get(token.text) or int(token.text[:4])
+        reader.take("times")
     if reader.take("daily"):
         draft.count_unit = "day"
     elif reader.take("weekly"):
