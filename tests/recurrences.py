@@ -6,6 +6,7 @@ It shares no code with the product: the reference against which next times are c
 from calendar import monthrange
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -144,7 +145,7 @@ def _in_step(rule: Calendar, wall: datetime) -> bool:
     if rule.step == 1:
         return True
     begin = datetime.fromordinal(rule.anchor)
-    day = datetime(wall.year, wall.month, wall.day)
+    day = wall.replace(hour=0, minute=0)
     if rule.unit == "day":
         counted = (day - begin).days
     elif rule.unit == "week":
@@ -162,8 +163,4 @@ def changes(zone: str, start: int, end: int) -> list[int]:
         (at, datetime.fromtimestamp(at, UTC).astimezone(where).utcoffset())
         for at in range(start, end, 3600)
     ]
-    return [
-        at
-        for (_, before), (at, after) in zip(offsets, offsets[1:], strict=False)
-        if before != after
-    ]
+    return [at for (_, before), (at, after) in pairwise(offsets) if before != after]

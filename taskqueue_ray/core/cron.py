@@ -145,7 +145,7 @@ def _nth(expression: str, item: str) -> tuple[int, int]:
     day, _, nth = item.partition("#")
     if not nth:
         day, nth = item.strip("l"), "-1"
-    elif nth not in {"1", "2", "3", "4", "5"}:
+    if not day or nth not in {"-1", "1", "2", "3", "4", "5"}:
         raise _refused(expression, item, _FIELDS[4])
     return int(nth), (_number(expression, day, _FIELDS[4]) - 1) % 7
 

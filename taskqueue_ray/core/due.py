@@ -20,8 +20,9 @@ EARLIEST, LATEST = 0.0, 221_000_000_000.0
 
 def next_after(rule: Rule, tz: str, after: float) -> float | None:
     """The first due time of the rule strictly after that instant; None when there is none."""
-    if not EARLIEST <= after < LATEST:  # NaN as well
-        after = EARLIEST if after < EARLIEST else LATEST
+    if not after < LATEST:  # NaN as well
+        return None
+    after = max(after, EARLIEST)
     match rule:
         case Once(at):
             return at if at > after else None

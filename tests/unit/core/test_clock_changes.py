@@ -111,18 +111,17 @@ def _random_rule(rng: random.Random) -> Cron | Calendar:
     days = rng.choice(["* * *", "1-15 * *", "* * mon-fri", "*/3 * 0,3", "13 * 5", "* 3,4,10 *"])
     times = tuple(hour * 3600 + rng.choice([0, 900, 1800]) for hour in hours)
     anchor = date(2024, 1, rng.randint(1, 28)).toordinal()
-    return rng.choice(
-        [
-            Cron(f"{minute} {','.join(map(str, hours))} {days}"),
-            Cron(f"{minute} {rng.choice(['*', '*/3', '0-6'])} {days}"),
-            Calendar(times=times, weekdays=tuple(sorted(rng.sample(range(7), 3)))),
-            Calendar(times=times, step=rng.randint(2, 5), unit="day", anchor=anchor),
-            Calendar(times=times, weekdays=(5, 6), step=2, unit="week", anchor=anchor),
-            Calendar(times=times, month_days=(1, 31, -1), step=2, unit="month", anchor=anchor),
-            Calendar(times=times, nth=((rng.choice([1, 2, 5, -1]), rng.randint(0, 6)),)),
-            Calendar(window=Window(hours[0] * 1800, 86340, rng.choice([600, 1500, 5400]))),
-        ]
-    )
+    rules: list[Cron | Calendar] = [
+        Cron(f"{minute} {','.join(map(str, hours))} {days}"),
+        Cron(f"{minute} {rng.choice(['*', '*/3', '0-6'])} {days}"),
+        Calendar(times=times, weekdays=tuple(sorted(rng.sample(range(7), 3)))),
+        Calendar(times=times, step=rng.randint(2, 5), unit="day", anchor=anchor),
+        Calendar(times=times, weekdays=(5, 6), step=2, unit="week", anchor=anchor),
+        Calendar(times=times, month_days=(1, 31, -1), step=2, unit="month", anchor=anchor),
+        Calendar(times=times, nth=((rng.choice([1, 2, 5, -1]), rng.randint(0, 6)),)),
+        Calendar(window=Window(hours[0] * 1800, 86340, rng.choice([600, 1500, 5400]))),
+    ]
+    return rng.choice(rules)
 
 
 def _soak(seed: int, walls: int, rules: int, days: int) -> None:

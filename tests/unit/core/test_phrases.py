@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from taskqueue_ray.core.errors import AmbiguousPhrase, PhraseNotUnderstood
+from taskqueue_ray.core.errors import AmbiguousPhrase, InvalidRequest, PhraseNotUnderstood
 from taskqueue_ray.core.phrases.suggestions import CATALOGUE
 from taskqueue_ray.core.recurrence import Once, next_after, understand
 from taskqueue_ray.core.rules import Every
@@ -178,7 +178,9 @@ CALENDAR = {
     "every first Monday of the month at 10:00": "on the first Monday of every month at 10:00",
     "monthly on the first Monday at 10:00": "on the first Monday of every month at 10:00",
     "every 2nd Tuesday of the month at 9": "on the second Tuesday of every month at 09:00",
-    "1st and 3rd Tuesday of the month at 9": "on the first and third Tuesday of every month at 09:00",
+    "1st and 3rd Tuesday of the month at 9": (
+        "on the first and third Tuesday of every month at 09:00"
+    ),
     "on the last Friday of every month at 17": "on the last Friday of every month at 17:00",
     "on the first Monday of March at 9:00": "on the first Monday of March at 09:00",
     "every month on the 31st or the last day at 10": (
@@ -433,7 +435,7 @@ AMBIGUOUS = {
 }
 
 
-def _refusal(phrase: str) -> AmbiguousPhrase | PhraseNotUnderstood:
+def _refusal(phrase: str) -> InvalidRequest:
     with pytest.raises((AmbiguousPhrase, PhraseNotUnderstood)) as caught:
         understand(phrase, tz=TZ, now=NOW)
     return caught.value
