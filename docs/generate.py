@@ -17,12 +17,46 @@ import pyarrow
 
 from taskqueue_ray.core import errors, events
 from taskqueue_ray.core.lifecycle import FINAL, MOVES, JobState, Move
+from taskqueue_ray.core.phrases.suggestions import CATALOGUE
+from taskqueue_ray.core.recurrence import understand
 from taskqueue_ray.core.settings import NAMES, ORIGINAL_NAMES, SECRET, Settings
 from taskqueue_ray.storage.history import SCHEMA as HISTORY_SCHEMA
 from taskqueue_ray.storage.snapshot import JOBS_SCHEMA, SETTLED_SCHEMA
 
 DOCS = Path(__file__).parent
 ROOT = DOCS.parent
+TUESDAY = 1_795_539_600.0
+"""24 November 2026, 18:00 in Berlin: the present of the phrases shown."""
+MORE_PHRASES = (
+    "every hour",
+    "5m",
+    "at 9:00 on weekdays",
+    "mon-fri at 8:30",
+    "every 2nd Tuesday of the month at 9 a.m.",
+    "every month on the 31st or the last day at 10:00",
+    "every hour between 9 and 17",
+    "every 2 days at 9:00 from 2027-01-31",
+    "every month",
+    "2027-01-31T10:00:00Z",
+    "0 */6 * * *",
+    "*/15 9-17 * * mon-fri",
+    "0 12 * * 5#2",
+)
+DOUBTFUL_PHRASES = (
+    "every 5",
+    "at 9",
+    "Friday at 14:00",
+    "every second Friday",
+    "every month on the 31st",
+    "every month at 9:00",
+    "every day at 8 and 10 pm",
+    "01/02/2027",
+    "next month",
+    "every 1.5 months",
+    "every morning",
+    "biweekly",
+    "evry day at 9",
+)
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 
 
@@ -125,6 +159,28 @@ def error_tree() -> str:
     return "\n".join(_error_lines(errors.TaskQueueError, 0))
 
 
+def phrase_table() -> str:
+    """A phrase of each kind: what is understood, and the form that says the same everywhere."""
+    lines = ["| phrase | is understood as | canonical form |", "|---|---|---|"]
+    for phrase in (*CATALOGUE, *MORE_PHRASES):
+        found = understand(phrase, tz="Europe/Berlin", now=TUESDAY)
+        lines.append(f"| `{phrase}` | {found.words} | `{found.canonical}` |")
+    return "\n".join(lines)
+
+
+def doubt_table() -> str:
+    """What is refused, and what the error suggests."""
+    lines = ["| phrase | instead |", "|---|---|"]
+    for phrase in DOUBTFUL_PHRASES:
+        try:
+            understand(phrase, tz="Europe/Berlin", now=TUESDAY)
+        except (errors.AmbiguousPhrase, errors.PhraseNotUnderstood) as refusal:
+            lines.append(
+                f"| `{phrase}` | {', '.join(f'`{s}`' for s in refusal.fields['suggestions'])} |"
+            )
+    return "\n".join(lines)
+
+
 def _error_lines(error: type[errors.TaskQueueError], depth: int) -> list[str]:
     meaning = " ".join((inspect.getdoc(error) or "").split())
     lines = [f"{'  ' * depth}- `{error.__name__}`: {meaning}"]
@@ -183,6 +239,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "history-columns": lambda: column_table(HISTORY_SCHEMA),
     "settings": settings_table,
     "errors": error_tree,
+    "phrases": phrase_table,
+    "doubtful-phrases": doubt_table,
 }
 
 
