@@ -20,6 +20,7 @@ from taskqueue_ray.core.model import (
     Options,
     QueueSettings,
 )
+from taskqueue_ray.core.origin import FiredBy
 
 
 class Batch:
@@ -91,6 +92,7 @@ class Grant(msgspec.Struct, frozen=True, array_like=True, gc=False):
     enqueued_at: float = 0.0
     inputs: tuple[Input, ...] = ()
     checkpoint: bytes | None = None
+    fired: FiredBy | None = None
 
 
 class Progress(msgspec.Struct, frozen=True, array_like=True):
@@ -259,6 +261,11 @@ class JobView(msgspec.Struct, frozen=True):
     conditions: Conditions = PLAIN
     checkpoint: CheckpointView | None = None
 
+    @property
+    def fired(self) -> FiredBy | None:
+        """The schedule that made the job."""
+        return self.conditions.fired
+
 
 class JobFilter(msgspec.Struct, frozen=True):
     """Which jobs a list holds; every given field must match."""
@@ -270,6 +277,7 @@ class JobFilter(msgspec.Struct, frozen=True):
     category: str | None = None
     since: float | None = None
     workflow: str | None = None
+    schedule: str | None = None
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
