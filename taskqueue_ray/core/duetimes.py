@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from taskqueue_ray.core.recurrence import Rule, next_after
+from taskqueue_ray.core.recurrence import next_after
+from taskqueue_ray.core.rules import Rule
 from taskqueue_ray.core.schedule import Plan
 
 ON_TIME = 60.0

@@ -136,6 +136,47 @@ class ScheduleNotFound(InvalidRequest):
         )
 
 
+class PhraseNotUnderstood(InvalidRequest):
+    """A text that says when something recurs has a part that means nothing here."""
+
+    def __init__(self, phrase: str, part: str, suggestions: list[str], why: str = "") -> None:
+        because = f": {why}" if why else ""
+        TaskQueueError.__init__(
+            self,
+            f"{_quoted(phrase)} is not understood at {_quoted(part)}{because}; "
+            f"say for instance {_alternatives(suggestions)}",
+            phrase=phrase,
+            part=part,
+            suggestions=suggestions,
+            why=why,
+        )
+
+
+class AmbiguousPhrase(InvalidRequest):
+    """A text that says when something recurs could mean several things."""
+
+    def __init__(self, phrase: str, part: str, suggestions: list[str], why: str = "") -> None:
+        because = f", {why}" if why else ""
+        TaskQueueError.__init__(
+            self,
+            f"{_quoted(phrase)} is ambiguous at {_quoted(part)}{because}; "
+            f"say {_alternatives(suggestions)}",
+            phrase=phrase,
+            part=part,
+            suggestions=suggestions,
+            why=why,
+        )
+
+
+def _quoted(text: str) -> str:
+    shown = text if len(text) <= 80 else text[:77] + "..."
+    return repr(shown) if shown.isprintable() else ascii(shown)
+
+
+def _alternatives(suggestions: list[str]) -> str:
+    return " or ".join(map(_quoted, suggestions))
+
+
 # --- conflict: look at the present state first -----------------------------------------------
 
 

@@ -7,7 +7,7 @@ import msgspec
 
 from taskqueue_ray.core.identity import created_at, make_job_id, shard_of
 from taskqueue_ray.core.model import Conditions, JobId, Options
-from taskqueue_ray.core.recurrence import Rule
+from taskqueue_ray.core.rules import Rule
 
 Overlap = Literal["skip", "allow", "buffer_one", "cancel_running"]
 CatchUp = Literal["skip", "latest", "all"]

@@ -18,10 +18,10 @@ from taskqueue_ray.core.errors import (
 from taskqueue_ray.core.events import Event, ScheduleDropped, SchedulePut
 from taskqueue_ray.core.model import LATEST, JobId
 from taskqueue_ray.core.naming import check_name
-from taskqueue_ray.core.recurrence import Every, Once, Rule
+from taskqueue_ray.core.rules import Calendar, Every, Once, Rule
 from taskqueue_ray.core.schedule import Plan, Schedule, ScheduleView, Template
 from taskqueue_ray.core.state import State
-from taskqueue_ray.core.zones import check_zone
+from taskqueue_ray.core.zones import zone
 
 MOST = 100_000
 """Schedules of one queue."""
@@ -133,7 +133,7 @@ def first_due(rule: Rule, plan: Plan, after: float) -> float:
 
 def check(plan: Plan, template: Template) -> None:
     """Refuse what no schedule can have: a client's word is not enough."""
-    check_zone(plan.zone)
+    zone(plan.zone)
     times = (plan.window, plan.jitter, plan.until, template.expires)
     if any(not 0 <= one < LATEST for one in times) or plan.max_runs < 0:
         raise InvalidRequest("window, jitter, until and max_runs must be from 0 and finite")
@@ -166,7 +166,7 @@ def _changed(
 ) -> Decided:
     """Another rule begins now. With the same one, what was dealt with stays so."""
     made = replace(known, plan=plan, template=template, updated_at=max(now, known.updated_at))
-    if plan.rule != known.plan.rule or plan.zone != known.plan.zone:
+    if _unanchored(plan.rule) != _unanchored(known.plan.rule) or plan.zone != known.plan.zone:
         made.rule = _anchored(plan.rule, now)
         made.cursor = max(_start(made.rule, now), known.cursor)
         made.buffered = 0.0
@@ -206,9 +206,11 @@ def _differences(known: Schedule, plan: Plan, template: Template) -> list[str]:
     had = known.template
     differs = [
         name.replace("zone", "tz")
-        for name in ("rule", "zone", "overlap", "catch_up", "window", "jitter", "until", "max_runs")
+        for name in ("zone", "overlap", "catch_up", "window", "jitter", "until", "max_runs")
         if getattr(known.plan, name) != getattr(plan, name)
     ]
+    if _unanchored(known.plan.rule) != _unanchored(plan.rule):
+        differs.insert(0, "when")
     if had.options.key != template.options.key:
         # The same arguments have another fingerprint under another key: nobody can tell.
         differs.append(_KEY)
@@ -227,6 +229,11 @@ def _differences(known: Schedule, plan: Plan, template: Template) -> list[str]:
 def _anchored(rule: Rule, now: float) -> Rule:
     """Intervals count from the start of their schedule."""
     return replace(rule, anchor=now) if isinstance(rule, Every) and not rule.anchor else rule
+
+
+def _unanchored(rule: Rule) -> Rule:
+    """The rule without its beginning: the same words say the same thing on another day."""
+    return replace(rule, anchor=0) if isinstance(rule, Every | Calendar) else rule
 
 
 def _start(rule: Rule, now: float) -> float:

@@ -155,7 +155,7 @@ class State:
         """One object for equal conditions, unless they are a job's own."""
         if given is None:
             return PLAIN
-        if given.unique is not None or given.expires or given.inputs:
+        if given.unique is not None or given.expires or given.inputs or given.fired is not None:
             return given
         if len(self.alike) >= INTERNED_OPTIONS:
             self.alike = {PLAIN: PLAIN}
