@@ -26,10 +26,12 @@ from taskqueue_ray.core import (
     uniqueness,
     upkeep,
 )
+from taskqueue_ray.core.blobs import read_reference
 from taskqueue_ray.core.bounds import DEFAULT_BOUNDS, Bounds
+from taskqueue_ray.core.errors import InvalidRequest
 from taskqueue_ray.core.exchange import Batch
 from taskqueue_ray.core.model import JobId, JobSpec, Options
-from taskqueue_ray.core.schedule import Template
+from taskqueue_ray.core.schedule import MOST_BYTES, Template
 from taskqueue_ray.core.state import State
 
 
@@ -73,7 +75,12 @@ def _revise_schedule(
 
 
 def _check_template(template: Template) -> None:
-    """What holds for a job that is enqueued holds for one that will be."""
+    """What holds for a job that is enqueued holds for one that will be.
+
+    Its payload is in the journal, since a blob beside that ends with its one job.
+    """
+    if read_reference(template.payload) is not None or len(template.payload) > MOST_BYTES:
+        raise InvalidRequest(f"the payload of a schedule is above {MOST_BYTES:,} bytes")
     spec = JobSpec(JobId(template.origin), 0, template.payload, 0.0, (), template.conditions)
     enqueueing.check(Batch(b"", [template.options], [spec]), DEFAULT_BOUNDS)
 

@@ -21,6 +21,7 @@ from taskqueue_ray.core.model import (
     QueueSettings,
 )
 from taskqueue_ray.core.origin import FiredBy
+from taskqueue_ray.core.schedule import ScheduleView
 
 
 class Batch:
@@ -348,3 +349,25 @@ class Ping(msgspec.Struct, frozen=True):
     node: str = ""
     embedded: bool = False
     settings: dict[str, int | float | str | None] = {}
+
+
+class FireRequest(msgspec.Struct, frozen=True):
+    """A scheduler asks for what is due to be fired. `wait`: for how long its call may be held."""
+
+    scheduler: str
+    wait: float = 0.0
+
+
+class Fires(msgspec.Struct, frozen=True):
+    """How many due times were dealt with, and when the next one is (0: none), by this clock."""
+
+    dealt: int
+    next_due: float = 0.0
+    now: float = 0.0
+
+
+class SchedulePage(msgspec.Struct, frozen=True):
+    """A part of a list of schedules, by their ids. `more`: there are others after these."""
+
+    schedules: list[ScheduleView]
+    more: bool = False

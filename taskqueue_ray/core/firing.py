@@ -213,9 +213,7 @@ def _enqueued(
     return Enqueued(at, Batch(b"", [schedule.template.options], specs))
 
 
-def _spec(
-    schedule: Schedule, at: float, job: JobId, due: float, by: By, delay: float
-) -> JobSpec:
+def _spec(schedule: Schedule, at: float, job: JobId, due: float, by: By, delay: float) -> JobSpec:
     template = schedule.template
     fired = FiredBy(schedule.id, template.origin, due, schedule.plan.zone, by)
     conditions = replace(

@@ -19,6 +19,10 @@ WINDOW = DAY
 """For how long a time that was missed is made up for, in seconds, when nothing else is said."""
 
 
+MOST_BYTES = 128 * 1024
+"""Bytes of a sealed payload: every change of a schedule writes it again."""
+
+
 class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a user has decided about a schedule. Two are the same when these are.
 

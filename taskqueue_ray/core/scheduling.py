@@ -16,6 +16,7 @@ from taskqueue_ray.core.errors import (
     TaskQueueError,
 )
 from taskqueue_ray.core.events import Event, ScheduleDropped, SchedulePut
+from taskqueue_ray.core.exchange import SchedulePage
 from taskqueue_ray.core.model import LATEST, JobId
 from taskqueue_ray.core.naming import check_name
 from taskqueue_ray.core.rules import Calendar, Every, Once, Rule
@@ -26,6 +27,7 @@ from taskqueue_ray.core.zones import zone
 MOST = 100_000
 """Schedules of one queue."""
 
+PAGE = 1_000
 SHORTEST = 1.0
 """Seconds between two times of an interval."""
 
@@ -107,6 +109,15 @@ def view(state: State, schedule: Schedule, now: float, *, whole: bool = False) -
     return ScheduleView(shown, len(state.runs.get(schedule.id, ())), now)
 
 
+def page(state: State, after: str, limit: int, now: float) -> SchedulePage:
+    """Schedules by their ids, those after one of them."""
+    names = sorted(name for name in state.schedules if name > after)
+    most = max(1, min(limit, PAGE))
+    return SchedulePage(
+        [view(state, state.schedules[name], now) for name in names[:most]], len(names) > most
+    )
+
+
 def find(state: State, schedule: str) -> Schedule:
     """The schedule of that id, or `ScheduleNotFound`."""
     found = state.schedules.get(schedule)
@@ -161,9 +172,7 @@ def _put(state: State, made: Schedule, now: float) -> Decided:
     return [SchedulePut(now, made)], view(state, made, now)
 
 
-def _changed(
-    state: State, known: Schedule, plan: Plan, template: Template, now: float
-) -> Decided:
+def _changed(state: State, known: Schedule, plan: Plan, template: Template, now: float) -> Decided:
     """Another rule begins now. With the same one, what was dealt with stays so."""
     made = replace(known, plan=plan, template=template, updated_at=max(now, known.updated_at))
     if _unanchored(plan.rule) != _unanchored(known.plan.rule) or plan.zone != known.plan.zone:

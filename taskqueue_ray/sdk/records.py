@@ -9,8 +9,7 @@ from taskqueue_ray.core.exchange import JobView, Progress, QueueStats, WorkerVie
 from taskqueue_ray.core.identity import to_text
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import JobId
-from taskqueue_ray.core.origin import origin_of
-from taskqueue_ray.core.zones import scheduled_for
+from taskqueue_ray.core.origin import origin_of, scheduled_for
 from taskqueue_ray.sdk.opening import Opener, Problem, quietly
 from taskqueue_ray.sdk.tables import fields_html, fields_text
 
@@ -146,6 +145,8 @@ class JobRecord:
             "worker": self.worker,
             "error_type": self.error_type,
             "reason": self.reason,
+            "schedule": self.schedule,
+            "scheduled_for": self.scheduled_for,
         }
 
     def __repr__(self) -> str:
