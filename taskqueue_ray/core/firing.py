@@ -9,9 +9,14 @@ from msgspec.structs import replace
 from taskqueue_ray.core.bounds import Bounds
 from taskqueue_ray.core.commands import Backfill, RunSchedule
 from taskqueue_ray.core.depth import check_room
-from taskqueue_ray.core.duetimes import ON_TIME, Turn, next_due, turn
-from taskqueue_ray.core.errors import BatchTooLarge, DuplicateJob, InvalidOption, InvalidRequest
-from taskqueue_ray.core.errors import QueueFull
+from taskqueue_ray.core.duetimes import Turn, next_due, turn
+from taskqueue_ray.core.errors import (
+    BatchTooLarge,
+    DuplicateJob,
+    InvalidOption,
+    InvalidRequest,
+    QueueFull,
+)
 from taskqueue_ray.core.events import Cancelled, Enqueued, Event, Fired, Ran
 from taskqueue_ray.core.exchange import Batch
 from taskqueue_ray.core.expiries import WAITING

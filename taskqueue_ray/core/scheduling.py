@@ -66,10 +66,11 @@ def decide_revise(state: State, command: ReviseSchedule, now: float) -> Decided:
     check(plan, template)
     if command.paused is not UNSET:
         known = _paused(known, now) if command.paused else _resumed(known, now)
+    elif not _differences(known, plan, template):
+        return [], view(state, known, now)
     elif command.seen and command.seen != known.updated_at:
-        if _differences(known, plan, template):
-            raise ScheduleChanged(command.id)
-    if known == state.schedules[command.id] and not _differences(known, plan, template):
+        raise ScheduleChanged(command.id)
+    if known is state.schedules[command.id] and command.paused is not UNSET:
         return [], view(state, known, now)
     return _changed(state, known, plan, template, now)
 

@@ -92,7 +92,9 @@ class State:
         """Jobs that ended before this time may be remembered by history only."""
         self.schedules: dict[str, Schedule] = {}
         """What is to be enqueued at which times."""
+        self._begin_derived()
 
+    def _begin_derived(self) -> None:
         self.ready = Ready(self.pauses)
         self.delayed: Heap[tuple[float, int, int, Job]] = Heap(_is_current)
         self.expiring = Expiries()

@@ -113,7 +113,7 @@ class ReadingDesk:
             "get_blob": (BlobWanted, self._blob),
             "schedules": (
                 tuple[str, int],
-                lambda call: page(reading.state, *call, reading.state.at),
+                lambda call: page(reading.state, call[0], call[1], reading.state.at),
             ),
             "schedule": (
                 str,

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from taskqueue_ray.core import commands
 from taskqueue_ray.core.errors import StorageFull
 from taskqueue_ray.core.events import Fired
-from taskqueue_ray.core.exchange import Fires, FireRequest, SchedulePage
+from taskqueue_ray.core.exchange import FireRequest, Fires, SchedulePage
 from taskqueue_ray.core.scheduling import find, page, view
 from taskqueue_ray.engine.fleet import Poll, Respond, hold
 from taskqueue_ray.engine.work import Work

@@ -4,10 +4,10 @@ import asyncio
 import secrets
 import time
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, get_args
 
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
 from taskqueue_ray.core.commands import PutSchedule, ReviseSchedule
@@ -15,8 +15,8 @@ from taskqueue_ray.core.errors import InvalidOption, ScheduleChanged
 from taskqueue_ray.core.identity import to_text
 from taskqueue_ray.core.naming import check_name
 from taskqueue_ray.core.recurrence import Explanation, When, explain, next_after, understand
-from taskqueue_ray.core.schedule import WINDOW, CatchUp, Overlap, Plan
 from taskqueue_ray.core.rules import Once
+from taskqueue_ray.core.schedule import WINDOW, CatchUp, Overlap, Plan, Template
 from taskqueue_ray.core.timing import Duration, parse_duration, parse_moment
 from taskqueue_ray.core.zones import local
 from taskqueue_ray.sdk import requests
@@ -31,6 +31,10 @@ PAGE = 500
 TRIES = 5
 MOST_TIMES = 1_000
 UNCHANGED: Any = object()
+
+Times = list[datetime]
+Ids = list[str]
+Records = list[ScheduleRecord]
 
 
 class Scheduler:
@@ -119,7 +123,7 @@ class Scheduler:
             "overlap": overlap, "catch_up": catch_up, "window": window, "jitter": jitter,
             "until": until, "max_runs": max_runs,
         }  # fmt: skip
-        template = UNSET
+        template: Template | UnsetType = UNSET
         if job is not UNCHANGED:
             template = template_of(self._preparer, item_of(job, (), payload))
         for last in (*[False] * (TRIES - 1), True):
@@ -135,7 +139,7 @@ class Scheduler:
 
     def list(self) -> ScheduleList:
         """All schedules by their ids; those that have ended too, for a day."""
-        found: list[ScheduleRecord] = []
+        found: Records = []
         more = True
         while more:
             page = self._ask(requests.schedules(found[-1].id if found else "", PAGE))
@@ -147,13 +151,13 @@ class Scheduler:
         """One schedule, with its arguments. Raises `ScheduleNotFound`."""
         return self._record(self._view(id))
 
-    def next(self, id: str, n: int = 5) -> list[datetime]:
+    def next(self, id: str, n: int = 5) -> Times:
         """The next `n` times of a schedule, in its zone; none of one that is paused or ended."""
         if isinstance(n, bool) or not isinstance(n, int) or not 0 <= n <= MOST_TIMES:
             raise InvalidOption("n", ascii(n)[:80], f"a number from 0 to {MOST_TIMES}")
         known = self._view(id).schedule
         left = known.plan.max_runs - known.fired if known.plan.max_runs else n
-        times: list[datetime] = []
+        times: Times = []
         due: float | None = 0.0 if known.paused_at else known.due
         while due and len(times) < min(n, left) and not 0 < known.plan.until < due:
             times.append(local(known.plan.zone, due))
@@ -177,7 +181,7 @@ class Scheduler:
         """Enqueue its job now, whatever else runs, and also while it is paused; the job's id."""
         return to_text(self._ask(requests.run_schedule(id)))
 
-    def backfill(self, id: str, start: datetime, end: datetime) -> list[str]:
+    def backfill(self, id: str, start: datetime, end: datetime) -> Ids:
         """Enqueue a job for each of its times from `start` to `end`; the ids of the jobs.
 
         That is so for times, too, for which it has fired before. Overlaps mean nothing here. At
@@ -211,7 +215,7 @@ class Scheduler:
     async def aget(self, id: str) -> ScheduleRecord:
         return await asyncio.to_thread(self.get, id)
 
-    async def anext(self, id: str, n: int = 5) -> "list[datetime]":
+    async def anext(self, id: str, n: int = 5) -> Times:
         return await asyncio.to_thread(self.next, id, n)
 
     async def apause(self, id: str) -> ScheduleRecord:
@@ -226,7 +230,7 @@ class Scheduler:
     async def arun_now(self, id: str) -> str:
         return await asyncio.to_thread(self.run_now, id)
 
-    async def abackfill(self, id: str, start: datetime, end: datetime) -> "list[str]":
+    async def abackfill(self, id: str, start: datetime, end: datetime) -> Ids:
         return await asyncio.to_thread(self.backfill, id, start, end)
 
     def _view(self, id: str) -> Any:
@@ -254,9 +258,7 @@ def _replanned(plan: Plan, when: Any, tz: Any) -> Plan:
 
 def _checked(plan: Plan, **given: Any) -> Plan:
     """The plan with what was given. Raises `InvalidOption`."""
-    made = {
-        name: _CHECKS[name](value) for name, value in given.items() if value is not UNCHANGED
-    }
+    made = {name: _CHECKS[name](value) for name, value in given.items() if value is not UNCHANGED}
     return replace(plan, **made)
 
 

@@ -19,7 +19,9 @@ NOT_HERE = ("at", "delay", "depends_on")
 """Options of a job that mean nothing to a schedule, which says when."""
 
 
-def item_of(target: object, args: tuple[Any, ...], payload: Mapping[str, Any] | None) -> JobItem[Any]:
+def item_of(
+    target: object, args: tuple[Any, ...], payload: Mapping[str, Any] | None
+) -> JobItem[Any]:
     """What is to be scheduled: as for `enqueue`, or a class of jobs. Raises what that raises.
 
     `payload` is that of a class's job, or the keyword arguments of a function.
@@ -43,7 +45,9 @@ def template_of(preparer: Preparer, item: JobItem[Any]) -> Template:
     options, headers = announce(job_type.before, told)
     for name in NOT_HERE:
         if getattr(options, name):
-            raise InvalidOption(name, "a value beside a schedule", "nothing: the schedule says when")
+            raise InvalidOption(
+                name, "a value beside a schedule", "nothing: the schedule says when"
+            )
     plain = job_type.binder.bind(item.args, item.kwargs)
     content = attach(headers, plain) if headers else plain
     origin = source.draw()
