@@ -14,7 +14,14 @@ from taskqueue_ray.core.commands import PutSchedule, ReviseSchedule
 from taskqueue_ray.core.errors import InvalidOption, ScheduleChanged
 from taskqueue_ray.core.identity import to_text
 from taskqueue_ray.core.naming import check_name
-from taskqueue_ray.core.recurrence import Explanation, When, explain, next_after, understand
+from taskqueue_ray.core.recurrence import (
+    Explanation,
+    Understood,
+    When,
+    explain,
+    next_after,
+    understand,
+)
 from taskqueue_ray.core.rules import Once
 from taskqueue_ray.core.schedule import WINDOW, CatchUp, Overlap, Plan, Template
 from taskqueue_ray.core.timing import Duration, parse_duration, parse_moment
@@ -189,6 +196,11 @@ class Scheduler:
         """
         begin, last = parse_moment(start, "start"), parse_moment(end, "end")
         return [to_text(one) for one in self._ask(requests.backfill(id, begin, last))]
+
+    @staticmethod
+    def understand(when: When, *, tz: str | None = None) -> Understood:
+        """The rule that `when` stands for. Asks nobody."""
+        return understand(when, tz=_zone(when, tz), now=time.time())
 
     @staticmethod
     def explain(
