@@ -152,7 +152,7 @@ def check(plan: Plan, template: Template) -> None:
     if len(plan.when) > 10_000 or len(plan.words) > 10_000:
         raise InvalidRequest("the words of a schedule are too long")
     if len(template.origin) != 16:
-        raise InvalidRequest("the origin of a schedule is no id")
+        raise InvalidRequest("the origin of a schedule has a malformed id")
     match plan.rule:
         case Every(seconds=seconds, anchor=anchor):
             if not isfinite(anchor) or not SHORTEST <= seconds < LATEST:
