@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from taskqueue_ray import jobs as jobs
     from taskqueue_ray.core.batching import Batch as Batch
     from taskqueue_ray.core.claims import Unique as Unique
+    from taskqueue_ray.core.errors import AmbiguousPhrase as AmbiguousPhrase
     from taskqueue_ray.core.errors import BatchEnded as BatchEnded
     from taskqueue_ray.core.errors import CommitUnknown as CommitUnknown
     from taskqueue_ray.core.errors import Conflict as Conflict
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from taskqueue_ray.core.errors import JobNotFound as JobNotFound
     from taskqueue_ray.core.errors import KeyMissing as KeyMissing
     from taskqueue_ray.core.errors import PayloadTooLarge as PayloadTooLarge
+    from taskqueue_ray.core.errors import PhraseNotUnderstood as PhraseNotUnderstood
     from taskqueue_ray.core.errors import QueueClosed as QueueClosed
     from taskqueue_ray.core.errors import QueueFull as QueueFull
     from taskqueue_ray.core.errors import ResultTimeout as ResultTimeout
@@ -72,6 +74,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _ERRORS = (
+    "AmbiguousPhrase", "PhraseNotUnderstood",
     "BatchEnded", "CommitUnknown", "Conflict", "DuplicateJob", "Fenced", "InvalidArguments",
     "InvalidKey",
     "InvalidOption", "InvalidRequest", "InvalidSetting", "JobCancelled", "JobExpired", "JobFailed",

@@ -6,25 +6,27 @@ first instant after the gap, one that it shows twice is due the first time; minu
 open (`*`), windows and intervals run on in real time.
 """
 
-import math
 from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from taskqueue_ray.core.cron import cron_pattern, looks_like_cron, normalised
-from taskqueue_ray.core.errors import InvalidOption, PhraseNotUnderstood
-from taskqueue_ray.core.patterns import YEARS, Pattern
+from taskqueue_ray.core.cron import looks_like_cron, normalised
+from taskqueue_ray.core.due import EARLIEST, LATEST
+from taskqueue_ray.core.due import next_after as next_after
+from taskqueue_ray.core.errors import InvalidOption
+from taskqueue_ray.core.phrases.moments import exact
+from taskqueue_ray.core.phrases.reading import rule_of
 from taskqueue_ray.core.rules import Calendar as Calendar
 from taskqueue_ray.core.rules import Cron as Cron
 from taskqueue_ray.core.rules import Every as Every
 from taskqueue_ray.core.rules import Once as Once
 from taskqueue_ray.core.rules import Rule as Rule
-from taskqueue_ray.core.timing import parse_duration, parse_moment
-from taskqueue_ray.core.zones import Stretch, local, stretches, zone
+from taskqueue_ray.core.timing import looks_like_duration, parse_duration, parse_moment
+from taskqueue_ray.core.wording import calendar_words, cron_words, interval_words
+from taskqueue_ray.core.zones import local, zone
 
 SHORTEST = 1.0
 """Seconds; a schedule is no timer."""
-_EARLIEST, _LATEST = 0.0, 221_000_000_000.0
 _MOST_TIMES = 1000
 
 
@@ -81,7 +83,9 @@ def _rule(when: object, tz: str, now: float) -> Rule:
 def _read(text: str, tz: str, now: float) -> Rule:
     if looks_like_cron(text):
         return Cron(normalised(text))
-    raise PhraseNotUnderstood(text, text, ["every 5 minutes", "every day at 02:30"])
+    if looks_like_duration(text):
+        return _interval(text)
+    return rule_of(text, tz, now)
 
 
 def _interval(when: object) -> Every:
@@ -94,68 +98,22 @@ def _interval(when: object) -> Every:
 def _moment(when: datetime) -> float:
     """The instant as the float that its text in ISO 8601 gives again."""
     at = parse_moment(when, "when")
-    if not _EARLIEST <= at < _LATEST:
+    if not EARLIEST <= at < LATEST:
         raise InvalidOption("when", ascii(when)[:80], "a time from 1970 to 9000")
-    return datetime.fromtimestamp(at, UTC).timestamp()
-
-
-def next_after(rule: Rule, tz: str, after: float) -> float | None:
-    """The first due time of the rule strictly after that instant; None when there is none."""
-    if not _EARLIEST <= after < _LATEST:  # NaN as well
-        after = _EARLIEST if after < _EARLIEST else _LATEST
-    match rule:
-        case Once(at):
-            return at if at > after else None
-        case Every(seconds, anchor):
-            return _next_interval(seconds, anchor, after)
-        case Cron(expression):
-            return _next_shown(cron_pattern(expression), tz, after)
-        case Calendar():
-            raise NotImplementedError
-
-
-def _next_interval(seconds: float, anchor: float, after: float) -> float:
-    passed = max(0, math.floor((after - anchor) / seconds))
-    at = anchor + (passed + 1) * seconds
-    return at if at > after else anchor + (passed + 2) * seconds
-
-
-def _next_shown(pattern: Pattern, tz: str, after: float) -> float | None:
-    """The walls of successive stretches, each from where it has shown nothing yet."""
-    since = math.floor(after) + 1
-    this_year = datetime.fromtimestamp(after, UTC).year
-    for year in range(this_year, min(this_year + YEARS, 9990)):
-        for stretch in stretches(tz, year):
-            if stretch.end <= since:
-                continue
-            found = pattern.next_wall(_first_wall(stretch, since, runs_on=pattern.runs_on))
-            if found is None:
-                return None
-            # What fell into the gap before this stretch is due at its start.
-            at = max(found - stretch.offset, stretch.start)
-            if at < stretch.end:
-                return float(at)
-    return None
-
-
-def _first_wall(stretch: Stretch, since: int, *, runs_on: bool) -> int:
-    wall = max(since, stretch.start) + stretch.offset
-    if runs_on:
-        return wall
-    return stretch.shown if since <= stretch.start else max(wall, stretch.shown)
+    return exact(at)
 
 
 def describe(rule: Rule, tz: str) -> str:
-    """What the rule means, in words."""
+    """What the rule means, in words; moments on the wall of the zone."""
     match rule:
         case Cron(expression):
-            return f"cron {expression}"
+            return cron_words(expression)
         case Every(seconds, _):
-            return f"every {seconds:g} seconds"
+            return interval_words(seconds)
         case Once(at):
-            return f"once at {local(tz, at).isoformat()}"
+            return f"once, on {local(tz, at).isoformat(' ')}"
         case Calendar():
-            raise NotImplementedError
+            return calendar_words(rule)
 
 
 def canonical(rule: Rule, tz: str) -> str:
@@ -164,11 +122,11 @@ def canonical(rule: Rule, tz: str) -> str:
         case Cron(expression):
             return expression
         case Every(seconds, _):
-            return f"every {seconds:g} seconds"
+            return interval_words(seconds)
         case Once(at):
             return local(tz, at).isoformat()
         case Calendar():
-            raise NotImplementedError
+            return calendar_words(rule)
 
 
 def explain(when: When, *, tz: str, after: float, n: int = 5) -> Explanation:

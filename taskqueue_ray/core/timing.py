@@ -30,6 +30,11 @@ def parse_duration(value: object, option: str = "duration") -> float:
     return seconds
 
 
+def looks_like_duration(text: str) -> bool:
+    """Whether the text is numbers with units, such as "1h30m"; a number alone is not."""
+    return _WHOLE.fullmatch(text.strip().lower()) is not None
+
+
 def parse_moment(value: object, option: str = "at") -> float:
     """Seconds since the epoch of an aware datetime. A naive one is refused: it names no instant."""
     if not isinstance(value, datetime):

@@ -4,7 +4,7 @@ A wall time is a count of seconds as if the zone's clock were in UTC. A `Stretch
 with one offset; within it the two clocks run alike.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from taskqueue_ray.core.errors import InvalidOption
 
 _DAY = 86400
+_EPOCH = date(1970, 1, 1).toordinal()
 _OF_THE_MACHINE = {"localtime", "posixrules", "Factory"}
 
 
@@ -94,3 +95,14 @@ def _offset(where: ZoneInfo, instant: int) -> int:
 
 def _new_year(year: int) -> int:
     return round(datetime(year, 1, 1, tzinfo=UTC).timestamp())
+
+
+def instant_of(tz: str, day: date, second: int) -> int:
+    """When the zone's wall first shows that second of that day; after the gap if it skips it."""
+    wall = (day.toordinal() - _EPOCH) * _DAY + second
+    for year in (day.year - 1, day.year, day.year + 1):
+        for stretch in stretches(tz, year):
+            at = max(wall - stretch.offset, stretch.start)
+            if at < stretch.end:
+                return at
+    raise InvalidOption("when", str(day), "a time from 1971 to 8969")
