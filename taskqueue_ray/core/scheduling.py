@@ -237,8 +237,10 @@ def _differences(known: Schedule, plan: Plan, template: Template) -> list[str]:
 
 
 def _anchored(rule: Rule, now: float) -> Rule:
-    """Intervals count from the start of their schedule."""
-    return replace(rule, anchor=now) if isinstance(rule, Every) and not rule.anchor else rule
+    """Intervals count from the start of their schedule, to the millisecond: times are shown."""
+    if isinstance(rule, Every) and not rule.anchor:
+        return replace(rule, anchor=round(now, 3))
+    return rule
 
 
 def _unanchored(rule: Rule) -> Rule:

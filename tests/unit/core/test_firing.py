@@ -49,6 +49,11 @@ class Fired(Ledger):
         self.now += seconds
         return self.fire()
 
+    def run(self, kind: OutcomeKind = OutcomeKind.COMPLETED) -> None:
+        """One job runs, and ends so."""
+        (grant,) = self.lease()
+        self.end(grant, kind)
+
     def jobs(self) -> list[Job]:
         """Its jobs, in the order of their firing."""
         known = (*self.state.settled.values(), *self.state.jobs.values())
@@ -124,7 +129,7 @@ def test_overlap_skip() -> None:
     ledger.after(60)
     assert ledger.after(60) == 0
     assert (ledger.schedule.skipped, ledger.schedule.cursor) == (1, START + 120)
-    ledger.end(*ledger.lease())
+    ledger.run()
     assert ledger.after(60) == 1
     assert ledger.dues() == [1, 3]
 
@@ -142,10 +147,10 @@ def test_overlap_buffer_one() -> None:
     assert (ledger.after(60), ledger.schedule.buffered) == (0, START + 120)
     assert (ledger.after(60), ledger.schedule.skipped) == (0, 1)
     ledger.now += 5
-    ledger.end(*ledger.lease())
+    ledger.run()
     assert ledger.fire() == 1
     assert (ledger.dues(), ledger.schedule.buffered) == ([1, 2], 0.0)
-    ledger.end(*ledger.lease())
+    ledger.run()
     assert ledger.after(55) == 1
     assert ledger.dues() == [1, 2, 4]
     assert facts(ledger.replayed()) == facts(ledger.state)
@@ -157,7 +162,7 @@ def test_the_last_time_may_be_one_that_waits() -> None:
     ledger.after(60)
     assert not ledger.schedule.ended_at
     ledger.now += 500
-    ledger.end(*ledger.lease())
+    ledger.run()
     assert ledger.fire() == 1
     assert ledger.schedule.ended_at == ledger.now
 
@@ -180,14 +185,14 @@ def test_overlap_cancel_running() -> None:
 def test_a_run_that_ended_in_whatever_way_is_over(kind: OutcomeKind) -> None:
     ledger = Fired(put(job=template(options=options(max_attempts=1))))
     ledger.after(60)
-    ledger.end(*ledger.lease(), kind)
+    ledger.run(kind)
     assert ledger.after(60) == 1
 
 
 def test_a_retry_and_a_loss_are_the_same_run() -> None:
     ledger = Fired()
     ledger.after(60)
-    ledger.end(*ledger.lease(), OutcomeKind.ERRORED)
+    ledger.run(OutcomeKind.ERRORED)
     assert ledger.after(60) == 0
     ledger.wait(0)
     ledger.start(*ledger.lease())
@@ -198,7 +203,7 @@ def test_a_retry_and_a_loss_are_the_same_run() -> None:
 def test_a_dead_letter_that_is_redriven_runs_again() -> None:
     ledger = Fired(put(job=template(options=options(max_attempts=1))))
     ledger.after(60)
-    ledger.end(*ledger.lease(), OutcomeKind.ERRORED)
+    ledger.run(OutcomeKind.ERRORED)
     ledger.do(commands.Redrive([ledger.jobs()[0].id]))
     assert ledger.after(60) == 0
     assert ledger.schedule.skipped == 1
@@ -270,7 +275,7 @@ def test_a_full_queue_is_tried_again_and_said() -> None:
     assert (ledger.schedule.due, ledger.schedule.cursor) == (START + 60, START)
     assert ledger.after(1) == 0
     assert len(ledger.commits) == before + 1, "not one event for each look"
-    ledger.end(*ledger.lease())
+    ledger.run()
     assert ledger.after(RETRY - 1) == 1
     assert (ledger.dues(), ledger.schedule.error) == ([1], "")
     assert facts(ledger.replayed()) == facts(ledger.state)
@@ -284,7 +289,7 @@ def test_a_full_queue_does_not_lose_what_waits_in_the_buffer() -> None:
     ledger.enqueue([spec(1)])
     ledger.end(grant)
     assert (ledger.fire(), ledger.schedule.buffered) == (0, START + 120)
-    ledger.end(*ledger.lease())
+    ledger.run()
     assert ledger.after(RETRY) == 1
     assert ledger.dues() == [1, 2]
 
@@ -309,7 +314,7 @@ def test_a_unique_key_that_is_taken_passes_a_time_over(mode: Any) -> None:
     ledger.enqueue([spec(1, unique=Claim("k"))])
     assert ledger.after(60) == 0
     assert ledger.schedule.skipped == 1
-    ledger.end(*ledger.lease())
+    ledger.run()
     assert ledger.after(60) == 1
 
 
@@ -422,7 +427,7 @@ def test_what_has_ended_is_forgotten_some_day() -> None:
     apply(ledger.state, events.Marked(9))
     apply(ledger.state, events.Folded(9, ledger.now + 1))
     assert "minutely" in ledger.state.schedules, "its run has not ended"
-    ledger.end(*ledger.lease())
+    ledger.run()
     apply(ledger.state, events.Marked(10))
     apply(ledger.state, events.Folded(10, ledger.now + 1))
     assert list(ledger.state.schedules) == ["other"]
@@ -433,7 +438,7 @@ def test_a_run_outlives_its_schedule() -> None:
     ledger.after(60)
     ledger.after(60)
     ledger.do(commands.DropSchedule("minutely"))
-    ledger.end(*ledger.lease())
+    ledger.run()
     assert not ledger.state.runs
     assert ledger.state.firing.head() is None
     assert MINUTELY.anchor == 0
