@@ -1,6 +1,6 @@
 """Schedules come, change and go."""
 
-from math import isfinite
+from math import floor, isfinite
 
 from msgspec import UNSET
 from msgspec.structs import replace
@@ -239,7 +239,7 @@ def _differences(known: Schedule, plan: Plan, template: Template) -> list[str]:
 def _anchored(rule: Rule, now: float) -> Rule:
     """Intervals count from the start of their schedule, to the millisecond: times are shown."""
     if isinstance(rule, Every) and not rule.anchor:
-        return replace(rule, anchor=round(now, 3))
+        return replace(rule, anchor=floor(now * 1000) / 1000)
     return rule
 
 
