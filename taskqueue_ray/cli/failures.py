@@ -9,10 +9,12 @@ import typer
 
 from taskqueue_ray.cli.render import complain
 from taskqueue_ray.core.errors import (
+    AmbiguousPhrase,
     InvalidOption,
     InvalidRequest,
     InvalidSetting,
     JobNotFound,
+    PhraseNotUnderstood,
     TaskQueueError,
 )
 
@@ -66,7 +68,10 @@ def fail(sentence: str) -> typer.Exit:
 def _is_usage(error: TaskQueueError) -> bool:
     if isinstance(error, JobNotFound):
         return False
-    return isinstance(error, InvalidOption | InvalidSetting) or type(error) is InvalidRequest
+    phrase = PhraseNotUnderstood | AmbiguousPhrase
+    return (
+        isinstance(error, InvalidOption | InvalidSetting | phrase) or type(error) is InvalidRequest
+    )
 
 
 def _tell(error: Exception, sentence: str) -> None:

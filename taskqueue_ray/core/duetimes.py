@@ -59,6 +59,8 @@ def _first(rule: Rule, plan: Plan, due: float, oldest: float, now: float) -> Tur
         return Turn(due, due, 0, next_due(rule, plan, due))
     missed = 1
     for later in _after(rule, plan, due):
+        if later > now:
+            return Turn(due, 0.0, missed, later)
         if later >= oldest:
             return Turn(later, later, missed, next_due(rule, plan, later))
         missed += 1

@@ -298,18 +298,6 @@ def cursor_moved_later() -> AbstractContextManager[Any]:
     return patch.object(firing, "decide", decide)
 
 
-def cursors_in_memory_only() -> AbstractContextManager[Any]:
-    """A new process begins where the last snapshot of a schedule was: before its last time."""
-
-    def set_back(state: State) -> None:
-        for one in state.schedules.values():
-            if one.last_due and not one.ended_at:
-                one.cursor, one.due, one.wake = one.last_due - 1, one.last_due, one.last_due
-        state.rebuild()
-
-    return _after_recovery(set_back)
-
-
 def runs_forgotten_at_restart() -> AbstractContextManager[Any]:
     """A new process does not know which runs of a schedule go on."""
     return _after_recovery(lambda state: state.runs.clear())
@@ -366,6 +354,5 @@ PLANTED: dict[str, Planted] = {
     "paused jobs are kept aside": Planted(paused_jobs_kept_aside, frozenset({"I8", "I14"})),
     "turns without end": Planted(turns_without_end, frozenset({"I19"})),
     "a cursor is moved after its job was made": Planted(cursor_moved_later, frozenset({"I21"})),
-    "cursors are kept in memory only": Planted(cursors_in_memory_only, frozenset({"I21"})),
     "runs are forgotten at restart": Planted(runs_forgotten_at_restart, frozenset({"I22"})),
 }

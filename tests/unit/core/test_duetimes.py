@@ -37,6 +37,7 @@ CASES = {
     "latest: however long ago": Case("latest", 100 * DAY, 2401, 64, 2401, window=0),
     "a window shorter than a tick of patience": Case("latest", 30, 1, 0, 1, window=1),
     "all: each has its turn": Case("all", 2 * 3600 + 100, 1, 0, 1),
+    "all: one was missed, and the next is still to come": Case("all", 3000, 0, 1, 1, window=60),
     "all: the first is too long ago": Case("all", 2 * 3600, 2, 1, 2, window=3600),
     "all: two are too long ago": Case("all", 2 * 3600 + 100, 3, 2, 3, window=3599),
 }
