@@ -42,4 +42,4 @@ def test_a_schedule_from_the_shell(tmp_path: Path) -> None:
     shell.run("schedule", "delete", "--job-id", "nightly")
     assert shell.document("schedule", "list")["schedules"] == []
     worker.send_signal(signal.SIGTERM)
-    worker.wait(60)
+    worker.communicate(timeout=60)
