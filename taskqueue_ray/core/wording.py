@@ -42,6 +42,10 @@ def _days(rule: Calendar) -> str:
         return f"{_every(rule.step, rule.unit)}{_within(rule)}"
     if rule.weekdays:
         return f"every {_weekdays(rule.weekdays)}{_in_months(rule)}"
+    if len(rule.months) == len(rule.month_days) == 1 and 0 < rule.month_days[0] <= shortest(
+        rule.months
+    ):
+        return f"every year on {rule.month_days[0]} {_months(rule)}"
     if rule.month_days or rule.nth:
         return f"on the {_of_month(rule)} of {_months(rule) or 'every month'}"
     return f"every day{_in_months(rule)}"
@@ -184,6 +188,8 @@ def _cron_numbers(days: CronDays, months: tuple[int, ...]) -> str:
     if days.numbers == EVERY_DAY:
         return ""
     numbers = [day for day in range(1, 32) if days.numbers >> day - 1 & 1]
+    if len(numbers) == len(months) == 1 and numbers[0] <= shortest(months) and not days.last:
+        return f"every year on {numbers[0]} {MONTH_NAMES[months[0] - 1]}"
     words = listed([*map(ordinal, numbers), *(["last day"] if days.last else [])])
     of = listed(MONTH_NAMES[month - 1] for month in months) or "every month"
     late = not months and any(day > 28 for day in numbers)

@@ -36,6 +36,17 @@ def read(reader: Reader, draft: Draft) -> None:
             draft.on_date = date(found.year, found.month, found.day)
         else:
             draft.months, draft.month_days = {found.month}, {found.day}
+            _more_months(reader, draft)
+
+
+def _more_months(reader: Reader, draft: Draft) -> None:
+    """As in "1st of January and July": what has several months recurs."""
+    here = reader.mark()
+    while reader.separator() and reader.peek().text in MONTHS:
+        draft.months.add(MONTHS[reader.next().text])
+        draft.recurs = True
+        here = reader.mark()
+    reader.back(here)
 
 
 def starts(reader: Reader) -> bool:

@@ -20,11 +20,12 @@ from taskqueue_ray.core.phrases.vocabulary import (
 def every(reader: Reader, draft: Draft) -> None:
     """After "every": an interval, days, or dates."""
     draft.recurs = True
+    start = reader.mark()
     token = reader.peek()
     if reader.take("other"):
-        _other(reader, draft)
+        _other(reader, draft, start)
     elif reader.take("fortnight"):
-        _set(reader, draft, [(2.0, "week")])
+        _set(reader, draft, [(2.0, "week")], start)
     elif dates.starts_day_of_year(reader):
         dates.read(reader, draft)
     elif days.starts_nth(reader):
@@ -34,20 +35,20 @@ def every(reader: Reader, draft: Draft) -> None:
     elif token.text in MONTHS:
         days.months(reader, draft)
     elif token.text in UNITS:
-        _set(reader, draft, [(1.0, UNITS[reader.next().text])])
+        _set(reader, draft, [(1.0, UNITS[reader.next().text])], start)
     elif token.text in TIMES_NAMED:
         times.read(reader, draft)
     elif token.text in ROUND_ABOUT:
         reader.refuse("say the hour", "every day at 08:00", "every day at 20:00")
     else:
-        _set(reader, draft, amounts(reader))
+        _set(reader, draft, amounts(reader), start)
 
 
-def _other(reader: Reader, draft: Draft) -> None:
+def _other(reader: Reader, draft: Draft, start: int) -> None:
     if reader.peek().text in UNITS:
-        _set(reader, draft, [(2.0, UNITS[reader.next().text])])
+        _set(reader, draft, [(2.0, UNITS[reader.next().text])], start)
     elif reader.peek().text in WEEKDAYS:
-        _set(reader, draft, [(2.0, "week")])
+        _set(reader, draft, [(2.0, "week")], start)
         days.weekdays(reader, draft)
     else:
         reader.refuse("", "every other day at 09:00", "every other week on Friday")
@@ -114,9 +115,9 @@ def _no_unit(reader: Reader, number: str, start: int) -> None:
     )
 
 
-def _set(reader: Reader, draft: Draft, found: list[tuple[float, str]]) -> None:
+def _set(reader: Reader, draft: Draft, found: list[tuple[float, str]], start: int) -> None:
     if draft.amounts:
-        reader.refuse("how often was said before")
+        reader.refuse("how often was said before", mark=start)
     draft.amounts = found
 
 
@@ -143,10 +144,11 @@ def count(reader: Reader, draft: Draft) -> None:
     if draft.count:
         reader.refuse("how often was said before")
     token = reader.next()
-    if reader.take("times"):
-        draft.count = NUMBERS.get(token.text) or int(token.text[:4])
-    else:
+    if token.text in COUNTS:
         draft.count = COUNTS[token.text]
+    else:
+        draft.count = NUMBERS.get(token.text) or int(token.text[:4])
+        reader.take("times")
     if reader.take("daily"):
         draft.count_unit = "day"
     elif reader.take("weekly"):

@@ -60,7 +60,7 @@ def _at_moment(asked: Asked) -> float:
     if draft.times or draft.on_date:
         asked.refuse("it says two moments", "on 2027-01-31 at 10:00")
     try:
-        found = datetime.fromisoformat(draft.moment)
+        found = datetime.fromisoformat(draft.moment.upper())
     except ValueError:
         asked.refuse("there is no such time", "2027-01-31T10:00:00+01:00")
     _see_year(asked, found)

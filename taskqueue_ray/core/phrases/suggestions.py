@@ -56,7 +56,7 @@ def corrected(text: str) -> list[str]:
     parts, last = [], 0
     for token in tokens(text):
         if token.kind == "word" and token.text not in KNOWN:
-            near = get_close_matches(token.text[:30], KNOWN, n=1, cutoff=0.7)
+            near = get_close_matches(token.text[:30], KNOWN, n=1, cutoff=0.65)
             parts += [text[last : token.start], near[0] if near else ""]
             last = token.end
     if not parts:

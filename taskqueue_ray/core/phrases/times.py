@@ -19,6 +19,7 @@ class Said(NamedTuple):
 
 def read(reader: Reader, draft: Draft) -> None:
     """Times of the day, or minutes past each hour."""
+    start = reader.mark()
     found = past = None
     if reader.peek().kind == "past":
         past = _past_marks(reader)
@@ -34,7 +35,7 @@ def read(reader: Reader, draft: Draft) -> None:
     else:
         reader.refuse()
     if draft.has_clock():
-        reader.refuse("a time was said before")
+        reader.refuse("a time was said before", mark=start)
     draft.times, draft.past_hour = found or [], past or []
 
 
@@ -55,7 +56,7 @@ def window(reader: Reader, draft: Draft, *joints: str) -> None:
             mark=start,
         )
     if draft.has_clock():
-        reader.refuse("a time was said before")
+        reader.refuse("a time was said before", mark=start)
     draft.window = first.second, last.second
 
 

@@ -122,5 +122,8 @@ class Reader:
         raise Unclear(start, end, why, instead, ambiguous=True)
 
     def _span(self, mark: int | None) -> tuple[int, int]:
-        token = self.peek()
-        return (token.start, token.end) if mark is None else self.since(mark)
+        if mark is not None:
+            return self.since(mark)
+        # What is missing at the end is missing after the last word.
+        token = self._tokens[max(self._at - 1, 0)] if self.at_end() else self.peek()
+        return token.start, token.end
