@@ -1,11 +1,12 @@
-"""Schedulers ask the queue to fire: calls are held, two are harmless, none means that it is late."""
+"""Schedulers ask the queue to fire: calls are held, two are harmless, without any it is late."""
 
 from typing import Any
 
 from taskqueue_ray.core.errors import QueueClosed
 from taskqueue_ray.core.exchange import FireRequest, Fires
+from taskqueue_ray.core.rules import Every
 from tests.schedules import put, template
-from tests.unit.engine.engine_trial import Box, Trial
+from tests.unit.engine.engine_trial import Box, Hand, Trial
 
 
 def _trial(**given: Any) -> Trial:
@@ -41,7 +42,7 @@ def test_a_call_is_not_held_for_ever() -> None:
 def test_a_change_counts_for_calls_that_are_held() -> None:
     trial = _trial()
     box = _ask(trial)
-    trial.engine.scheduling.grow(put("soon", put().plan.rule.__class__(2.0), job=template(901)), Box())
+    trial.engine.scheduling.grow(put("soon", Every(2.0), job=template(901)), Box())
     trial.pass_time(2)
     assert box.answer.dealt == 1
 
@@ -96,9 +97,7 @@ def test_a_running_job_is_told_that_it_makes_way() -> None:
     _ask(trial, wait=0.0)
     (job,) = trial.state.jobs.values()
     told: list[Any] = []
-    trial.engine.work_desk.cancel = told.extend  # type: ignore[method-assign]
-    from tests.unit.engine.engine_trial import Hand
-
+    trial.engine.work_desk.cancel = told.extend  # type: ignore[method-assign, assignment]  # listens
     Hand(trial).exchange(want=1)
     trial.clock.at += 60
     _ask(trial, wait=0.0)
