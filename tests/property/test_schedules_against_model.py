@@ -113,7 +113,7 @@ def play(seeds: range) -> None:
 
 
 def test_a_short_soak_agrees_with_the_model() -> None:
-    play(range(25))
+    play(range(60))
 
 
 @pytest.mark.slow
@@ -129,5 +129,5 @@ def test_the_plays_are_worth_something() -> None:
     for made in plays:
         for _ in range(STEPS):
             made.step()
-    assert sum(len(made.model.fired) for made in plays) > 100
-    assert sum(made.ledger.state.schedules["minutely"].missed for made in plays) > 100
+    assert sum(len(made.model.fired) for made in plays) > 50
+    assert sum(made.ledger.state.schedules["minutely"].missed for made in plays) > 50
