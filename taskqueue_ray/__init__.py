@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from taskqueue_ray.core.errors import QueueClosed as QueueClosed
     from taskqueue_ray.core.errors import QueueFull as QueueFull
     from taskqueue_ray.core.errors import ResultTimeout as ResultTimeout
+    from taskqueue_ray.core.errors import ScheduleChanged as ScheduleChanged
+    from taskqueue_ray.core.errors import ScheduleExists as ScheduleExists
+    from taskqueue_ray.core.errors import ScheduleNotFound as ScheduleNotFound
     from taskqueue_ray.core.errors import StorageCorrupt as StorageCorrupt
     from taskqueue_ray.core.errors import StorageFull as StorageFull
     from taskqueue_ray.core.errors import TaskQueueError as TaskQueueError
@@ -76,7 +79,8 @@ _ERRORS = (
     "InvalidKey",
     "InvalidOption", "InvalidRequest", "InvalidSetting", "JobCancelled", "JobExpired", "JobFailed",
     "JobNotFound", "KeyMissing", "OwnedElsewhere", "PayloadTooLarge", "QueueClosed", "QueueFull",
-    "Recovering", "ResultTimeout", "SealBroken", "StorageCorrupt", "StorageFull",
+    "Recovering", "ResultTimeout", "ScheduleChanged", "ScheduleExists", "ScheduleNotFound",
+    "SealBroken", "StorageCorrupt", "StorageFull",
     "StorageUnusable", "TaskQueueError", "Unavailable", "UnknownJobType", "Unserialisable",
 )  # fmt: skip
 _HOMES = {

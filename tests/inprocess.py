@@ -15,6 +15,8 @@ import msgspec
 from taskqueue_ray.core.envelopes import decode, open_reply
 from taskqueue_ray.core.errors import TaskQueueError, Unavailable
 from taskqueue_ray.core.exchange import (
+    FireRequest,
+    Fires,
     Grant,
     JobFilter,
     Outcome,
@@ -240,6 +242,11 @@ class Bench:
         with self.host.lock:
             self.host.clock.time += seconds
             self.host.engine.tick()
+
+    def fire(self) -> int:
+        """A scheduler asks for what is due; how many times were dealt with."""
+        fires = msgspec.msgpack.decode(self._ask("fire", FireRequest("scheduler")), type=Fires)
+        return fires.dealt
 
     def restart(self) -> None:
         """The queue dies and comes back."""

@@ -144,6 +144,8 @@ def meaning(state: State) -> dict[str, Any]:
         "suspects": set(state.suspects),
         "dead": {name: ids for name in state.dead.queues() if (ids := _dead(state, name))},
         "next_due": state.next_due(),
+        "runs": {name: set(jobs) for name, jobs in state.runs.items()},
+        "next_firing": state.firing.head(),
     }
 
 

@@ -9,11 +9,13 @@ import typer
 
 from taskqueue_ray.cli.render import complain
 from taskqueue_ray.core.errors import (
+    AmbiguousPhrase,
     InvalidArguments,
     InvalidOption,
     InvalidRequest,
     InvalidSetting,
     JobNotFound,
+    PhraseNotUnderstood,
     TaskQueueError,
     UnknownJobType,
 )
@@ -59,7 +61,10 @@ def exit_code_of(run: Callable[[], object]) -> int:
     return DONE
 
 
-_USAGE = (InvalidArguments, InvalidOption, InvalidSetting, UnknownJobType)
+_MISUSE = (
+    AmbiguousPhrase, InvalidArguments, InvalidOption, InvalidSetting, PhraseNotUnderstood,
+    UnknownJobType,
+)  # fmt: skip
 
 
 def fail(sentence: str) -> typer.Exit:
@@ -71,7 +76,7 @@ def fail(sentence: str) -> typer.Exit:
 def _is_usage(error: TaskQueueError) -> bool:
     if isinstance(error, JobNotFound):
         return False
-    return isinstance(error, _USAGE) or type(error) is InvalidRequest
+    return isinstance(error, _MISUSE) or type(error) is InvalidRequest
 
 
 def _tell(error: Exception, sentence: str) -> None:

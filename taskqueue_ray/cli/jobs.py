@@ -14,6 +14,7 @@ from taskqueue_ray.cli.options import (
     Ids,
     InWorkflow,
     Json,
+    MadeBy,
     Queue,
     Since,
     State,
@@ -32,7 +33,7 @@ from taskqueue_ray.sdk.records import JobRecord
 
 COLUMNS = (
     "id", "type", "queue", "state", "priority", "attempts", "name", "tags", "category",
-    "enqueued_at", "due_at", "finished_at", "error_type", "reason",
+    "enqueued_at", "due_at", "finished_at", "error_type", "reason", "schedule",
 )  # fmt: skip
 BULK = 1_000_000
 """The most jobs that one command moves."""
@@ -51,6 +52,7 @@ def list_jobs(
     tag: Tag = None,
     category: Category = None,
     workflow: InWorkflow = None,
+    schedule: MadeBy = None,
     since: Since = None,
     limit: Annotated[int, typer.Option(min=1, max=BULK, help="Show at most so many")] = 50,
     storage: Storage = None,
@@ -60,7 +62,7 @@ def list_jobs(
     """List jobs: those that wait, run or failed, then those that ended lately."""
     wanted = {
         "state": state, "queue": queue, "type": type, "tag": tag, "category": category,
-        "since": since, "workflow": workflow,
+        "since": since, "workflow": workflow, "schedule": schedule,
     }  # fmt: skip
     with reader(settings_of(storage, address)) as found:
         records, complete = _list(found, wanted, limit)

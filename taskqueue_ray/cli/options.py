@@ -28,6 +28,7 @@ Category = Annotated[str | None, typer.Option(help="Only jobs of this category")
 InWorkflow = Annotated[
     str | None, typer.Option("--workflow", help="Only jobs of this workflow, by its id")
 ]
+MadeBy = Annotated[str | None, typer.Option("--schedule", help="Only jobs of this schedule")]
 Since = Annotated[str | None, typer.Option(metavar="TIME", help="Enqueued within: 10m, 2h, 7d")]
 Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of jobs")]
 

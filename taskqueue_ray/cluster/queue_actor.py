@@ -19,6 +19,7 @@ from taskqueue_ray.cluster import config as configs
 from taskqueue_ray.cluster import rim
 from taskqueue_ray.cluster.archive import Archive
 from taskqueue_ray.cluster.loop import every
+from taskqueue_ray.cluster.scheduler_actor import start_scheduler
 from taskqueue_ray.cluster.termination import Terminable
 from taskqueue_ray.core.envelopes import decode, open_call, seal_reply
 from taskqueue_ray.core.errors import (
@@ -59,6 +60,9 @@ GLANCE = 1.0
 OPEN_WAIT = 5.0
 """Seconds for which a call waits for the opening before it is told "recovering"."""
 
+SCHEDULER_PAUSE = 5.0
+"""Seconds between two attempts at starting a scheduler."""
+
 TERM_PATIENCE = 8.0
 """Seconds for an orderly end after SIGTERM; `ray stop` kills after ten."""
 
@@ -91,6 +95,7 @@ class QueueActor(Terminable):
         self._ready = asyncio.Event()
         self._known = False
         self._seen_at = 0.0
+        self._scheduler_due = 0.0
         self._watched: dict[str, asyncio.Task[None]] = {}
         self._tasks = [asyncio.get_running_loop().create_task(self._live())]
         self._leaving = asyncio.get_running_loop().create_task(self._leave_when_told())
@@ -268,6 +273,15 @@ class QueueActor(Terminable):
                 raise
             for worker in late:
                 log.warning("worker %s let its leases run out", worker)
+            self._have_scheduler(self._engine)
+
+    def _have_scheduler(self, engine: Engine) -> None:
+        """Somebody must ask for what is due; who did may have died, or there was no need."""
+        now = asyncio.get_running_loop().time()
+        if engine.scheduling.misses_one() and now >= self._scheduler_due:
+            self._scheduler_due = now + SCHEDULER_PAUSE
+            name = configs.queue_actor_name(self._config.location)
+            self._spawn(asyncio.to_thread(start_scheduler, name))
 
     async def _beat(self) -> None:
         if self._opened is not None:

@@ -9,6 +9,7 @@ from taskqueue_ray.core.exchange import Batch, Outcome, Save, WorkerInfo
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import JobId, StoredCode
 from taskqueue_ray.core.retention import Retention
+from taskqueue_ray.core.schedule import Plan, Template
 
 
 class Enqueue(msgspec.Struct, frozen=True):
@@ -125,6 +126,54 @@ class Fold(msgspec.Struct, frozen=True):
     through: int
 
 
+class PutSchedule(msgspec.Struct, frozen=True):
+    """Make a schedule. One of that id that is another is replaced if asked for, else it stays."""
+
+    id: str
+    plan: Plan
+    template: Template
+    replace: bool = False
+
+
+class ReviseSchedule(msgspec.Struct, frozen=True):
+    """Change a schedule; what is not named stays.
+
+    `seen` is when it was last changed, as far as who asks knows (0: never mind).
+    """
+
+    id: str
+    seen: float = 0.0
+    plan: Plan | msgspec.UnsetType = msgspec.UNSET
+    template: Template | msgspec.UnsetType = msgspec.UNSET
+    paused: bool | msgspec.UnsetType = msgspec.UNSET
+
+
+class DropSchedule(msgspec.Struct, frozen=True):
+    """Let a schedule be no more."""
+
+    id: str
+
+
+class Fire(msgspec.Struct, frozen=True):
+    """Deal with the next time of a schedule that is due, if any is."""
+
+
+class RunSchedule(msgspec.Struct, frozen=True):
+    """Enqueue the job of a schedule now. A repeat of the command asks for the same job."""
+
+    id: str
+    command: str
+
+
+class Backfill(msgspec.Struct, frozen=True):
+    """Enqueue a job for each time that was due from `start` up to `end`."""
+
+    id: str
+    command: str
+    start: float
+    end: float
+
+
 Command = (
     Enqueue
     | Settle
@@ -143,4 +192,10 @@ Command = (
     | Configure
     | StoreCode
     | Fold
+    | PutSchedule
+    | ReviseSchedule
+    | DropSchedule
+    | Fire
+    | RunSchedule
+    | Backfill
 )

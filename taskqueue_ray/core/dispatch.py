@@ -17,15 +17,21 @@ from taskqueue_ray.core import (
     enqueueing,
     events,
     expiring,
+    firing,
     leasing,
     promoting,
     redriving,
+    scheduling,
     settling,
     uniqueness,
     upkeep,
 )
+from taskqueue_ray.core.blobs import read_reference
 from taskqueue_ray.core.bounds import DEFAULT_BOUNDS, Bounds
-from taskqueue_ray.core.model import Options
+from taskqueue_ray.core.errors import InvalidRequest
+from taskqueue_ray.core.exchange import Batch
+from taskqueue_ray.core.model import JobId, JobSpec, Options
+from taskqueue_ray.core.schedule import MOST_BYTES, Template
 from taskqueue_ray.core.state import State
 
 
@@ -53,6 +59,32 @@ def _enqueued(state: State, event: events.Enqueued) -> None:
         uniqueness.apply_waiting(state, job, event.at)
 
 
+def _put_schedule(
+    state: State, command: commands.PutSchedule, now: float, _bounds: Bounds
+) -> Decision:
+    _check_template(command.template)
+    return Decision(*scheduling.decide_put(state, command, now))
+
+
+def _revise_schedule(
+    state: State, command: commands.ReviseSchedule, now: float, _bounds: Bounds
+) -> Decision:
+    if isinstance(command.template, Template):
+        _check_template(command.template)
+    return Decision(*scheduling.decide_revise(state, command, now))
+
+
+def _check_template(template: Template) -> None:
+    """What holds for a job that is enqueued holds for one that will be.
+
+    Its payload is in the journal, since a blob beside that ends with its one job.
+    """
+    if read_reference(template.payload) is not None or len(template.payload) > MOST_BYTES:
+        raise InvalidRequest(f"the payload of a schedule is above {MOST_BYTES:,} bytes")
+    spec = JobSpec(JobId(template.origin), 0, template.payload, 0.0, (), template.conditions)
+    enqueueing.check(Batch(b"", [template.options], [spec]), DEFAULT_BOUNDS)
+
+
 def _redrive(state: State, command: commands.Redrive, now: float, bounds: Bounds) -> Decision:
     enqueueing.check_options(command.changes.made_to(_PROBE))
     return Decision(*redriving.decide(state, command, now, bounds))
@@ -62,11 +94,26 @@ def _redriven(state: State, event: events.Redriven) -> None:
     redriving.apply(state, event)
     for job_id in event.ids:
         uniqueness.apply_waiting(state, state.jobs[job_id], event.at)
+        state.follow(state.jobs[job_id])
+
+
+def _fired(state: State, event: events.Fired) -> None:
+    enqueued = firing.apply(state, event)
+    if enqueued is not None:
+        _made(state, enqueued)
+
+
+def _made(state: State, event: events.Enqueued) -> None:
+    _enqueued(state, event)
+    for spec in event.batch.jobs:
+        if (job := state.jobs.get(spec.id)) is not None:
+            state.follow(job)
 
 
 def _folded(state: State, event: events.Folded) -> None:
     upkeep.apply_folded(state, event)
     uniqueness.apply_folded(state, event.forget_before)
+    scheduling.apply_folded(state, event.forget_before)
 
 
 DECIDERS: Mapping[type, _Decide] = {
@@ -89,6 +136,12 @@ DECIDERS: Mapping[type, _Decide] = {
     commands.Configure: lambda s, c, now, _: Decision(*controls.decide_configure(s, c, now)),
     commands.StoreCode: lambda s, c, _n, _b: Decision(upkeep.decide_store_code(s, c)),
     commands.Fold: lambda s, c, now, bounds: Decision(upkeep.decide_fold(s, c, now, bounds)),
+    commands.PutSchedule: _put_schedule,
+    commands.ReviseSchedule: _revise_schedule,
+    commands.DropSchedule: lambda s, c, now, _: Decision(*scheduling.decide_drop(s, c, now)),
+    commands.Fire: lambda s, _, now, bounds: Decision(*firing.decide(s, now, bounds)),
+    commands.RunSchedule: lambda s, c, now, b: Decision(*firing.decide_run(s, c, now, b)),
+    commands.Backfill: lambda s, c, now, b: Decision(*firing.decide_backfill(s, c, now, b)),
 }
 """Which concern decides a command."""
 
@@ -113,6 +166,10 @@ APPLIERS: Mapping[type, _Apply] = {
     events.Folded: _folded,
     events.Received: upkeep.apply_received,
     events.Opened: upkeep.apply_opened,
+    events.SchedulePut: scheduling.apply_put,
+    events.ScheduleDropped: scheduling.apply_dropped,
+    events.Fired: _fired,
+    events.Ran: lambda s, e: _made(s, firing.apply_ran(s, e)),
 }
 """Which concern makes an event a fact."""
 
@@ -132,6 +189,7 @@ def apply(state: State, event: events.Event) -> None:
     while state.ended:
         job = state.ended.pop()
         uniqueness.apply_ended(state, job)
+        firing.apply_ended(state, job)
         state.ready.leave(job)
         dependencies.apply_ended(state, job, state.at)
 

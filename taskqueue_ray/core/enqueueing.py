@@ -105,6 +105,8 @@ def check(batch: Batch, bounds: Bounds) -> None:
 
 def _check_conditions(conditions: Conditions) -> None:
     unique, longest = conditions.unique, MAX_TITLE
+    if conditions.fired is not None:
+        raise InvalidRequest("only a schedule can say that it has made a job")
     if not 0 <= conditions.expires < LATEST or (unique and not 0 <= unique.within < LATEST):
         raise InvalidRequest("a condition of a job has a time that is negative or not a number")
     keyless = unique is not None and not 0 < len(unique.key) <= longest

@@ -125,6 +125,17 @@ class JobNotFound(InvalidRequest):
         TaskQueueError.__init__(self, f"no job {job_id} in this queue", job_id=job_id)
 
 
+class ScheduleNotFound(InvalidRequest):
+    """There is no schedule of that id."""
+
+    def __init__(self, schedule: str) -> None:
+        TaskQueueError.__init__(
+            self,
+            f"there is no schedule {schedule!r}: see `q.scheduler.list()` for those there are",
+            schedule=schedule,
+        )
+
+
 class PhraseNotUnderstood(InvalidRequest):
     """A text that says when something recurs has a part that means nothing here."""
 
@@ -184,6 +195,30 @@ class DuplicateJob(Conflict):
     def __init__(self, key: str, job_id: str) -> None:
         TaskQueueError.__init__(
             self, f"job {job_id} holds the unique key {key!r}", key=key, job_id=job_id
+        )
+
+
+class ScheduleExists(Conflict):
+    """There is a schedule of that id, and it is another one. It stays as it was."""
+
+    def __init__(self, schedule: str, differs: str) -> None:
+        TaskQueueError.__init__(
+            self,
+            f"there is another schedule {schedule!r} already, which differs in {differs}: give "
+            "another id, or replace=True to put this one in its place",
+            schedule=schedule,
+            differs=differs,
+        )
+
+
+class ScheduleChanged(Conflict):
+    """Somebody else changed the schedule meanwhile. Look at it again, then repeat the change."""
+
+    def __init__(self, schedule: str) -> None:
+        TaskQueueError.__init__(
+            self,
+            f"schedule {schedule!r} was changed meanwhile: look at it again, and repeat the change",
+            schedule=schedule,
         )
 
 

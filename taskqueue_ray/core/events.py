@@ -9,6 +9,8 @@ import msgspec
 from taskqueue_ray.core.changes import UNCHANGED, Changes
 from taskqueue_ray.core.exchange import Batch, BatchRecord, Outcome, Save
 from taskqueue_ray.core.model import JobId, QueueSettings, StoredCode
+from taskqueue_ray.core.origin import By
+from taskqueue_ray.core.schedule import Schedule
 
 
 class Enqueued:
@@ -221,6 +223,52 @@ class Folded(msgspec.Struct, frozen=True, array_like=True, tag="folded"):
     receipts_before: float = 0.0
 
 
+class SchedulePut(msgspec.Struct, frozen=True, array_like=True, tag="schedule"):
+    """There is a schedule, or it is another from now on."""
+
+    at: float
+    schedule: Schedule
+
+
+class ScheduleDropped(msgspec.Struct, frozen=True, array_like=True, tag="unschedule"):
+    """A schedule is no more. Jobs that it has made stay."""
+
+    at: float
+    schedule: str
+
+
+class Fired(msgspec.Struct, frozen=True, array_like=True, tag="fired"):
+    """A schedule has dealt with all times up to `cursor`, and in the same breath made its job.
+
+    `job` is for the time `due`, and may run `delay` seconds after that; empty: none was made. Then
+    the time was passed over (`skipped`), waits for the end of another run (`buffered`), was missed,
+    or could not be fired (`error`), in which case the cursor stays. `following` is the next due
+    time (0: none), `wake` when the schedule is to be looked at next.
+    """
+
+    at: float
+    schedule: str
+    cursor: float
+    following: float
+    wake: float
+    job: JobId = JobId(b"")
+    due: float = 0.0
+    delay: float = 0.0
+    buffered: float = 0.0
+    skipped: int = 0
+    missed: int = 0
+    error: str = ""
+
+
+class Ran(msgspec.Struct, frozen=True, array_like=True, tag="ran"):
+    """Jobs of a schedule were asked for beside its times: each with the time for which it is."""
+
+    at: float
+    schedule: str
+    by: By
+    jobs: list[tuple[JobId, float]]
+
+
 Plain = (
     Promoted
     | Leased
@@ -241,6 +289,10 @@ Plain = (
     | Opened
     | Marked
     | Folded
+    | SchedulePut
+    | ScheduleDropped
+    | Fired
+    | Ran
 )
 Event = Enqueued | Plain
 Stored = EnqueuedRecord | Plain

@@ -20,6 +20,8 @@ from taskqueue_ray.core.model import (
     Options,
     QueueSettings,
 )
+from taskqueue_ray.core.origin import FiredBy
+from taskqueue_ray.core.schedule import ScheduleView
 
 
 class Batch:
@@ -91,6 +93,7 @@ class Grant(msgspec.Struct, frozen=True, array_like=True, gc=False):
     enqueued_at: float = 0.0
     inputs: tuple[Input, ...] = ()
     checkpoint: bytes | None = None
+    fired: FiredBy | None = None
 
 
 class Progress(msgspec.Struct, frozen=True, array_like=True):
@@ -259,6 +262,11 @@ class JobView(msgspec.Struct, frozen=True):
     conditions: Conditions = PLAIN
     checkpoint: CheckpointView | None = None
 
+    @property
+    def fired(self) -> FiredBy | None:
+        """The schedule that made the job."""
+        return self.conditions.fired
+
 
 class JobFilter(msgspec.Struct, frozen=True):
     """Which jobs a list holds; every given field must match."""
@@ -270,6 +278,7 @@ class JobFilter(msgspec.Struct, frozen=True):
     category: str | None = None
     since: float | None = None
     workflow: str | None = None
+    schedule: str | None = None
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
@@ -340,3 +349,25 @@ class Ping(msgspec.Struct, frozen=True):
     node: str = ""
     embedded: bool = False
     settings: dict[str, int | float | str | None] = {}
+
+
+class FireRequest(msgspec.Struct, frozen=True):
+    """A scheduler asks for what is due to be fired. `wait`: for how long its call may be held."""
+
+    scheduler: str
+    wait: float = 0.0
+
+
+class Fires(msgspec.Struct, frozen=True):
+    """How many due times were dealt with, and when the next one is (0: none), by this clock."""
+
+    dealt: int
+    next_due: float = 0.0
+    now: float = 0.0
+
+
+class SchedulePage(msgspec.Struct, frozen=True):
+    """A part of a list of schedules, by their ids. `more`: there are others after these."""
+
+    schedules: list[ScheduleView]
+    more: bool = False

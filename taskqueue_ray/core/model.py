@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, NewType
 import msgspec
 
 from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.core.origin import FiredBy
 from taskqueue_ray.core.retention import Retention
 from taskqueue_ray.core.retry import DEFAULT_BACKOFF, Backoff
 from taskqueue_ray.core.shape import Shape
@@ -134,7 +135,7 @@ class Conditions(msgspec.Struct, frozen=True, omit_defaults=True):
     `ordered`, none overtakes one that waits for a retry. `on_parent_failure` says what becomes of
     it when a parent ends without completing. `inputs` are arguments that are results of
     parents. `workflow` names the one that it belongs to. `before` are blocked jobs that wait for
-    this one too.
+    this one too. `fired` is of jobs that a schedule has made; no client can say it.
     """
 
     expires: float = 0.0
@@ -146,11 +147,12 @@ class Conditions(msgspec.Struct, frozen=True, omit_defaults=True):
     inputs: tuple[Input, ...] = ()
     workflow: str = ""
     before: tuple[JobId, ...] = ()
+    fired: FiredBy | None = None
 
     @property
     def holds_a_key(self) -> bool:
         """Whether the job keeps others from something that its end lets go."""
-        return self.unique is not None or bool(self.concurrency_key)
+        return self.unique is not None or bool(self.concurrency_key) or self.fired is not None
 
 
 PLAIN = Conditions()
@@ -302,6 +304,11 @@ class Job(msgspec.Struct, gc=False, omit_defaults=True):
     def state(self) -> JobState:
         """The state that the phase stands for."""
         return self.phase.state
+
+    @property
+    def fired(self) -> FiredBy | None:
+        """The schedule that made the job."""
+        return self.conditions.fired
 
 
 class Tally(msgspec.Struct):

@@ -30,6 +30,7 @@ from taskqueue_ray.core.model import (
     Tally,
 )
 from taskqueue_ray.core.ready import Ready
+from taskqueue_ray.core.schedule import Schedule
 
 INTERNED_OPTIONS = 4096
 
@@ -51,11 +52,11 @@ class State:
     DURABLE = (
         "jobs", "settled", "unfolded", "marked", "totals", "codes", "receipts", "keys", "unique",
         "pauses", "settings", "workflows", "ordinal", "lease", "epoch", "at", "folded",
-        "forgotten_before",
+        "forgotten_before", "schedules",
     )  # fmt: skip
     DERIVED = (
         "ready", "delayed", "expiring", "held", "children", "suspects", "ended", "interned",
-        "alike", "dead",
+        "alike", "dead", "runs", "firing",
     )  # fmt: skip
 
     __slots__ = DURABLE + DERIVED
@@ -89,7 +90,11 @@ class State:
         """The last commit that history covers."""
         self.forgotten_before = 0.0
         """Jobs that ended before this time may be remembered by history only."""
+        self.schedules: dict[str, Schedule] = {}
+        """What is to be enqueued at which times."""
+        self._begin_derived()
 
+    def _begin_derived(self) -> None:
         self.ready = Ready(self.pauses)
         self.delayed: Heap[tuple[float, int, int, Job]] = Heap(_is_current)
         self.expiring = Expiries()
@@ -102,6 +107,9 @@ class State:
         self.interned: dict[Options, Options] = {}
         self.alike: dict[Conditions, Conditions] = {PLAIN: PLAIN}
         self.dead = DeadLetters(self.jobs)
+        self.runs: dict[str, dict[JobId, None]] = {}
+        """Jobs of each schedule that have not ended; those of a backfill are not counted."""
+        self.firing: Heap[tuple[float, str]] = Heap(self._is_awake)
 
     def total(self, queue: str) -> Totals:
         """The counters of a queue, made when it is new."""
@@ -149,7 +157,7 @@ class State:
         """One object for equal conditions, unless they are a job's own."""
         if given is None:
             return PLAIN
-        if given.unique is not None or given.expires or given.inputs:
+        if given.unique is not None or given.expires or given.inputs or given.fired is not None:
             return given
         if len(self.alike) >= INTERNED_OPTIONS:
             self.alike = {PLAIN: PLAIN}
@@ -242,12 +250,31 @@ class State:
             self.ready.occupy(job)
         for job in self.jobs.values():
             self.index(job)
+        for schedule in self.schedules.values():
+            self.wake(schedule)
+
+    def follow(self, job: Job) -> None:
+        """A job that a schedule has made is there, or there again: its schedule knows of it."""
+        fired = job.conditions.fired
+        if fired is not None and fired.by != "backfill" and not job.phase.state.final:
+            self.runs.setdefault(fired.schedule, {})[job.id] = None
+
+    def wake(self, schedule: Schedule) -> None:
+        """Look at a schedule when its time comes."""
+        if schedule.wake and not schedule.paused_at:
+            self.firing.push((schedule.wake, schedule.id))
+
+    def _is_awake(self, entry: tuple[float, str]) -> bool:
+        schedule = self.schedules.get(entry[1])
+        return schedule is not None and schedule.wake == entry[0] and not schedule.paused_at
 
     def index(self, job: Job) -> None:
         """Enter one job into the derived fields, according to its phase."""
         self.expiring.add(job)
         if job.suspect:
             self.suspects.add(job.id)
+        if job.conditions is not PLAIN:
+            self.follow(job)
         match job.phase:
             case Scheduled(due=due):
                 self.delayed.push((due, job.ordinal, job.delivery, job))

@@ -1,6 +1,7 @@
 """What `tq.current()` is while one call runs the jobs of a batch."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import NoReturn
 
 from taskqueue_ray.core.errors import InvalidRequest
@@ -51,6 +52,11 @@ class BatchContext(Context):
     def job(self) -> RunningJob:
         """Not of a batch."""
         self._refuse("job")
+
+    @property
+    def scheduled_for(self) -> datetime | None:
+        """Not of a batch: see `jobs`."""
+        self._refuse("scheduled_for")
 
     @property
     def attempt(self) -> int:

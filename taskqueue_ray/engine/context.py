@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar, Token
+from datetime import datetime
 from itertools import count
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -12,6 +13,7 @@ from taskqueue_ray.core.errors import InvalidOption, InvalidRequest
 from taskqueue_ray.core.exchange import Grant, Progress, Save
 from taskqueue_ray.core.identity import derive_job_id, from_text, to_text
 from taskqueue_ray.core.model import JobId, Options
+from taskqueue_ray.core.origin import scheduled_for
 from taskqueue_ray.core.timing import Duration, parse_duration
 from taskqueue_ray.engine.payload import Kind, Sealer
 from taskqueue_ray.engine.values import decode_value, encode_value
@@ -54,6 +56,11 @@ class RunningJob(msgspec.Struct, frozen=True):
     name: str | None
     enqueued_at: float
     timeout: float
+    schedule: str | None = None
+    """The schedule that made the job."""
+
+    scheduled_for: datetime | None = None
+    """The time for which it did, in the zone of the schedule."""
 
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
@@ -73,6 +80,8 @@ def facts_of(grant: Grant, options: Options) -> RunningJob:
         name=options.name,
         enqueued_at=grant.enqueued_at,
         timeout=options.timeout,
+        schedule=grant.fired.schedule if grant.fired is not None else None,
+        scheduled_for=scheduled_for(grant.fired),
     )
 
 
@@ -138,6 +147,14 @@ class Context:
     def queue(self) -> str:
         """The name of the queue that the job came from."""
         return self._options.queue
+
+    @property
+    def scheduled_for(self) -> datetime | None:
+        """The time for which a schedule made this job, in its zone; None: none made it.
+
+        It is the time that was due, however late the run is: what a report is about, say.
+        """
+        return scheduled_for(self._grant.fired)
 
     @property
     def channel(self) -> Channel:

@@ -13,7 +13,14 @@ from taskqueue_ray.core.blobs import BlobPart, BlobWanted
 from taskqueue_ray.core.changes import Changes
 from taskqueue_ray.core.envelopes import UNREADABLE, seal_reply
 from taskqueue_ray.core.errors import InvalidRequest, TaskQueueError
-from taskqueue_ray.core.exchange import Cursor, JobFilter, WatchRequest, WorkerInfo, WorkRequest
+from taskqueue_ray.core.exchange import (
+    Cursor,
+    FireRequest,
+    JobFilter,
+    WatchRequest,
+    WorkerInfo,
+    WorkRequest,
+)
 from taskqueue_ray.core.model import JobId, StoredCode
 from taskqueue_ray.engine.engine import Engine
 
@@ -64,6 +71,16 @@ class Desk:
             "cancel": _typed(tuple[str, list[JobId], str], self._cancel),
             "redrive": _typed(tuple[str, list[JobId], Changes], self._redrive),
             "purge": _typed(tuple[str, list[JobId]], self._purge),
+            "put_schedule": _typed(commands.PutSchedule, engine.scheduling.grow),
+            "revise_schedule": _typed(commands.ReviseSchedule, engine.revise),
+            "drop_schedule": _typed(commands.DropSchedule, engine.revise),
+            "run_schedule": _typed(commands.RunSchedule, engine.scheduling.grow),
+            "backfill": _typed(commands.Backfill, engine.scheduling.grow),
+            "schedule": _typed(str, engine.scheduling.one),
+            "schedules": _typed(
+                tuple[str, int], self._read(lambda call: engine.scheduling.page(*call))
+            ),
+            "fire": _typed(FireRequest, engine.scheduling.fire),
         }
 
     def serve(self, method: str, request: bytes, respond: Bytes) -> None:

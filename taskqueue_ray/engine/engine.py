@@ -35,6 +35,7 @@ from taskqueue_ray.engine.fleet import Fleet, Respond, refuse
 from taskqueue_ray.engine.folding import Fold, Folding, FoldPolicy
 from taskqueue_ray.engine.insights import Insights
 from taskqueue_ray.engine.retiring import Retiring
+from taskqueue_ray.engine.scheduling import Scheduling
 from taskqueue_ray.engine.watching import Watching
 from taskqueue_ray.engine.work import Work
 from taskqueue_ray.engine.writepath import WritePath
@@ -46,6 +47,7 @@ LookUp = Callable[[list[JobId], Callable[[Past | TaskQueueError], None]], None]
 """Asks history how jobs ended that memory no longer knows, and calls back."""
 
 Control = commands.Pause | commands.Resume | commands.Configure
+Revision = commands.ReviseSchedule | commands.DropSchedule
 Move = commands.Cancel | commands.Redrive | commands.Purge
 
 
@@ -97,6 +99,9 @@ class Engine:
         self.folding.last_commit = state.folded
         self.retiring = Retiring(self.path)
         self.blobs = Blobs(state, self.commits, clock, ports.blobs, ports.beside)
+        self.scheduling = Scheduling(
+            self.path, self.work_desk, self._carry_out, self._offer, location
+        )
         self.path.on_ended = self.watching.notify
 
     def open(self, epoch: int, clock_jump: float = 0.0) -> None:
@@ -157,6 +162,10 @@ class Engine:
         self._offer()
         self.path.answer(respond, moved)
 
+    def revise(self, command: Revision, respond: Respond) -> None:
+        """Change a schedule, or let it be no more; answers with what the command says of itself."""
+        self._carry_out(command, respond)
+
     def control(self, command: Control, respond: Respond) -> None:
         """Pause, resume or configure; answers with what the command says of itself."""
         self._carry_out(command, respond)
@@ -210,6 +219,7 @@ class Engine:
         self.path.execute(commands.Promote())
         late = self.work_desk.tick(now)
         self.watching.tick(now)
+        self.scheduling.tick(now)
         self.retiring.tick(now)
         self.folding.tick(now)
         self.insights.tidy(now)

@@ -82,11 +82,13 @@ class Fleet:
     workers: dict[str, WorkerSession] = field(default_factory=dict)
     clients: dict[str, ClientSession] = field(default_factory=dict)
     progress: dict[JobId, Progress] = field(default_factory=dict)
+    schedulers: dict[str, Poll] = field(default_factory=dict)
 
     def polls(self) -> list[Poll]:
         """Every held call."""
         held = [worker.poll for worker in self.workers.values()]
         held.extend(client.poll for client in self.clients.values())
+        held.extend(self.schedulers.values())
         return [poll for poll in held if poll is not None]
 
 

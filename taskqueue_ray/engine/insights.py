@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
 from typing import Literal
 
+from msgspec.structs import replace
+
 from taskqueue_ray.core.exchange import (
     Controls,
     Cursor,
@@ -182,7 +184,11 @@ class Insights:
         if not isinstance(job, Job):
             return None
         workers = [one.info for one in self._fleet.workers.values() if one.info is not None]
-        return explain(self._state, job, workers, now)
+        found = explain(self._state, job, workers, now)
+        if (fired := job.conditions.fired) is not None:
+            facts = {**found.facts, "schedule": fired.schedule, "scheduled_for": fired.due}
+            return replace(found, facts=facts)
+        return found
 
     def controls(self) -> Controls:
         """What operators have set."""
@@ -270,4 +276,10 @@ def _matches(job: Job, wanted: JobFilter) -> bool:
         and (wanted.category is None or options.category == wanted.category)
         and (wanted.workflow is None or job.conditions.workflow == wanted.workflow)
         and (wanted.since is None or job.enqueued_at >= wanted.since)
+        and (wanted.schedule is None or _made_by(job) == wanted.schedule)
     )
+
+
+def _made_by(job: Job) -> str | None:
+    fired = job.conditions.fired
+    return None if fired is None else fired.schedule

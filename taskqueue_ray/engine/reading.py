@@ -11,6 +11,7 @@ from taskqueue_ray.core.blobs import Blob, BlobWanted
 from taskqueue_ray.core.errors import InvalidRequest, StorageUnusable, TaskQueueError
 from taskqueue_ray.core.exchange import Cursor, JobFilter
 from taskqueue_ray.core.model import JobId
+from taskqueue_ray.core.scheduling import find, page, view
 from taskqueue_ray.core.state import State
 from taskqueue_ray.engine.blobs import read_part
 from taskqueue_ray.engine.fleet import Fleet
@@ -110,6 +111,16 @@ class ReadingDesk:
             "search": (tuple[JobFilter, int], self._search),
             "history": (tuple[float, list[str] | None], self._history),
             "get_blob": (BlobWanted, self._blob),
+            "schedules": (
+                tuple[str, int],
+                lambda call: page(reading.state, call[0], call[1], reading.state.at),
+            ),
+            "schedule": (
+                str,
+                lambda one: view(
+                    reading.state, find(reading.state, one), reading.state.at, whole=True
+                ),
+            ),
         }
 
     def answer(self, method: str, request: bytes) -> bytes:

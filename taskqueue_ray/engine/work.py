@@ -245,6 +245,7 @@ class Work:
                         job_id, job.delivery, event.lease, job.attempts + 1, place,
                         job.payload, job.enqueued_at, job.conditions.inputs,
                         None if job.checkpoint is None else job.checkpoint.sealed,
+                        job.conditions.fired,
                     )
                 )  # fmt: skip
         return Granted(options, grants)

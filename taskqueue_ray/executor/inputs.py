@@ -11,6 +11,7 @@ from taskqueue_ray.core.exchange import Ended, Grant, JobView
 from taskqueue_ray.core.identity import to_text
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import Input, JobId, Options
+from taskqueue_ray.core.origin import origin_of
 from taskqueue_ray.core.views import summary_of
 from taskqueue_ray.engine.carrying import Questions, fetched
 from taskqueue_ray.engine.headers import arguments_of, attach, headers_of
@@ -35,7 +36,7 @@ def plain_of(
 ) -> bytes:
     """A job's arguments in the clear, wherever they are kept, results of others among them."""
     if _is_at_hand(grant):
-        return sealer.open(Kind.PAYLOAD, grant.id, options.type, grant.payload)
+        return sealer.open(Kind.PAYLOAD, origin_of(grant), options.type, grant.payload)
     return answered(_gathered(grant, options, sealer), call)
 
 
@@ -44,7 +45,7 @@ async def aplain_of(
 ) -> bytes:
     """The same, awaiting each answer."""
     if _is_at_hand(grant):
-        return sealer.open(Kind.PAYLOAD, grant.id, options.type, grant.payload)
+        return sealer.open(Kind.PAYLOAD, origin_of(grant), options.type, grant.payload)
     return await aanswered(_gathered(grant, options, sealer), acall)
 
 
@@ -54,8 +55,8 @@ def _is_at_hand(grant: Grant) -> bool:
 
 
 def _gathered(grant: Grant, options: Options, sealer: Sealer) -> Questions:
-    sealed = yield from fetched("payload", grant.id, grant.payload)
-    plain = sealer.open(Kind.PAYLOAD, grant.id, options.type, sealed)
+    sealed = yield from fetched("payload", JobId(origin_of(grant)), grant.payload)
+    plain = sealer.open(Kind.PAYLOAD, origin_of(grant), options.type, sealed)
     return (yield from filled(plain, grant.inputs, sealer)) if grant.inputs else plain
 
 

@@ -21,6 +21,7 @@ from taskqueue_ray.sdk.moving import Moving
 from taskqueue_ray.sdk.patience import Room, patience_here
 from taskqueue_ray.sdk.pipeline import WINDOW, Pipeline
 from taskqueue_ray.sdk.queues import Queues
+from taskqueue_ray.sdk.scheduler import Scheduler
 from taskqueue_ray.sdk.transport import Answer, Transport
 from taskqueue_ray.sdk.watcher import Watcher
 from taskqueue_ray.sdk.workflow import Workflow
@@ -56,6 +57,8 @@ class TaskQueue(Moving):
         """Settings of single queues, and what is paused."""
         self.watcher = Watcher(transport)
         self.preparer = Preparer(transport, sealer, max_batch=max_batch)
+        self.scheduler = Scheduler(self._ask, self.preparer, self.opener)
+        """What is to be enqueued at which times."""
         self._start_workers = start_workers
         self._on_close = on_close
         self._room = Room(transport, self._check_open)

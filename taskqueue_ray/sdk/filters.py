@@ -17,6 +17,7 @@ def filter_of(
     category: str | None = None,
     workflow: str | None = None,
     since: Duration | datetime | None = None,
+    schedule: str | None = None,
 ) -> JobFilter:
     """A filter for jobs that fit all that is given. Raises `InvalidOption` for what is no state."""
     try:
@@ -24,7 +25,7 @@ def filter_of(
     except ValueError:
         states = ", ".join(one.value for one in JobState)
         raise InvalidOption("state", ascii(state), f"one of {states}") from None
-    return JobFilter(wanted, queue, type, tag, category, start_of(since), workflow)
+    return JobFilter(wanted, queue, type, tag, category, start_of(since), workflow, schedule)
 
 
 def start_of(since: Duration | datetime | None) -> float | None:

@@ -52,6 +52,7 @@ class Looking(Asking):
         tag: str | None = None,
         category: str | None = None,
         workflow: str | None = None,
+        schedule: str | None = None,
         since: Duration | datetime | None = None,
         limit: int = 100,
     ) -> JobList:
@@ -61,10 +62,10 @@ class Looking(Asking):
         a final `state` those in the history follow, the newest first. `since` is a time of
         enqueueing, or how long ago.
 
-        `type`, `tag`, `category` and `since` have no index: jobs are looked through for them, at
-        most 20,000 in one request, so that the queue serves others in between.
+        `type`, `tag`, `category`, `schedule` and `since` have no index: jobs are looked through for
+        them, at most 20,000 in one request, so that the queue serves others in between.
         """
-        wanted = filter_of(state, queue, type, tag, category, workflow, since)
+        wanted = filter_of(state, queue, type, tag, category, workflow, since, schedule)
         views: list[JobView] = []
         cursor: Cursor | None = None
         for page in pages(self._ask, wanted, limit):

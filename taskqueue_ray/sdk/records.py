@@ -8,6 +8,8 @@ from typing import Any
 from taskqueue_ray.core.exchange import JobView, Progress, QueueStats, WorkerView
 from taskqueue_ray.core.identity import to_text
 from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.core.model import JobId
+from taskqueue_ray.core.origin import origin_of, scheduled_for
 from taskqueue_ray.sdk.opening import Opener, Problem, quietly
 from taskqueue_ray.sdk.tables import fields_html, fields_text
 
@@ -68,11 +70,15 @@ class JobRecord:
         self.progress: Progress | None = view.progress
         kept = view.checkpoint
         self.checkpoint = None if kept is None else CheckpointRecord(moment(kept.at), kept.size)
+        fired = view.fired
+        self.schedule = fired.schedule if fired is not None else None
+        self.scheduled_for = scheduled_for(fired)
 
     @cached_property
     def arguments(self) -> dict[str, Any]:
         """The arguments by name, as plain values."""
-        return self._opener.arguments(self.view.id, self.type, self.view.payload)
+        origin = JobId(origin_of(self.view))
+        return self._opener.arguments(origin, self.type, self.view.payload)
 
     @cached_property
     def result(self) -> Any:
@@ -139,6 +145,8 @@ class JobRecord:
             "worker": self.worker,
             "error_type": self.error_type,
             "reason": self.reason,
+            "schedule": self.schedule,
+            "scheduled_for": self.scheduled_for,
         }
 
     def __repr__(self) -> str:

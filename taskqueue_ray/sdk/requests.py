@@ -10,7 +10,16 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from taskqueue_ray.core.changes import UNCHANGED, Changes
-from taskqueue_ray.core.commands import Configure, Pause, Resume
+from taskqueue_ray.core.commands import (
+    Backfill,
+    Configure,
+    DropSchedule,
+    Pause,
+    PutSchedule,
+    Resume,
+    ReviseSchedule,
+    RunSchedule,
+)
 from taskqueue_ray.core.exchange import (
     Controls,
     Cursor,
@@ -20,10 +29,12 @@ from taskqueue_ray.core.exchange import (
     JobPage,
     JobView,
     QueueStats,
+    SchedulePage,
     WorkerView,
 )
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import JobId, QueueSettings, StoredCode
+from taskqueue_ray.core.schedule import ScheduleView
 from taskqueue_ray.core.why import Why
 
 T_co = TypeVar("T_co", covariant=True)
@@ -173,3 +184,40 @@ def why(job_id: JobId) -> Request[Why | None]:
 def store_code(code_hash: str, code: StoredCode) -> Request[None]:
     """Keep a function that is sent by value."""
     return Request("store_code", _encode((code_hash, code)), lambda _: None)
+
+
+def put_schedule(command: PutSchedule) -> Request[ScheduleView]:
+    """Make a schedule, or replace one."""
+    return Request("put_schedule", _encode(command), _reader(ScheduleView))
+
+
+def revise_schedule(command: ReviseSchedule) -> Request[ScheduleView]:
+    """Change a schedule."""
+    return Request("revise_schedule", _encode(command), _reader(ScheduleView))
+
+
+def drop_schedule(schedule: str) -> Request[bool]:
+    """Let a schedule be no more; False when there is none."""
+    return Request("drop_schedule", _encode(DropSchedule(schedule)), _bool)
+
+
+def run_schedule(schedule: str) -> Request[JobId]:
+    """Enqueue the job of a schedule now."""
+    command = RunSchedule(schedule, secrets.token_hex(16))
+    return Request("run_schedule", _encode(command), _reader(JobId))
+
+
+def backfill(schedule: str, start: float, end: float) -> Request[list[JobId]]:
+    """Enqueue the jobs of times that have passed."""
+    command = Backfill(schedule, secrets.token_hex(16), start, end)
+    return Request("backfill", _encode(command), _ids)
+
+
+def schedule(schedule: str) -> Request[ScheduleView]:
+    """One schedule, its sealed payload included."""
+    return Request("schedule", _encode(schedule), _reader(ScheduleView))
+
+
+def schedules(after: str, limit: int) -> Request[SchedulePage]:
+    """A page of schedules, by their ids."""
+    return Request("schedules", _encode((after, limit)), _reader(SchedulePage))

@@ -41,6 +41,13 @@ class Transport(Protocol):
     code          hash                                        StoredCode, or nil
     results       [JobId]                                     [Ended]; live ones have their state
     workflow      workflow                                    counts by state
+    put_schedule  PutSchedule of core.commands                ScheduleView of core.schedule
+    revise_schedule  ReviseSchedule                           the same
+    drop_schedule  DropSchedule                               whether there was one
+    run_schedule  RunSchedule                                 JobId
+    backfill      Backfill                                    [JobId]
+    schedule      id                                          ScheduleView, with its payload
+    schedules     [id that they come after, limit]            SchedulePage
     ============  ==========================================  =================================
 
     Every method may be called from any thread. While the queue restarts or recovers, a call waits

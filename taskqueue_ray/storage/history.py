@@ -49,6 +49,8 @@ SCHEMA = pa.schema(
         ("tags", pa.list_(pa.string())),
         ("category", pa.string()),
         ("workflow", pa.string()),
+        ("schedule", pa.string()),
+        ("scheduled_for", pa.timestamp("us", "UTC")),
         ("enqueued_at", pa.timestamp("us", "UTC")),
         ("started_at", pa.timestamp("us", "UTC")),
         ("finished_at", pa.timestamp("us", "UTC")),
@@ -86,6 +88,8 @@ def to_table(views: Sequence[JobView]) -> pa.Table:
         "tags": [list(view.options.tags) for view in views],
         "category": [view.options.category for view in views],
         "workflow": [view.conditions.workflow or None for view in views],
+        "schedule": [one.schedule if (one := view.fired) else None for view in views],
+        "scheduled_for": [microseconds(one.due) if (one := view.fired) else None for view in views],
         "enqueued_at": [microseconds(view.enqueued_at) for view in views],
         "started_at": [microseconds(view.started_at) for view in views],
         "finished_at": [microseconds(view.finished_at) for view in views],
@@ -247,7 +251,7 @@ def _mask(table: pa.Table, wanted: JobFilter, before: float | None = None) -> pa
     mask = pc.not_equal(table["state"], JobState.FAILED.value)
     if wanted.state is not None:
         mask = pc.equal(table["state"], wanted.state.value)
-    for column in ("queue", "type", "category", "workflow"):
+    for column in ("queue", "type", "category", "workflow", "schedule"):
         value = getattr(wanted, column)
         if value is not None:
             mask = pc.and_(mask, pc.fill_null(pc.equal(table[column], value), False))

@@ -11,13 +11,22 @@ from hypothesis import strategies as st
 
 from taskqueue_ray.core.blobs import Blob, BlobPart, BlobWanted
 from taskqueue_ray.core.changes import Changes
-from taskqueue_ray.core.commands import Configure, Pause, Resume
+from taskqueue_ray.core.commands import (
+    Backfill,
+    Configure,
+    DropSchedule,
+    Pause,
+    Resume,
+    ReviseSchedule,
+    RunSchedule,
+)
 from taskqueue_ray.core.dispatch import apply
 from taskqueue_ray.core.envelopes import encode, open_reply
 from taskqueue_ray.core.errors import InvalidRequest, TaskQueueError
 from taskqueue_ray.core.events import Folded, Marked
 from taskqueue_ray.core.exchange import (
     Cursor,
+    FireRequest,
     JobFilter,
     OutcomeKind,
     Progress,
@@ -26,6 +35,7 @@ from taskqueue_ray.core.exchange import (
 )
 from taskqueue_ray.core.model import Claim, Failure, Input, StoredCode
 from taskqueue_ray.core.retention import Retention
+from taskqueue_ray.core.rules import Every
 from taskqueue_ray.core.views import finished_view
 from taskqueue_ray.engine.desk import Desk
 from taskqueue_ray.storage.blobs import BlobFiles
@@ -35,6 +45,7 @@ from taskqueue_ray.storage.memory import MemoryFileSystem
 from taskqueue_ray.storage.snapshot import read_snapshot, write_snapshot
 from tests.ledger import count_up, facts
 from tests.records import job_id, options, outcome, raw_batch, spec, worker
+from tests.schedules import plan, put
 from tests.unit.engine.engine_trial import Hand, Trial
 
 LONG = 3600.0
@@ -76,6 +87,7 @@ class Counter:
         self.hand.exchange(*ended, running=[job_id(1)])
         trial.watched(1, job_id(1), reset=True)
         self.desk = Desk(trial.engine)
+        trial.engine.scheduling.grow(put(), lambda _: None)
         self.blob = Blob(job_id(1), "payload", sha256(b"sealed").digest())
         trial.engine.blobs.put(BlobPart(self.blob, 6, 0, b"sealed"), lambda _: None)
 
@@ -125,6 +137,14 @@ class Counter:
             "put_blob": BlobPart(Blob(job_id(1), "result", self.blob.digest), 6, 0, b"sea"),
             "get_blob": BlobWanted(self.blob, 2),
             "results": [job_id(4), job_id(5), job_id(9)],
+            "put_schedule": put("new", window=60.0, jitter=5.0, until=now + 1e6, max_runs=3),
+            "revise_schedule": ReviseSchedule("minutely", 0.0, plan(Every(90.0))),
+            "drop_schedule": DropSchedule("minutely"),
+            "run_schedule": RunSchedule("minutely", "d"),
+            "backfill": Backfill("minutely", "e", now - 300.0, now - 1.0),
+            "schedule": "minutely",
+            "schedules": ("", 5),
+            "fire": FireRequest("s", 1.0),
         }
         return {name: msgspec.msgpack.decode(encode(one)) for name, one in made.items()}
 

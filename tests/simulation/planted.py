@@ -18,6 +18,7 @@ from taskqueue_ray.core import (
     awaiting,
     checkpointing,
     dependencies,
+    firing,
     lanes,
     leasing,
     settling,
@@ -280,6 +281,28 @@ def dead_letters_purged_early() -> AbstractContextManager[Any]:
     return patch.object(upkeep, "term_of", lambda *_: 1.0)
 
 
+def cursor_moved_later() -> AbstractContextManager[Any]:
+    """A schedule's job comes first, and the cursor is moved by an event of its own."""
+    honest = firing.decide
+
+    def decide(state: State, now: float, bounds: Any) -> Any:
+        made, fired = honest(state, now, bounds)
+        if fired is None or not fired.job:
+            return made, fired
+        schedule = state.schedules[fired.schedule]
+        before = msgspec.structs.replace(
+            fired, cursor=schedule.cursor, following=schedule.due, wake=now + 1.0
+        )
+        return [*made[:-1], before], before
+
+    return patch.object(firing, "decide", decide)
+
+
+def runs_forgotten_at_restart() -> AbstractContextManager[Any]:
+    """A new process does not know which runs of a schedule go on."""
+    return _after_recovery(lambda state: state.runs.clear())
+
+
 PLANTED: dict[str, Planted] = {
     "reply before commit": Planted(reply_before_commit, frozenset({"I1", "I2", "I4", "I5", "I14"})),
     "a repeat is answered before the commit": Planted(
@@ -330,4 +353,6 @@ PLANTED: dict[str, Planted] = {
     "pauses do not hold newcomers": Planted(pauses_do_not_hold_newcomers, frozenset({"I18"})),
     "paused jobs are kept aside": Planted(paused_jobs_kept_aside, frozenset({"I8", "I14"})),
     "turns without end": Planted(turns_without_end, frozenset({"I19"})),
+    "a cursor is moved after its job was made": Planted(cursor_moved_later, frozenset({"I21"})),
+    "runs are forgotten at restart": Planted(runs_forgotten_at_restart, frozenset({"I22"})),
 }

@@ -7,7 +7,8 @@ I10 attempts and losses are bounded, I11 the counts add up, I12 recovery gives t
 I13 what is whole is not called damaged, I14 everything drains, I15 a unique key has one holder,
 I16 who waits for others goes on when these have ended, I17 a concurrency key has one holder,
 I18 what is paused is not leased, I19 tenants take turns, I20 a delivery gets the last checkpoint
-that the holders of earlier leases have saved.
+that the holders of earlier leases have saved, I21 a schedule fires once for each due time, I22 and
+not while a run of it goes on, if that is not wanted.
 """
 
 from collections import Counter
@@ -32,6 +33,7 @@ from taskqueue_ray.core.model import Finished, JobId, JobSpec, Leased, Options
 from taskqueue_ray.core.state import State
 from taskqueue_ray.engine.opening import Opened
 from tests.ledger import count_up, facts
+from tests.simulation.firings import Firings
 from tests.simulation.order import Order
 from tests.simulation.scripts import checkpoint_of, result_of
 
@@ -155,6 +157,7 @@ class Witness:
         if (done := self.completed.get(grant.id)) is not None:
             self._completes(grant.id, done)
         self.shadow.checkpoints.resumed(grant)
+        self.shadow.firings.granted(grant)
         most = max(self.specs[grant.id][1].max_attempts, self.allowed.get(grant.id, 0))
         if grant.attempt > most:
             self.fail("I10", f"{grant.id.hex()} is given for attempt {grant.attempt}")
@@ -272,6 +275,7 @@ class Shadow:
         self.redriven: Counter[JobId] = Counter()
         self.astray = False
         self.checkpoints = Checkpoints(self)
+        self.firings = Firings(self)
 
     def _lost(self, what: str) -> None:
         """Recovery went wrong. One who is blind to that sees nothing more here."""
@@ -279,6 +283,8 @@ class Shadow:
         self.witness.fail("I12", what)
 
     def submitted(self, epoch: int, index: int, payload: bytes) -> None:
+        for event in decode(payload):
+            self.firings.announced(event)
         self.pending.setdefault(index, []).append(payload)
 
     def durable(self, epoch: int, index: int, payload: bytes) -> None:
@@ -307,6 +313,8 @@ class Shadow:
         elif found > len(self.payloads):
             self._lost(f"{found} commits found of {len(self.payloads)}")
         self.pending.clear()
+        # Once more: the last commit of the former process may have had a lease in it.
+        self.witness.order.restarted()
         if difference := self._difference(self.payloads, opened):
             self._lost(f"recovered otherwise than replayed: {difference}")
 
@@ -334,6 +342,7 @@ class Shadow:
         for event in decode(payload):
             self._check(event)
             self.checkpoints.check(event)
+            self.firings.check(event)
             self._doubt(event)
             apply(self.state, event)
             self._close_cases()

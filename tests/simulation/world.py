@@ -20,6 +20,7 @@ from tests.simulation.agenda import Agenda
 from tests.simulation.chaos import Chaos
 from tests.simulation.clients import QUEUES, Client
 from tests.simulation.operators import Operator
+from tests.simulation.planners import Planner
 from tests.simulation.server import BOUNDS, FOLDS, Server
 from tests.simulation.transport import Transport
 from tests.simulation.witness import Violation, Witness
@@ -70,6 +71,8 @@ class World:
         self.clients = [Client(self, f"client{n}") for n in range(2)]
         if Random(f"{seed}/pauses").random() < 0.5:
             Operator(self)
+        if Random(f"{seed}/schedules").random() < 0.3:
+            Planner(self)
         self.chaos = Chaos(self)
         self.agenda.every(0.5, self._supervise, lambda: True)
         self._boot(Insistence.NONE)

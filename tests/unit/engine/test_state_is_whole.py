@@ -15,6 +15,7 @@ from taskqueue_ray.core.state import State
 from taskqueue_ray.storage.snapshot import read_snapshot, write_snapshot
 from tests.ledger import Ledger, facts, meaning
 from tests.records import options, save, spec
+from tests.schedules import put
 
 LIVE = (JobState.PENDING, JobState.SCHEDULED, JobState.BLOCKED, JobState.PROCESSING)
 
@@ -31,6 +32,7 @@ def _full() -> tuple[Ledger, int]:
     ledger.do(commands.Pause("tag", "paused"))
     kept = Retention(completed=None, failed=1e9)
     ledger.do(commands.Configure("q", 5000, {"gold": 2.0}, kept))
+    ledger.do(put(overlap="buffer_one"))
     ledger.do(commands.StoreCode("hash", StoredCode("f", "3.11", b"sealed", ledger.now)))
     grants = ledger.lease(6, _everything())
     ledger.start(*grants[4:])
@@ -51,6 +53,9 @@ def _full() -> tuple[Ledger, int]:
     ledger.end(ledger.lease(1, _everything())[0])
     ledger.lease(2, _everything("lost"))
     ledger.lose("lost")
+    for _ in range(2):
+        ledger.now += 60
+        ledger.do(commands.Fire())
     return ledger, folded
 
 
@@ -73,6 +78,8 @@ def test_the_example_has_something_in_every_field() -> None:
     assert {type(one) for one in state.settled.values()} == {Job, type(_settled(state))}
     for name in ("running", "cancelling", "history", "parents", "due", "suspect", "checkpoint"):
         assert any(getattr(job, name) for job in state.jobs.values()), name
+    for name in ("fired", "buffered", "last_job", "due"):
+        assert any(getattr(one, name) for one in state.schedules.values()), name
 
 
 def _settled(state: State) -> object:
