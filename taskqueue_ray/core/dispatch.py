@@ -18,7 +18,10 @@ from taskqueue_ray.core import (
     events,
     expiring,
     leasing,
+    nodes,
+    placement,
     promoting,
+    quotas,
     redriving,
     settling,
     uniqueness,
@@ -89,6 +92,12 @@ DECIDERS: Mapping[type, _Decide] = {
     commands.Configure: lambda s, c, now, _: Decision(*controls.decide_configure(s, c, now)),
     commands.StoreCode: lambda s, c, _n, _b: Decision(upkeep.decide_store_code(s, c)),
     commands.Fold: lambda s, c, now, bounds: Decision(upkeep.decide_fold(s, c, now, bounds)),
+    commands.SetQuota: lambda s, c, now, _: Decision(*quotas.decide_set(s, c, now)),
+    commands.DeleteQuota: lambda s, c, now, _: Decision(*quotas.decide_delete(s, c, now)),
+    commands.RegisterNode: lambda s, c, now, _: Decision(*nodes.decide_register(s, c, now)),
+    commands.ForgetNode: lambda s, c, now, _: Decision(*nodes.decide_forget(s, c, now)),
+    commands.SetNodeMode: lambda s, c, now, _: Decision(*nodes.decide_mode(s, c, now)),
+    commands.SetStrategy: lambda s, c, now, _: Decision(*placement.decide(s, c, now)),
 }
 """Which concern decides a command."""
 
@@ -113,6 +122,12 @@ APPLIERS: Mapping[type, _Apply] = {
     events.Folded: _folded,
     events.Received: upkeep.apply_received,
     events.Opened: upkeep.apply_opened,
+    events.QuotaSet: quotas.apply_set,
+    events.QuotaDeleted: quotas.apply_deleted,
+    events.NodeRegistered: nodes.apply_registered,
+    events.NodeForgotten: nodes.apply_forgotten,
+    events.NodeConfigured: nodes.apply_configured,
+    events.StrategySet: placement.apply,
 }
 """Which concern makes an event a fact."""
 

@@ -22,6 +22,7 @@ from taskqueue_ray.core.model import (
     JobId,
     Leased,
     Options,
+    Premises,
     QueueSettings,
     Receipt,
     Scheduled,
@@ -51,7 +52,7 @@ class State:
     DURABLE = (
         "jobs", "settled", "unfolded", "marked", "totals", "codes", "receipts", "keys", "unique",
         "pauses", "settings", "workflows", "ordinal", "lease", "epoch", "at", "folded",
-        "forgotten_before",
+        "forgotten_before", "premises",
     )  # fmt: skip
     DERIVED = (
         "ready", "delayed", "expiring", "held", "children", "suspects", "ended", "interned",
@@ -89,7 +90,12 @@ class State:
         """The last commit that history covers."""
         self.forgotten_before = 0.0
         """Jobs that ended before this time may be remembered by history only."""
+        self.premises = Premises()
+        """Quotas, nodes, and how workers are placed."""
+        self._begin()
 
+    def _begin(self) -> None:
+        """The derived fields, of nothing."""
         self.ready = Ready(self.pauses)
         self.delayed: Heap[tuple[float, int, int, Job]] = Heap(_is_current)
         self.expiring = Expiries()
