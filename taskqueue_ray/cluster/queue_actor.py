@@ -16,7 +16,7 @@ import msgspec
 
 from taskqueue_ray._version import VERSION
 from taskqueue_ray.cluster import config as configs
-from taskqueue_ray.cluster import rim
+from taskqueue_ray.cluster import nodes, rim
 from taskqueue_ray.cluster.archive import Archive
 from taskqueue_ray.cluster.loop import every
 from taskqueue_ray.cluster.termination import Terminable
@@ -169,6 +169,7 @@ class QueueActor(Terminable):
         self._tasks += [
             asyncio.get_running_loop().create_task(every(TICK, self._tick, "queue")),
             asyncio.get_running_loop().create_task(every(HEARTBEAT, self._beat, "heartbeat")),
+            asyncio.get_running_loop().create_task(every(nodes.LOOK, self._look, "nodes")),
         ]
 
     async def _open(self) -> Opened:
@@ -269,6 +270,13 @@ class QueueActor(Terminable):
             for worker in late:
                 log.warning("worker %s let its leases run out", worker)
 
+    async def _look(self) -> None:
+        """See which nodes there are, which have died, and which Ray is about to end."""
+        sights = await asyncio.to_thread(nodes.look)
+        if self._engine is not None:
+            for said in self._engine.observe(sights):
+                log.warning("%s", said)
+
     async def _beat(self) -> None:
         if self._opened is not None:
             try:
@@ -302,7 +310,7 @@ class QueueActor(Terminable):
 
     async def _watch_until_gone(self, worker: str, actor: str) -> None:
         why = await rim.until_worker_is_gone(actor, worker)
-        if self._engine is not None and self._engine.lose(worker):
+        if self._engine is not None and self._engine.lose(worker, for_good=why in rim.FOR_GOOD):
             # Its process may have been ended before Ray could tell us that it had left.
             log.info("worker %s has left", worker)
         else:

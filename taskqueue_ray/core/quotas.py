@@ -125,6 +125,14 @@ def ceiling_of(quota: Quota, cluster: Amounts) -> float:
     return math.floor(total * quota.amount / 100 + 1e-6) * LEAST
 
 
+def too_large(refusal: Refusal) -> None:
+    """Raises `QuotaBelowWorker` if a worker of that size can never start."""
+    if refusal.is_final:
+        resource = refusal.quota.resource
+        ceiling, wanted = (shown_amount(resource, x) for x in (refusal.ceiling, refusal.wanted))
+        raise QuotaBelowWorker(shown_name(resource), ceiling, wanted)
+
+
 def parse_quota(resource: object, value: object, queue: str | None = None) -> Quota:
     """A quota out of what people write. Raises `InvalidOption` or `QuotaBelowWorker`.
 

@@ -16,6 +16,7 @@ from taskqueue_ray.core.errors import InvalidRequest, TaskQueueError
 from taskqueue_ray.core.exchange import Cursor, JobFilter, WatchRequest, WorkerInfo, WorkRequest
 from taskqueue_ray.core.model import JobId, StoredCode
 from taskqueue_ray.engine.engine import Engine
+from taskqueue_ray.engine.grounds import methods_of
 
 PROTOCOL = 4
 """Rises when a method or a record changes so that an older peer would misread it."""
@@ -64,6 +65,7 @@ class Desk:
             "cancel": _typed(tuple[str, list[JobId], str], self._cancel),
             "redrive": _typed(tuple[str, list[JobId], Changes], self._redrive),
             "purge": _typed(tuple[str, list[JobId]], self._purge),
+            **{name: _typed(*method) for name, method in methods_of(engine).items()},
         }
 
     def serve(self, method: str, request: bytes, respond: Bytes) -> None:

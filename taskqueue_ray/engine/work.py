@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from taskqueue_ray.core import commands
-from taskqueue_ray.core.errors import UnknownSession
+from taskqueue_ray.core.errors import TaskQueueError, UnknownSession
 from taskqueue_ray.core.events import Leased
 from taskqueue_ray.core.exchange import Grant, WorkerInfo, WorkReply, WorkRequest
 from taskqueue_ray.core.leasing import held_ids
@@ -93,12 +93,13 @@ class Work:
                     reply = self._reply(session, session.poll.sequence, now, granted)
                     self._end_poll(session, reply)
 
-    def drain(self, worker: str) -> bool:
-        """Ask a worker to give back what it has not started and to leave."""
+    def drain(self, worker: str, within: float = 0.0) -> bool:
+        """Ask a worker to give back what it has not started and to leave, in so many seconds."""
         session = self._workers.get(worker)
         if session is None:
             return False
         session.draining = True
+        session.drain_seconds, session.drain_due = within, 0.0
         if session.poll is not None:
             self._speak(session)
         return True
@@ -125,6 +126,16 @@ class Work:
             session.poll.respond(UnknownSession(worker))
         self._path.execute(commands.Lose(worker))
         return in_order
+
+    def withdraw(self, worker: str, error: TaskQueueError) -> None:
+        """Take everything out of a worker's hands, nothing counted; what it says of it is stale."""
+        session = self._workers.pop(worker, None)
+        held = held_ids(self._state, worker)
+        for job_id in held:
+            self._path.fleet.progress.pop(job_id, None)
+        if session is not None and session.poll is not None:
+            session.poll.respond(error)
+        self._path.execute(commands.Release(worker, held))
 
     def tick(self, now: float) -> list[str]:
         """End held calls whose time is up; returns the workers whose lease term has run out."""
@@ -163,6 +174,8 @@ class Work:
             del session.replies[sequence]
         session.seen = now
         session.leaving = request.leaving
+        if request.memory:
+            session.memory = (request.memory[0], request.memory[-1])
         session.deadline = now + hold(request.wait) + self._term
         if request.running:
             self._path.note_started(request.worker, request.running)
@@ -203,11 +216,13 @@ class Work:
         drain = session.draining and not session.leaving and session.drain_due <= now
         if drain:
             session.drain_due = now + RETELL
-        return WorkReply(sequence, *granted, cancel, lost, stale, drain)
+        return WorkReply(
+            sequence, *granted, cancel, lost, stale, drain, session.drain_seconds if drain else 0.0
+        )
 
     def _grant(self, session: WorkerSession) -> Granted:
         assert session.info is not None
-        if session.draining or self._path.commits.stalled:
+        if session.draining or session.barred or self._path.commits.stalled:
             return Granted([], [])
         events = []
         if session.want > 0:
