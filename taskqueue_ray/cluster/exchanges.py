@@ -306,3 +306,4 @@ class Exchanges:
                 self._hands.cancel([i for i in self._hands.held() if i not in ours])
                 return True
             await asyncio.sleep(PAUSES[min(attempt, len(PAUSES) - 1)])
+        raise AssertionError("unreachable")

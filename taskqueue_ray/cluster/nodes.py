@@ -29,7 +29,7 @@ def look() -> list[NodeSight]:
 def sight_of(
     node: Mapping[str, Any], available: Mapping[str, Mapping[str, float]], ending: Mapping[str, int]
 ) -> NodeSight:
-    """One node out of Ray's tables: resources free by node, and ends of nodes in ms (0: unknown)."""
+    """One node out of Ray's tables: what is free by node, and ends of nodes in ms (0: unknown)."""
     one, resources = node["NodeID"], dict(node.get("Resources", {}))
     return NodeSight(
         one,

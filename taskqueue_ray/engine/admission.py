@@ -89,11 +89,13 @@ class Admission:
         """A worker is up: it counts as itself."""
         self._reserved.pop(info.actor, None)
 
-    def vanished(self, info: WorkerInfo, now: float) -> None:
+    def vanished(self, info: WorkerInfo) -> None:
         """A worker is gone, not in good order: it may come again under its name."""
         if info.actor and self._path.state.premises.quotas:
             holding = Holding(info.queues, dict(info.holds))
-            self._reserved[info.actor] = _Reservation(holding, {}, "", now + TERM)
+            self._reserved[info.actor] = _Reservation(
+                holding, {}, "", self._path.clock.now() + TERM
+            )
 
     def refusal(self, queue: str, now: float) -> Refusal | None:
         """The quota that lately held back workers for a queue."""

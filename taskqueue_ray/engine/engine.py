@@ -107,6 +107,7 @@ class Engine:
         self.work_desk = Work(self.path)
         self.nodes = Nodes(self.path, self.work_desk, self.lose)
         self.admission = Admission(self.path, self.nodes)
+        self.work_desk.on_vanished = self.admission.vanished
         self.watching = Watching(state, self.commits, self.fleet)
         self.insights = Insights(state, self.fleet)
         self.folding = Folding(
@@ -222,8 +223,8 @@ class Engine:
         """A worker is gone; True when it had left in good order. `for_good`: its actor is too."""
         session = self.fleet.workers.get(worker)
         in_order = self.work_desk.lose(worker)
-        if session is not None and session.info is not None and not (in_order or for_good):
-            self.admission.vanished(session.info, self.clock.now())
+        if for_good and session is not None and session.info is not None:
+            self.admission.give_up([session.info.actor])
         self._offer()
         return in_order
 

@@ -29,6 +29,7 @@ def methods_of(engine: Engine) -> Mapping[str, Method]:
 
     return {
         "nodes": (None, lambda _, respond: respond(engine.nodes.views())),
+        "node": (str, lambda name, respond: respond(engine.nodes.view(engine.nodes.find(name)))),
         "set_node_mode": (tuple[str, NodeMode, float], set_mode),
         "register_node": (commands.RegisterNode, engine.control),
         "forget_node": (commands.ForgetNode, engine.control),

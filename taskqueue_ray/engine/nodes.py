@@ -13,6 +13,7 @@ from taskqueue_ray.core.exchange import WorkerInfo
 from taskqueue_ray.core.model import NodeMode, Registration
 from taskqueue_ray.core.nodes import NodeSight, NodeView, abilities, find, standing
 from taskqueue_ray.core.placement import Seat
+from taskqueue_ray.core.state import State
 from taskqueue_ray.engine.fleet import WorkerSession
 from taskqueue_ray.engine.work import Work
 from taskqueue_ray.engine.writepath import WritePath
@@ -113,9 +114,7 @@ class Nodes:
         """All nodes, the living first, and those that are registered and not there."""
         views = [self.view(sight) for sight in (*self._sights.values(), *self._unseen())]
         named = {view.name for view in views}
-        for name, one in self._path.state.premises.registrations.items():
-            if name not in named:
-                views.append(_absent(name, one))
+        views += [one for one in registered(self._path.state) if one.name not in named]
         return sorted(views, key=lambda view: (not view.alive, view.id))
 
     def view(self, sight: NodeSight) -> NodeView:
@@ -167,13 +166,19 @@ class Nodes:
         ]
 
     def _unseen(self) -> list[NodeSight]:
-        """Nodes of which workers speak before Ray has."""
-        found = {
+        """Nodes of which workers or operators have spoken, and Ray does not."""
+        found = dict.fromkeys(self._path.state.premises.nodes, "")
+        found |= {
             session.info.node: session.info.host
             for session in self._path.fleet.workers.values()
             if session.info is not None and session.info.node
         }
         return [NodeSight(one, host=host) for one, host in found.items() if one not in self._sights]
+
+
+def registered(state: State) -> list[NodeView]:
+    """All that is registered, as if Ray showed none of it."""
+    return [_absent(name, one) for name, one in state.premises.registrations.items()]
 
 
 def _absent(name: str, one: Registration) -> NodeView:

@@ -5,6 +5,7 @@ kept until the worker confirms it. A newer exchange ends the held call of an old
 may report outcomes while it waits for work.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
@@ -38,6 +39,8 @@ class Work:
         self._state = path.state
         self._workers = path.fleet.workers
         self._term = path.bounds.lease_seconds
+        self.on_vanished: Callable[[WorkerInfo], None] = lambda _: None
+        """Told of a worker that is gone and had not said that it would go."""
 
     def restore(self, now: float) -> None:
         """After a restart: every worker that holds leases gets a full term to come back."""
@@ -125,6 +128,8 @@ class Work:
         if session is not None and session.poll is not None:
             session.poll.respond(UnknownSession(worker))
         self._path.execute(commands.Lose(worker))
+        if session is not None and session.info is not None and not in_order:
+            self.on_vanished(session.info)
         return in_order
 
     def withdraw(self, worker: str, error: TaskQueueError) -> None:

@@ -9,8 +9,18 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from taskqueue_ray.core.admission import QuotaView
 from taskqueue_ray.core.changes import UNCHANGED, Changes
-from taskqueue_ray.core.commands import Configure, Pause, Resume
+from taskqueue_ray.core.commands import (
+    Configure,
+    DeleteQuota,
+    ForgetNode,
+    Pause,
+    RegisterNode,
+    Resume,
+    SetQuota,
+    SetStrategy,
+)
 from taskqueue_ray.core.exchange import (
     Controls,
     Cursor,
@@ -23,7 +33,16 @@ from taskqueue_ray.core.exchange import (
     WorkerView,
 )
 from taskqueue_ray.core.lifecycle import JobState
-from taskqueue_ray.core.model import JobId, QueueSettings, StoredCode
+from taskqueue_ray.core.model import (
+    JobId,
+    NodeMode,
+    QueueSettings,
+    Quota,
+    Registration,
+    StoredCode,
+    Strategy,
+)
+from taskqueue_ray.core.nodes import NodeView
 from taskqueue_ray.core.why import Why
 
 T_co = TypeVar("T_co", covariant=True)
@@ -173,3 +192,58 @@ def why(job_id: JobId) -> Request[Why | None]:
 def store_code(code_hash: str, code: StoredCode) -> Request[None]:
     """Keep a function that is sent by value."""
     return Request("store_code", _encode((code_hash, code)), lambda _: None)
+
+
+def nodes() -> Request[list[NodeView]]:
+    """All nodes."""
+    return Request("nodes", _encode(None), _reader(list[NodeView]))
+
+
+def node(name: str) -> Request[NodeView]:
+    """The node that is meant."""
+    return Request("node", _encode(name), _reader(NodeView))
+
+
+def set_node_mode(name: str, mode: NodeMode, within: float = 0.0) -> Request[NodeView]:
+    """Cordon, drain (in so many seconds), fence or readmit a node."""
+    return Request("set_node_mode", _encode((name, mode, within)), _reader(NodeView))
+
+
+def register_node(name: str, given: Registration) -> Request[Registration]:
+    """Say more of a node than Ray knows."""
+    return Request("register_node", _encode(RegisterNode(name, given)), _reader(Registration))
+
+
+def forget_node(name: str) -> Request[bool]:
+    """Take that back."""
+    return Request("forget_node", _encode(ForgetNode(name)), _bool)
+
+
+def select_node(capabilities: Sequence[str]) -> Request[NodeView]:
+    """An open node that has these."""
+    return Request("select_node", _encode(capabilities), _reader(NodeView))
+
+
+def strategy() -> Request[Strategy]:
+    """How workers are placed."""
+    return Request("strategy", _encode(None), _reader(Strategy))
+
+
+def set_strategy(name: Strategy) -> Request[Strategy]:
+    """Place them by another strategy."""
+    return Request("set_strategy", _encode(SetStrategy(name)), _reader(Strategy))
+
+
+def quotas() -> Request[list[QuotaView]]:
+    """All quotas, and how far each is used."""
+    return Request("quotas", _encode(None), _reader(list[QuotaView]))
+
+
+def set_quota(quota: Quota) -> Request[Quota]:
+    """Put a ceiling on a resource."""
+    return Request("set_quota", _encode(SetQuota(quota)), _reader(Quota))
+
+
+def delete_quota(queue: str, resource: str) -> Request[bool]:
+    """Take it away."""
+    return Request("delete_quota", _encode(DeleteQuota(queue, resource)), _bool)
