@@ -8,6 +8,8 @@ import typer
 from taskqueue_ray.cli.opening import client, reader, settings_of
 from taskqueue_ray.cli.options import Address, Json, Storage
 from taskqueue_ray.cli.render import print_json, print_table, say
+from taskqueue_ray.core.placement import check_strategy
+from taskqueue_ray.core.timing import parse_duration
 from taskqueue_ray.sdk.nodes import NodeRecord
 
 COLUMNS = (
@@ -82,6 +84,8 @@ def drain(
     address: Address = None,
 ) -> None:
     """Cordon a node and have its workers leave; no attempt is counted."""
+    if within is not None:
+        parse_duration(within, "within")  # refused before anything is opened
     with client(settings_of(storage, address)) as (found, _):
         _tell(found.nodes.drain(node, within=within))
 
@@ -136,6 +140,7 @@ def strategy(
         with reader(settings) as looked:
             say(looked.load_balancer.strategy)
         return
+    check_strategy(name)  # refused before anything is opened
     with client(settings) as (found, _):
         say(found.load_balancer.set_strategy(name))
 

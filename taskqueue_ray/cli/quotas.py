@@ -8,6 +8,7 @@ import typer
 from taskqueue_ray.cli.opening import client, reader, settings_of
 from taskqueue_ray.cli.options import Address, Json, Storage
 from taskqueue_ray.cli.render import print_json, print_table, say
+from taskqueue_ray.core.quotas import parse_quota
 
 COLUMNS = ("resource", "queue", "quota", "ceiling", "held")
 
@@ -41,6 +42,7 @@ def set_quota(
     address: Address = None,
 ) -> None:
     """Put a ceiling on a resource, in place of the one that there is."""
+    parse_quota(resource, amount, queue)  # refused before anything is opened
     with client(settings_of(storage, address)) as (found, _):
         quota = found.quotas.set(resource, amount, queue=queue)
     say(f"{resource}: {quota.amount:g}{'%' if quota.percent else ''}")

@@ -13,7 +13,7 @@ import msgspec
 from taskqueue_ray.core.commands import DeleteQuota, SetQuota
 from taskqueue_ray.core.errors import InvalidOption, QuotaBelowWorker
 from taskqueue_ray.core.events import Event, QuotaDeleted, QuotaSet
-from taskqueue_ray.core.model import Quota
+from taskqueue_ray.core.model import Options, Quota
 from taskqueue_ray.core.naming import check_name
 from taskqueue_ray.core.shape import LEAST, Shape, check_memory
 from taskqueue_ray.core.state import State
@@ -40,7 +40,7 @@ class Holding(NamedTuple):
 
 
 class Refusal(msgspec.Struct, frozen=True):
-    """A quota that lets no further worker start. `ceiling` is the quota in amounts."""
+    """A quota that lets nothing more start. `ceiling` is the quota in amounts."""
 
     quota: Quota
     ceiling: float
@@ -62,7 +62,7 @@ class Refusal(msgspec.Struct, frozen=True):
         share = f", {quota.amount:g}% of the cluster" if quota.percent else ""
         return (
             f"the quota of {name}{whose} is {ceiling}{share}: {held} are held, "
-            f"and one more worker takes {wanted}"
+            f"and one more takes {wanted}"
         )
 
 
@@ -87,6 +87,20 @@ def worker_holds(
     }
     held = {name: amount * concurrency for name, amount in each.items()}
     held[MEMORY] += WORKER_MEMORY
+    return {name: amount for name, amount in held.items() if amount}
+
+
+def job_holds(options: Options) -> dict[str, float]:
+    """What a job in Ray takes there, beside its worker: nothing for one that has no such executor.
+
+    As with Ray, a task that names no CPUs takes one and an actor none.
+    """
+    shape = options.shape
+    if shape is None:
+        return {}
+    cpus = float(options.executor == "task") if shape.num_cpus is None else shape.num_cpus
+    gpus, memory = shape.num_gpus or 0.0, float(shape.memory or 0)
+    held = {CPU: cpus, GPU: gpus, MEMORY: memory, **dict(shape.resources)}
     return {name: amount for name, amount in held.items() if amount}
 
 

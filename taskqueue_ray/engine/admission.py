@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from taskqueue_ray.core.admission import QuotaView, WorkersAdmitted, WorkersWanted
 from taskqueue_ray.core.errors import Recovering, UnknownCapability
 from taskqueue_ray.core.exchange import WorkerInfo
-from taskqueue_ray.core.model import Strategy
+from taskqueue_ray.core.model import Options, Strategy
 from taskqueue_ray.core.nodes import NodeView
 from taskqueue_ray.core.placement import DEFAULT, Seat, Spot, able, choose, place
-from taskqueue_ray.core.quotas import Holding, Refusal, admit, ceiling_of
+from taskqueue_ray.core.quotas import Holding, Refusal, admit, ceiling_of, job_holds
 from taskqueue_ray.engine.nodes import Nodes
 from taskqueue_ray.engine.writepath import WritePath
 
@@ -104,6 +104,12 @@ class Admission:
                 return one.refusal
         return None
 
+    def refused(self, options: Options) -> Refusal | None:
+        """The quota that lets no such job start in Ray, where it takes resources of its own."""
+        quotas = list(self._path.state.premises.quotas.values())
+        wanted = Holding((options.queue,), job_holds(options))
+        return admit(quotas, self._holdings(), wanted, self._nodes.total()) if quotas else None
+
     @property
     def is_closed(self) -> bool:
         """Whether there are nodes, and none of them is open for workers."""
@@ -168,6 +174,12 @@ class Admission:
             Holding(session.info.queues, dict(session.info.holds))
             for session in self._path.fleet.workers.values()
             if session.info is not None and session.info.actor != besides
+        ]
+        held += [
+            Holding((job.options.queue,), job_holds(job.options))
+            for jobs in self._path.state.held.values()
+            for job in jobs.values()
+            if job.options.shape is not None
         ]
         return held
 

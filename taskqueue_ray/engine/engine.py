@@ -108,6 +108,7 @@ class Engine:
         self.nodes = Nodes(self.path, self.work_desk, self.lose)
         self.admission = Admission(self.path, self.nodes)
         self.work_desk.on_vanished = self.admission.vanished
+        self.work_desk.admits = lambda options: self.admission.refused(options) is None
         self.watching = Watching(state, self.commits, self.fleet)
         self.insights = Insights(state, self.fleet)
         self.folding = Folding(
@@ -307,13 +308,14 @@ class Engine:
 
     def _why_no_more_workers(self, job: Job) -> Why | None:
         """What keeps its queue from having the workers that it would have: nodes, or a quota."""
-        queue = job.options.queue
         if self.admission.is_closed:
             return Why("nodes", "no node is open: all are cordoned, draining or fenced")
-        refusal = self.admission.refusal(queue, self.clock.now())
+        in_ray = job.options.shape is not None
+        refusal = self.admission.refused(job.options) if in_ray else None
+        refusal = refusal or self.admission.refusal(job.options.queue, self.clock.now())
         if refusal is None:
             return None
-        words = f"no further worker may start: {refusal.words}"
+        words = f"it may not start now: {refusal.words}"
         facts = {
             "resource": shown_name(refusal.quota.resource), "queue": refusal.quota.queue,
             "quota": refusal.ceiling, "held": refusal.held, "worker": refusal.wanted,

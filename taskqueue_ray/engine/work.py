@@ -6,6 +6,7 @@ may report outcomes while it waits for work.
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -14,7 +15,7 @@ from taskqueue_ray.core import commands
 from taskqueue_ray.core.errors import TaskQueueError, UnknownSession
 from taskqueue_ray.core.events import Leased
 from taskqueue_ray.core.exchange import Grant, WorkerInfo, WorkReply, WorkRequest
-from taskqueue_ray.core.leasing import held_ids
+from taskqueue_ray.core.leasing import fits, held_ids
 from taskqueue_ray.core.model import IN_RAY, JobId, Options
 from taskqueue_ray.core.model import Leased as LeasedPhase
 from taskqueue_ray.engine.fleet import MOST_WANTED, Poll, Respond, WorkerSession, hold
@@ -41,6 +42,8 @@ class Work:
         self._term = path.bounds.lease_seconds
         self.on_vanished: Callable[[WorkerInfo], None] = lambda _: None
         """Told of a worker that is gone and had not said that it would go."""
+        self.admits: Callable[[Options], bool] = lambda _: True
+        """Whether quotas let one more such job start in Ray."""
 
     def restore(self, now: float) -> None:
         """After a restart: every worker that holds leases gets a full term to come back."""
@@ -243,8 +246,31 @@ class Work:
         for kind, room in session.rooms.items():
             if kind in info.executors and room > 0:
                 able = msgspec.structs.replace(info, executors=(kind,), full=session.full)
-                found = self._path.lease(able, room)
+                if self._state.premises.quotas:
+                    found = self._lease_within(able, room)
+                else:
+                    found = self._path.lease(able, room)
                 session.rooms[kind] -= sum(len(event.ids) for event in found)
+                events += found
+        return events
+
+    def _lease_within(self, able: WorkerInfo, room: int) -> list[Leased]:
+        """One by one, as long as quotas have room for what each takes; queue by queue, since one
+        may be held back where another is not.
+        """
+        ready, events = self._state.ready, []
+        for queue in able.queues or tuple(ready.queues):
+            one = msgspec.structs.replace(able, queues=(queue,))
+            while len(events) < room:
+                head = ready.pick(one.queues, partial(fits, one), 1)
+                if not head:
+                    break
+                options = head[0].options
+                if not self.admits(options):
+                    one = msgspec.structs.replace(one, full=(*one.full, options.lane[0]))
+                    continue
+                if not (found := self._path.lease(one, 1)):
+                    break
                 events += found
         return events
 

@@ -84,7 +84,7 @@ def test_tenths_add_up() -> None:
     refusal = admit([Quota("GPU", 1)], [*held, wanted], wanted, {})
     assert refusal is not None
     assert not refusal.is_final
-    assert "the quota of gpu is 1: 1 are held, and one more worker takes 0.1" in refusal.words
+    assert "the quota of gpu is 1: 1 are held, and one more takes 0.1" in refusal.words
 
 
 def test_a_quota_of_a_queue_counts_who_serves_it() -> None:

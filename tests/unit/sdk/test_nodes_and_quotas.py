@@ -30,11 +30,13 @@ BOX = NodeSight(
 class Worker:
     """A worker on a node, one exchange at a time."""
 
-    def __init__(self, bench: Bench, name: str, node: str = "bbbb2222", cpus: float = 1) -> None:
+    def __init__(
+        self, bench: Bench, name: str, node: str = "bbbb2222", cpus: float = 1, **given: Any
+    ) -> None:
         self.bench = bench
         self.info = WorkerInfo(
             f"{name}:1", (), 1, "3.11", (bench.sealer.key_id,), node=node, host="box",
-            actor=name, holds=(("CPU", float(cpus)),),
+            actor=name, holds=(("CPU", float(cpus)),), **given,
         )  # fmt: skip
         self.sequence = 0
         self.register()
@@ -43,12 +45,16 @@ class Worker:
         return decode(self._ask("register", self.info), list[JobId])
 
     def exchange(
-        self, want: int = 1, held: list[JobId] | None = None, outcomes: list[Outcome] | None = None
+        self,
+        want: int = 1,
+        held: list[JobId] | None = None,
+        outcomes: list[Outcome] | None = None,
+        **given: Any,
     ) -> WorkReply:
         self.sequence += 1
         request = WorkRequest(
             self.info.id, self.sequence, self.sequence - 1, outcomes or [], held or [],
-            held or [], want, memory=[5, 10],
+            held or [], want, memory=[5, 10], **given,
         )  # fmt: skip
         return decode(self._ask("work", request), WorkReply)
 
@@ -319,6 +325,28 @@ def test_why_says_that_a_quota_holds_a_job(nodes: Bench) -> None:
     nodes.q.quotas.delete("cpu", queue="mail")
     assert len(_admit(nodes, "x", queues=("mail",)).spots) == 1
     assert nodes.q.why(held).reason == "turn"
+
+
+def test_jobs_in_ray_take_of_quotas_what_they_ask_for(nodes: Bench) -> None:
+    on_gpu = send.options(executor="actor", num_gpus=1)
+    jobs = [on_gpu.enqueue(str(n)) for n in range(3)]
+    other = on_gpu.options(queue="other").enqueue("x")
+    small = send.options(executor="actor", num_gpus=0.5).enqueue("y")
+    nodes.q.quotas.set("gpu", "75%", queue="mail")  # 1.5 of 2
+    worker = Worker(nodes, "w", executors=("process", "actor"))
+    grants = worker.exchange(0, rooms={"actor": 9}).grants
+    assert {grant.id.hex() for grant in grants} == {jobs[0].id, other.id, small.id}
+    why = nodes.q.why(jobs[1])
+    assert (why.reason, why.facts["held"], why.facts["worker"]) == ("quota", 1.5, 1.0)
+    held = [grant.id for grant in grants]
+    first = next(grant for grant in grants if grant.id.hex() == jobs[0].id)
+    done = Outcome(first.id, first.delivery, first.lease, OutcomeKind.COMPLETED)
+    held.remove(first.id)
+    (grant,) = worker.exchange(0, held, [done], rooms={"actor": 9}).grants
+    assert grant.id.hex() == jobs[1].id
+    nodes.q.quotas.delete("gpu", queue="mail")
+    (grant,) = worker.exchange(0, [*held, grant.id], rooms={"actor": 9}).grants
+    assert grant.id.hex() == jobs[2].id
 
 
 def test_why_says_that_no_node_is_open(nodes: Bench) -> None:
