@@ -7,7 +7,7 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -35,6 +35,9 @@ LOOK = 1.0
 """Seconds between two looks at the backlog."""
 
 START_PATIENCE = 60.0
+ABSENT_LOOKS = 10
+"""Looks in a row at which a worker may be unknown to the queue before another takes its place."""
+
 IDLE_LOOKS = 5
 """Looks with too little work in a row before a worker is drained."""
 
@@ -66,6 +69,7 @@ class AttachedWorkers:
         self._leave = Leave(queue, config.queues, self._holds, {"CPU": ACTOR_CPUS})
         self._departures = Departures()
         self._coming: set[str] = set()
+        self._absent: dict[str, int] = {}
         self._surplus_looks = 0
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -119,7 +123,7 @@ class AttachedWorkers:
         waiting = sum(s.counts[JobState.PENDING] for s in served)
         processing = sum(s.counts[JobState.PROCESSING] for s in served)
         views = {view.info.actor: view for view in workers}
-        for name in self._departures.left():
+        for name in (*self._departures.left(), *self._vanished(views)):
             self._remove(name)
         self._coming.difference_update(views)
         barred = [name for name in self._actors if name in views and views[name].barred]
@@ -141,6 +145,12 @@ class AttachedWorkers:
             self._surplus_looks = 0
             self._shrink(views.values())
         return wanted
+
+    def _vanished(self, known: Collection[str]) -> list[str]:
+        """Those that were up and have been unknown to the queue for long: dead, cut off, fenced."""
+        absent = [name for name in self._actors if name not in known and name not in self._coming]
+        self._absent = {name: self._absent.get(name, 0) + 1 for name in absent}
+        return [name for name, looks in self._absent.items() if looks > ABSENT_LOOKS]
 
     def _shrink(self, workers: Iterable[WorkerView]) -> None:
         """Drain one worker that has nothing in hand; a busy one is never stopped."""

@@ -258,7 +258,8 @@ class Work:
         """One by one, as long as quotas have room for what each takes; queue by queue, since one
         may be held back where another is not.
         """
-        ready, events = self._state.ready, []
+        ready = self._state.ready
+        events: list[Leased] = []
         for queue in able.queues or tuple(ready.queues):
             one = msgspec.structs.replace(able, queues=(queue,))
             while len(events) < room:
