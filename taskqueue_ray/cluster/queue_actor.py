@@ -33,6 +33,7 @@ from taskqueue_ray.core.errors import (
 )
 from taskqueue_ray.core.exchange import JobFilter, Ping, WorkerInfo
 from taskqueue_ray.core.model import JobId
+from taskqueue_ray.core.nodes import NodeSight
 from taskqueue_ray.engine import logs
 from taskqueue_ray.engine.beside import Threads
 from taskqueue_ray.engine.configuration import keyring_of
@@ -58,6 +59,9 @@ GLANCE = 1.0
 
 OPEN_WAIT = 5.0
 """Seconds for which a call waits for the opening before it is told "recovering"."""
+
+FIRST_LOOK = 2.0
+"""Seconds for which the opening waits to hear which nodes there are."""
 
 TERM_PATIENCE = 8.0
 """Seconds for an orderly end after SIGTERM; `ray stop` kills after ten."""
@@ -165,7 +169,9 @@ class QueueActor(Terminable):
 
     async def _live(self) -> None:
         self._opened = opened = await self._open()
+        sights = await self._first_look()
         self._serve(opened)
+        self._observe(sights)  # whoever asks first is to see the nodes
         self._tasks += [
             asyncio.get_running_loop().create_task(every(TICK, self._tick, "queue")),
             asyncio.get_running_loop().create_task(every(HEARTBEAT, self._beat, "heartbeat")),
@@ -272,7 +278,18 @@ class QueueActor(Terminable):
 
     async def _look(self) -> None:
         """See which nodes there are, which have died, and which Ray is about to end."""
-        sights = await asyncio.to_thread(nodes.look)
+        self._observe(await asyncio.to_thread(nodes.look))
+
+    async def _first_look(self) -> list[NodeSight]:
+        """The same before anyone is served, which must not wait for it for long."""
+        try:
+            async with asyncio.timeout(FIRST_LOOK):
+                return await asyncio.to_thread(nodes.look)
+        except Exception as error:
+            log.warning("the nodes are not known yet: %r", error)
+            return []
+
+    def _observe(self, sights: list[NodeSight]) -> None:
         if self._engine is not None:
             for said in self._engine.observe(sights):
                 log.warning("%s", said)
