@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from taskqueue_ray.core.errors import PhraseNotUnderstood as PhraseNotUnderstood
     from taskqueue_ray.core.errors import QueueClosed as QueueClosed
     from taskqueue_ray.core.errors import QueueFull as QueueFull
+    from taskqueue_ray.core.errors import QuotaBelowWorker as QuotaBelowWorker
     from taskqueue_ray.core.errors import ResultTimeout as ResultTimeout
     from taskqueue_ray.core.errors import ScheduleChanged as ScheduleChanged
     from taskqueue_ray.core.errors import ScheduleExists as ScheduleExists
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
     from taskqueue_ray.core.errors import StorageFull as StorageFull
     from taskqueue_ray.core.errors import TaskQueueError as TaskQueueError
     from taskqueue_ray.core.errors import Unavailable as Unavailable
+    from taskqueue_ray.core.errors import UnknownCapability as UnknownCapability
+    from taskqueue_ray.core.errors import UnknownNode as UnknownNode
     from taskqueue_ray.core.exchange import BatchSummary as BatchSummary
     from taskqueue_ray.core.lifecycle import JobState as JobState
     from taskqueue_ray.engine.context import Cancel as Cancel
@@ -82,6 +85,7 @@ _ERRORS = (
     "Recovering", "ResultTimeout", "ScheduleChanged", "ScheduleExists", "ScheduleNotFound",
     "SealBroken", "StorageCorrupt", "StorageFull",
     "StorageUnusable", "TaskQueueError", "Unavailable", "UnknownJobType", "Unserialisable",
+    "NodeFenced", "QuotaBelowWorker", "UnknownCapability", "UnknownNode",
 )  # fmt: skip
 _HOMES = {
     **dict.fromkeys(_ERRORS, "core.errors"),

@@ -8,7 +8,7 @@ import typer
 from typer.main import get_command
 
 from taskqueue_ray._version import VERSION
-from taskqueue_ray.cli import jobs, keys, queues, schedules, storage
+from taskqueue_ray.cli import jobs, keys, nodes, queues, quotas, schedules, storage
 from taskqueue_ray.cli.bench.command import bench
 from taskqueue_ray.cli.demo import demo
 from taskqueue_ray.cli.enqueue import enqueue
@@ -51,6 +51,8 @@ app.add_typer(queues.app, name="queues")
 app.add_typer(storage.app, name="storage")
 app.add_typer(keys.app, name="keys")
 app.add_typer(schedules.app, name="schedule")
+app.add_typer(nodes.app, name="nodes")
+app.add_typer(quotas.app, name="quotas")
 # The names of the original tool.
 app.command("queue:work", hidden=True)(work)
 app.command("queue:test", hidden=True)(enqueue_tests)

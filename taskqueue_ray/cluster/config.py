@@ -54,7 +54,7 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     """For a worker actor. Sizes in bytes, times in seconds; None means without limit.
 
     `timeout` and `cancel_grace` are for jobs that name none. `memory_limit` and `max_jobs` are of
-    one executor.
+    one executor. `holds` is what the worker counts as for quotas.
     """
 
     name: str
@@ -75,6 +75,7 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     log_format: Format = "text"
     drain_seconds: float = 30.0
     cancel_grace: float = 5.0
+    holds: dict[str, float] = {}
 
 
 def queue_actor_name(location: str, shard: int = 0) -> str:

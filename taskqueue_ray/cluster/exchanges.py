@@ -12,7 +12,7 @@ from typing import Protocol
 
 from taskqueue_ray.cluster.saving import Saving
 from taskqueue_ray.core.envelopes import decode, encode
-from taskqueue_ray.core.errors import TaskQueueError, UnknownSession
+from taskqueue_ray.core.errors import NodeFenced, TaskQueueError, UnknownSession
 from taskqueue_ray.core.exchange import (
     Grant,
     Outcome,
@@ -102,6 +102,10 @@ class Exchanges:
         self._open = False
         self._left = asyncio.Event()
         self.drain_asked = asyncio.Event()
+        self.drain_seconds = 0.0
+        """How long a drain that is asked for may take; 0: as this worker was told at its start."""
+        self.node_memory: list[int] = []
+        """To be told with the next call: what is used of the node's memory, and what that has."""
 
     def add_outcomes(self, outcomes: list[Outcome]) -> None:
         """Runs ended; the queue is told at once, or with those that end soon after."""
@@ -202,6 +206,7 @@ class Exchanges:
         self._rooms = self._hands.rooms() if self._open else {}
         self._full = self._hands.full()
         self._told = set(running)
+        memory, self.node_memory = self.node_memory, []
         request = WorkRequest(
             self._info.id,
             self._sequence,
@@ -217,6 +222,7 @@ class Exchanges:
             saves,
             self._rooms,
             self._full,
+            memory,
         )
         self._unsure[request.sequence] = [outcome.id for outcome in outcomes]
         task = asyncio.get_running_loop().create_task(self._exchange(request))
@@ -249,7 +255,8 @@ class Exchanges:
             try:
                 self._take(decode(await self._call("work", data), WorkReply))
             except UnknownSession:
-                await self._register()
+                if not await self._register():
+                    return
             except Exception as error:
                 # Whatever it is: outcomes that are not told would be run again.
                 log.warning("exchange %d: %r", request.sequence, error)
@@ -270,6 +277,7 @@ class Exchanges:
             self._not_before = asyncio.get_running_loop().time() + FIRST
             self._hands.submit(reply.options, reply.grants)
         if reply.drain:
+            self.drain_seconds = reply.drain_seconds
             self.drain_asked.set()
         # Last: a call that is made meanwhile must not confirm jobs that are not in hand yet.
         self._confirm(reply.sequence)
@@ -280,14 +288,22 @@ class Exchanges:
             self._acked += 1
             self._received.remove(self._acked)
 
-    async def _register(self) -> None:
+    async def _register(self) -> bool:
+        """Say who this is until the queue takes it; False: it does not, and this worker leaves."""
         for attempt in count():
             try:
                 leased = decode(await self._call("register", encode(self._info)), list[JobId])
+            except NodeFenced as error:
+                # Whatever is in hand here runs elsewhere now.
+                log.warning("cannot register: %s", error)
+                self._hands.cancel(self._hands.held())
+                if self._left.is_set():
+                    return False
             except TaskQueueError as error:
                 log.warning("cannot register: %s", error)
             else:
                 ours = set(leased)
                 self._hands.cancel([i for i in self._hands.held() if i not in ours])
-                return
+                return True
             await asyncio.sleep(PAUSES[min(attempt, len(PAUSES) - 1)])
+        raise AssertionError("unreachable")

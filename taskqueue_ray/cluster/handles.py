@@ -22,6 +22,7 @@ from taskqueue_ray.cluster.config import NAMESPACE
 from taskqueue_ray.core.envelopes import open_reply, seal_call
 from taskqueue_ray.core.errors import (
     CommitUnknown,
+    NodeFenced,
     QueueClosed,
     TaskQueueError,
     Unavailable,
@@ -148,7 +149,7 @@ class QueueHandle:
         """The pause before the next try, or the error when there is none."""
         if isinstance(error, ActorDiedError):
             self._remote_call = None
-        elif isinstance(error, UnknownSession):
+        elif isinstance(error, (UnknownSession, NodeFenced)):
             raise error
         if last < 0:
             if isinstance(error, TaskQueueError):

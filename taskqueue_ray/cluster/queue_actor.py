@@ -16,7 +16,7 @@ import msgspec
 
 from taskqueue_ray._version import VERSION
 from taskqueue_ray.cluster import config as configs
-from taskqueue_ray.cluster import rim
+from taskqueue_ray.cluster import nodes, rim
 from taskqueue_ray.cluster.archive import Archive
 from taskqueue_ray.cluster.loop import every
 from taskqueue_ray.cluster.scheduler_actor import start_scheduler
@@ -34,6 +34,7 @@ from taskqueue_ray.core.errors import (
 )
 from taskqueue_ray.core.exchange import JobFilter, Ping, WorkerInfo
 from taskqueue_ray.core.model import JobId
+from taskqueue_ray.core.nodes import NodeSight
 from taskqueue_ray.engine import logs
 from taskqueue_ray.engine.beside import Threads
 from taskqueue_ray.engine.configuration import keyring_of
@@ -62,6 +63,8 @@ OPEN_WAIT = 5.0
 
 SCHEDULER_PAUSE = 5.0
 """Seconds between two attempts at starting a scheduler."""
+FIRST_LOOK = 2.0
+"""Seconds for which the opening waits to hear which nodes there are."""
 
 TERM_PATIENCE = 8.0
 """Seconds for an orderly end after SIGTERM; `ray stop` kills after ten."""
@@ -170,10 +173,13 @@ class QueueActor(Terminable):
 
     async def _live(self) -> None:
         self._opened = opened = await self._open()
+        sights = await self._first_look()
         self._serve(opened)
+        self._observe(sights)  # whoever asks first is to see the nodes
         self._tasks += [
             asyncio.get_running_loop().create_task(every(TICK, self._tick, "queue")),
             asyncio.get_running_loop().create_task(every(HEARTBEAT, self._beat, "heartbeat")),
+            asyncio.get_running_loop().create_task(every(nodes.LOOK, self._look, "nodes")),
         ]
 
     async def _open(self) -> Opened:
@@ -283,6 +289,24 @@ class QueueActor(Terminable):
             name = configs.queue_actor_name(self._config.location)
             self._spawn(asyncio.to_thread(start_scheduler, name))
 
+    async def _look(self) -> None:
+        """See which nodes there are, which have died, and which Ray is about to end."""
+        self._observe(await asyncio.to_thread(nodes.look))
+
+    async def _first_look(self) -> list[NodeSight]:
+        """The same before anyone is served, which must not wait for it for long."""
+        try:
+            async with asyncio.timeout(FIRST_LOOK):
+                return await asyncio.to_thread(nodes.look)
+        except Exception as error:
+            log.warning("the nodes are not known yet: %r", error)
+            return []
+
+    def _observe(self, sights: list[NodeSight]) -> None:
+        if self._engine is not None:
+            for said in self._engine.observe(sights):
+                log.warning("%s", said)
+
     async def _beat(self) -> None:
         if self._opened is not None:
             try:
@@ -316,7 +340,7 @@ class QueueActor(Terminable):
 
     async def _watch_until_gone(self, worker: str, actor: str) -> None:
         why = await rim.until_worker_is_gone(actor, worker)
-        if self._engine is not None and self._engine.lose(worker):
+        if self._engine is not None and self._engine.lose(worker, for_good=why in rim.FOR_GOOD):
             # Its process may have been ended before Ray could tell us that it had left.
             log.info("worker %s has left", worker)
         else:

@@ -16,6 +16,9 @@ from taskqueue_ray.engine.configuration import configure
 
 NODE_LABEL = "ray.io/node-id"
 _UNREACHABLE_TRIES = 5
+_NO_ACTOR, _DIED = "no actor of its name is left", "its actor died"
+FOR_GOOD = frozenset((_NO_ACTOR, _DIED))
+"""Reasons why a worker is gone for which Ray does not start it anew."""
 
 log = logging.getLogger(__name__)
 
@@ -76,9 +79,9 @@ async def until_worker_is_gone(actor: str, worker: str) -> str:
             await handle.watch.remote()
             return "it has left"
         except ValueError:
-            return "no actor of its name is left"
+            return _NO_ACTOR
         except ActorDiedError:
-            return "its actor died"
+            return _DIED
         except (ActorUnavailableError, RayActorError):
             # The process ended, or the network did not let us through: ask who is there now.
             unreachable += 1

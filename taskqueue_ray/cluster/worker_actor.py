@@ -8,6 +8,8 @@ import socket
 import sys
 from dataclasses import dataclass
 
+import psutil
+
 from taskqueue_ray.cluster import config as configs
 from taskqueue_ray.cluster import rim
 from taskqueue_ray.cluster.exchanges import Exchanges
@@ -28,6 +30,9 @@ from taskqueue_ray.engine.code import PYTHON
 from taskqueue_ray.engine.configuration import keyring_of
 from taskqueue_ray.engine.keyring import Keyring
 from taskqueue_ray.engine.payload import Sealer
+
+MEASURE = 5.0
+"""Seconds between two looks at the memory of the node."""
 
 TERM_PATIENCE = 6.0
 """Seconds for jobs that run to end after SIGTERM; `ray stop` kills after ten."""
@@ -120,6 +125,7 @@ class WorkerActor(Terminable):
         assert self._life is not None
         loop = asyncio.get_running_loop()
         self._tasks.append(loop.create_task(every(TICK, self._tick, "worker")))
+        self._tasks.append(loop.create_task(every(MEASURE, self._measure, "memory")))
         self._tasks.append(loop.create_task(self._drain_when_asked()))
         await self._life.exchanges.run()
 
@@ -176,6 +182,7 @@ class WorkerActor(Terminable):
             pid=os.getpid(),
             actor=self._config.name,
             executors=("process", "async", *IN_RAY),
+            holds=tuple(self._config.holds.items()),
         )
 
     def _on_outcomes(self, outcomes: list[Outcome]) -> None:
@@ -196,6 +203,11 @@ class WorkerActor(Terminable):
             log.warning("%s: %s", incident.kind, incident.text)
         self._life.exchanges.notice_running()
 
+    async def _measure(self) -> None:
+        assert self._life is not None
+        memory = psutil.virtual_memory()
+        self._life.exchanges.node_memory = [memory.total - memory.available, memory.total]
+
     async def _leave_when_told(self) -> None:
         """After SIGTERM: drain, and end this process. What still runs is given back uncounted."""
         await self.told.wait()
@@ -211,7 +223,7 @@ class WorkerActor(Terminable):
         assert self._life is not None
         await self._life.exchanges.drain_asked.wait()
         try:
-            await self.drain(self._config.drain_seconds)
+            await self.drain(self._life.exchanges.drain_seconds or self._config.drain_seconds)
         except TaskQueueError:
             log.exception("worker %s could not drain", self._id)
 

@@ -7,7 +7,7 @@ import msgspec
 from taskqueue_ray.core.changes import UNCHANGED, Changes
 from taskqueue_ray.core.exchange import Batch, Outcome, Save, WorkerInfo
 from taskqueue_ray.core.lifecycle import JobState
-from taskqueue_ray.core.model import JobId, StoredCode
+from taskqueue_ray.core.model import JobId, NodeMode, Quota, Registration, StoredCode
 from taskqueue_ray.core.retention import Retention
 from taskqueue_ray.core.schedule import Plan, Template
 
@@ -113,6 +113,45 @@ class Configure(msgspec.Struct, frozen=True):
     retention: Retention | msgspec.UnsetType | None = msgspec.UNSET
 
 
+class SetQuota(msgspec.Struct, frozen=True):
+    """Put a ceiling on a resource, in place of the one that there is."""
+
+    quota: Quota
+
+
+class DeleteQuota(msgspec.Struct, frozen=True):
+    """Take a ceiling away."""
+
+    queue: str
+    resource: str
+
+
+class RegisterNode(msgspec.Struct, frozen=True):
+    """Say more of a node than Ray knows."""
+
+    name: str
+    registration: Registration
+
+
+class ForgetNode(msgspec.Struct, frozen=True):
+    """Say nothing of it any more."""
+
+    name: str
+
+
+class SetNodeMode(msgspec.Struct, frozen=True):
+    """Say what a node may get. `node` is its id in Ray."""
+
+    node: str
+    mode: NodeMode
+
+
+class SetStrategy(msgspec.Struct, frozen=True):
+    """Place new workers by this strategy."""
+
+    strategy: str
+
+
 class StoreCode(msgspec.Struct, frozen=True):
     """Keep a function by the hash of its bytes."""
 
@@ -198,4 +237,10 @@ Command = (
     | Fire
     | RunSchedule
     | Backfill
+    | SetQuota
+    | DeleteQuota
+    | RegisterNode
+    | ForgetNode
+    | SetNodeMode
+    | SetStrategy
 )

@@ -19,7 +19,10 @@ from taskqueue_ray.core import (
     expiring,
     firing,
     leasing,
+    nodes,
+    placement,
     promoting,
+    quotas,
     redriving,
     scheduling,
     settling,
@@ -142,6 +145,12 @@ DECIDERS: Mapping[type, _Decide] = {
     commands.Fire: lambda s, _, now, bounds: Decision(*firing.decide(s, now, bounds)),
     commands.RunSchedule: lambda s, c, now, b: Decision(*firing.decide_run(s, c, now, b)),
     commands.Backfill: lambda s, c, now, b: Decision(*firing.decide_backfill(s, c, now, b)),
+    commands.SetQuota: lambda s, c, now, _: Decision(*quotas.decide_set(s, c, now)),
+    commands.DeleteQuota: lambda s, c, now, _: Decision(*quotas.decide_delete(s, c, now)),
+    commands.RegisterNode: lambda s, c, now, _: Decision(*nodes.decide_register(s, c, now)),
+    commands.ForgetNode: lambda s, c, now, _: Decision(*nodes.decide_forget(s, c, now)),
+    commands.SetNodeMode: lambda s, c, now, _: Decision(*nodes.decide_mode(s, c, now)),
+    commands.SetStrategy: lambda s, c, now, _: Decision(*placement.decide(s, c, now)),
 }
 """Which concern decides a command."""
 
@@ -170,6 +179,12 @@ APPLIERS: Mapping[type, _Apply] = {
     events.ScheduleDropped: scheduling.apply_dropped,
     events.Fired: _fired,
     events.Ran: lambda s, e: _made(s, firing.apply_ran(s, e)),
+    events.QuotaSet: quotas.apply_set,
+    events.QuotaDeleted: quotas.apply_deleted,
+    events.NodeRegistered: nodes.apply_registered,
+    events.NodeForgotten: nodes.apply_forgotten,
+    events.NodeConfigured: nodes.apply_configured,
+    events.StrategySet: placement.apply,
 }
 """Which concern makes an event a fact."""
 

@@ -118,6 +118,50 @@ class BatchEnded(InvalidRequest):
         )
 
 
+class QuotaBelowWorker(InvalidRequest):
+    """A quota that would let no worker start."""
+
+    def __init__(self, resource: str, quota: str, worker: str) -> None:
+        TaskQueueError.__init__(
+            self,
+            f"a quota of {quota} for {resource} is below one worker, which takes {worker}: raise "
+            "the quota, start smaller workers (fewer executors), or pause the queue",
+            resource=resource,
+            quota=quota,
+            worker=worker,
+        )
+
+
+class UnknownNode(InvalidRequest):
+    """No node of the Ray cluster is meant by that name, or more than one is."""
+
+    def __init__(
+        self, node: str, known: list[str], problem: str = "is no node of the Ray cluster"
+    ) -> None:
+        listed = ", ".join(one[:12] for one in known[:8]) or "none"
+        TaskQueueError.__init__(
+            self,
+            f"{node!a} {problem} ({listed}): use a node's id, the beginning of one, its address or "
+            "its host name, as in `taskqueue nodes list`",
+            node=node,
+            known=known,
+            problem=problem,
+        )
+
+
+class UnknownCapability(InvalidRequest):
+    """No open node has what was asked for."""
+
+    def __init__(self, missing: list[str], known: list[str]) -> None:
+        TaskQueueError.__init__(
+            self,
+            f"no open node has {', '.join(map(ascii, missing))} together (there are: "
+            f"{', '.join(known[:40]) or 'none'}): register a node with it, or readmit one",
+            missing=missing,
+            known=known,
+        )
+
+
 class JobNotFound(InvalidRequest):
     """No job with that id is known, neither waiting nor in the history."""
 
@@ -249,6 +293,18 @@ class UnknownSession(Unavailable):
     def __init__(self, session: str) -> None:
         TaskQueueError.__init__(
             self, f"session {session} is not known; register again and repeat", session=session
+        )
+
+
+class NodeFenced(Unavailable):
+    """The worker's node is fenced: it gets nothing, and nothing it says counts."""
+
+    def __init__(self, node: str) -> None:
+        TaskQueueError.__init__(
+            self,
+            f"node {node} is fenced: readmit it (`taskqueue nodes readmit {node[:12]}`) once it is "
+            "well",
+            node=node,
         )
 
 

@@ -8,7 +8,15 @@ import msgspec
 
 from taskqueue_ray.core.changes import UNCHANGED, Changes
 from taskqueue_ray.core.exchange import Batch, BatchRecord, Outcome, Save
-from taskqueue_ray.core.model import JobId, QueueSettings, StoredCode
+from taskqueue_ray.core.model import (
+    JobId,
+    NodeMode,
+    QueueSettings,
+    Quota,
+    Registration,
+    StoredCode,
+    Strategy,
+)
 from taskqueue_ray.core.origin import By
 from taskqueue_ray.core.schedule import Schedule
 
@@ -269,6 +277,51 @@ class Ran(msgspec.Struct, frozen=True, array_like=True, tag="ran"):
     jobs: list[tuple[JobId, float]]
 
 
+class QuotaSet(msgspec.Struct, frozen=True, array_like=True, tag="quota"):
+    """A ceiling on a resource holds from now on."""
+
+    at: float
+    quota: Quota
+
+
+class QuotaDeleted(msgspec.Struct, frozen=True, array_like=True, tag="quota-deleted"):
+    """It holds no more."""
+
+    at: float
+    queue: str
+    resource: str
+
+
+class NodeRegistered(msgspec.Struct, frozen=True, array_like=True, tag="node-registered"):
+    """An operator said more of a node than Ray knows."""
+
+    at: float
+    name: str
+    registration: Registration
+
+
+class NodeForgotten(msgspec.Struct, frozen=True, array_like=True, tag="node-forgotten"):
+    """An operator took that back."""
+
+    at: float
+    name: str
+
+
+class NodeConfigured(msgspec.Struct, frozen=True, array_like=True, tag="node"):
+    """A node of Ray gets from now on what its mode allows."""
+
+    at: float
+    node: str
+    mode: NodeMode
+
+
+class StrategySet(msgspec.Struct, frozen=True, array_like=True, tag="strategy"):
+    """Workers are placed by this strategy from now on."""
+
+    at: float
+    strategy: Strategy
+
+
 Plain = (
     Promoted
     | Leased
@@ -293,6 +346,12 @@ Plain = (
     | ScheduleDropped
     | Fired
     | Ran
+    | QuotaSet
+    | QuotaDeleted
+    | NodeRegistered
+    | NodeForgotten
+    | NodeConfigured
+    | StrategySet
 )
 Event = Enqueued | Plain
 Stored = EnqueuedRecord | Plain

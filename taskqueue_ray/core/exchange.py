@@ -135,6 +135,8 @@ class WorkerInfo(msgspec.Struct, frozen=True):
     actor: str = ""
     full: tuple[str, ...] = ()
     """Places of jobs in Ray of which it wants no more now."""
+    holds: tuple[tuple[str, float], ...] = ()
+    """What it counts as for quotas, by the names that Ray has for resources."""
 
 
 class WorkRequest(msgspec.Struct, frozen=True, array_like=True):
@@ -148,7 +150,8 @@ class WorkRequest(msgspec.Struct, frozen=True, array_like=True):
     before the outcomes do.
 
     `want` counts the jobs of its own processes. `rooms` says how many it wants besides for each
-    kind of executor in Ray, and `full` for which places none.
+    kind of executor in Ray, and `full` for which places none. `memory`, now and then, is
+    what is used of its node's and what that has, in bytes.
     """
 
     worker: str
@@ -165,6 +168,7 @@ class WorkRequest(msgspec.Struct, frozen=True, array_like=True):
     saves: list[Save] = []
     rooms: dict[str, int] = {}
     full: list[str] = []
+    memory: list[int] = []
 
 
 class WorkReply(msgspec.Struct, frozen=True, array_like=True):
@@ -172,6 +176,7 @@ class WorkReply(msgspec.Struct, frozen=True, array_like=True):
 
     `cancel` are running jobs to stop because somebody cancelled them; `lost` are held jobs to stop
     because their lease is no longer the worker's; `stale` are outcomes refused for that reason.
+    `drain_seconds` says how long a drain may take (0: as the worker was told at its start).
     """
 
     sequence: int
@@ -181,6 +186,7 @@ class WorkReply(msgspec.Struct, frozen=True, array_like=True):
     lost: list[JobId] = []
     stale: list[JobId] = []
     drain: bool = False
+    drain_seconds: float = 0.0
 
 
 class WatchRequest(msgspec.Struct, frozen=True, array_like=True):
@@ -328,6 +334,8 @@ class WorkerView(msgspec.Struct, frozen=True):
     running: list[JobId]
     seen_ago: float
     draining: bool
+    barred: bool = False
+    """Whether its node gets no jobs."""
 
 
 class Controls(msgspec.Struct, frozen=True):

@@ -354,6 +354,53 @@ class QueueSettings(msgspec.Struct, frozen=True, omit_defaults=True):
     retention: Retention | None = None
 
 
+class Quota(msgspec.Struct, frozen=True):
+    """A ceiling on what workers hold of a resource, by Ray's name of it.
+
+    `percent`: the amount is a share of the cluster. `queue` "": of all workers.
+    """
+
+    resource: str
+    amount: float
+    percent: bool = False
+    queue: str = ""
+
+
+NodeMode = Literal["open", "cordoned", "draining", "fenced"]
+Strategy = Literal["round_robin", "least_connections", "weighted", "spread", "pack"]
+
+
+class NodeRule(msgspec.Struct, frozen=True):
+    """What a node may get, since when; one without a rule is open."""
+
+    mode: NodeMode
+    at: float
+
+
+class Registration(msgspec.Struct, frozen=True):
+    """What an operator says of a node. `address` "" and `port` 0: the name alone tells which."""
+
+    address: str = ""
+    port: int = 0
+    capabilities: tuple[str, ...] = ()
+    weight: float = 1.0
+
+
+class Premises(msgspec.Struct, omit_defaults=True):
+    """Where workers may be, and how much they may hold. Quotas by `queue/resource` ("": all)."""
+
+    quotas: dict[str, Quota] = {}
+    nodes: dict[str, NodeRule] = {}
+    """Nodes that are not open for jobs, by the id that Ray gave them."""
+    registrations: dict[str, Registration] = {}
+    """What operators say of nodes, by the name that they gave them."""
+    strategy: Strategy | Literal[""] = ""
+    """How workers are placed; "": by default."""
+
+    def __bool__(self) -> bool:
+        return bool(self.quotas or self.nodes or self.registrations or self.strategy)
+
+
 class Receipt(msgspec.Struct, frozen=True, array_like=True):
     """The first answer to a command, given again when the command is repeated."""
 

@@ -22,6 +22,7 @@ from taskqueue_ray.core.model import (
     JobId,
     Leased,
     Options,
+    Premises,
     QueueSettings,
     Receipt,
     Scheduled,
@@ -52,7 +53,7 @@ class State:
     DURABLE = (
         "jobs", "settled", "unfolded", "marked", "totals", "codes", "receipts", "keys", "unique",
         "pauses", "settings", "workflows", "ordinal", "lease", "epoch", "at", "folded",
-        "forgotten_before", "schedules",
+        "forgotten_before", "schedules", "premises",
     )  # fmt: skip
     DERIVED = (
         "ready", "delayed", "expiring", "held", "children", "suspects", "ended", "interned",
@@ -92,9 +93,12 @@ class State:
         """Jobs that ended before this time may be remembered by history only."""
         self.schedules: dict[str, Schedule] = {}
         """What is to be enqueued at which times."""
-        self._begin_derived()
+        self.premises = Premises()
+        """Quotas, nodes, and how workers are placed."""
+        self._begin()
 
-    def _begin_derived(self) -> None:
+    def _begin(self) -> None:
+        """The derived fields, of nothing."""
         self.ready = Ready(self.pauses)
         self.delayed: Heap[tuple[float, int, int, Job]] = Heap(_is_current)
         self.expiring = Expiries()

@@ -23,6 +23,7 @@ from taskqueue_ray.core.exchange import (
 )
 from taskqueue_ray.core.model import JobId, StoredCode
 from taskqueue_ray.engine.engine import Engine
+from taskqueue_ray.engine.grounds import methods_of
 
 PROTOCOL = 4
 """Rises when a method or a record changes so that an older peer would misread it."""
@@ -81,6 +82,7 @@ class Desk:
                 tuple[str, int], self._read(lambda call: engine.scheduling.page(*call))
             ),
             "fire": _typed(FireRequest, engine.scheduling.fire),
+            **{name: _typed(*method) for name, method in methods_of(engine).items()},
         }
 
     def serve(self, method: str, request: bytes, respond: Bytes) -> None:

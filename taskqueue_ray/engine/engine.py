@@ -23,10 +23,13 @@ from taskqueue_ray.core.errors import (
 from taskqueue_ray.core.exchange import WatchRequest, WorkerInfo, WorkRequest
 from taskqueue_ray.core.identity import CLOCK_SKEW, created_at
 from taskqueue_ray.core.lifecycle import JobState
-from taskqueue_ray.core.model import JobId, JobSpec, StoredCode
+from taskqueue_ray.core.model import Job, JobId, JobSpec, NodeMode, StoredCode
+from taskqueue_ray.core.nodes import NodeSight
+from taskqueue_ray.core.quotas import shown_name
 from taskqueue_ray.core.retention import Horizon, horizons
 from taskqueue_ray.core.state import State
 from taskqueue_ray.core.why import Why
+from taskqueue_ray.engine.admission import Admission
 from taskqueue_ray.engine.beside import AT_ONCE, Beside
 from taskqueue_ray.engine.blobs import Blobs
 from taskqueue_ray.engine.clock import Clock
@@ -34,6 +37,7 @@ from taskqueue_ray.engine.commits import Commits, Writer
 from taskqueue_ray.engine.fleet import Fleet, Respond, refuse
 from taskqueue_ray.engine.folding import Fold, Folding, FoldPolicy
 from taskqueue_ray.engine.insights import Insights
+from taskqueue_ray.engine.nodes import Nodes
 from taskqueue_ray.engine.retiring import Retiring
 from taskqueue_ray.engine.scheduling import Scheduling
 from taskqueue_ray.engine.watching import Watching
@@ -46,8 +50,20 @@ Past = Mapping[JobId, JobState]
 LookUp = Callable[[list[JobId], Callable[[Past | TaskQueueError], None]], None]
 """Asks history how jobs ended that memory no longer knows, and calls back."""
 
-Control = commands.Pause | commands.Resume | commands.Configure
 Revision = commands.ReviseSchedule | commands.DropSchedule
+Control = (
+    commands.Pause
+    | commands.Resume
+    | commands.Configure
+    | commands.SetQuota
+    | commands.DeleteQuota
+    | commands.RegisterNode
+    | commands.ForgetNode
+    | commands.SetStrategy
+)
+FOR_WANT_OF_WORKERS = frozenset(("no_workers", "no_fitting_worker", "turn"))
+"""Reasons for which a job waits and more workers would help."""
+
 Move = commands.Cancel | commands.Redrive | commands.Purge
 
 
@@ -91,6 +107,10 @@ class Engine:
         )
         self.path = WritePath(state, self.commits, self.fleet, clock, chance, bounds)
         self.work_desk = Work(self.path)
+        self.nodes = Nodes(self.path, self.work_desk, self.lose)
+        self.admission = Admission(self.path, self.nodes)
+        self.work_desk.on_vanished = self.admission.vanished
+        self.work_desk.admits = lambda options: self.admission.refused(options) is None
         self.watching = Watching(state, self.commits, self.fleet)
         self.insights = Insights(state, self.fleet)
         self.folding = Folding(
@@ -109,6 +129,7 @@ class Engine:
         now = self.clock.now()
         self.path.record([events.Opened(now, epoch, clock_jump)])
         self.work_desk.restore(now)
+        self.admission.begin(now)
         self.commits.flush()
 
     # --- clients --------------------------------------------------------------------------
@@ -175,6 +196,8 @@ class Engine:
         found = self.insights.why(job_id, self.clock.now())
         if found is not None and found.reason == "turn" and self.commits.stalled:
             return Why("no_space", "the disk is full: nothing is leased until it has room again")
+        if found is not None and found.reason in FOR_WANT_OF_WORKERS:
+            return self._why_no_more_workers(self.state.jobs[job_id]) or found
         return found
 
     def store_code(self, code_hash: str, code: StoredCode, respond: Respond) -> None:
@@ -191,16 +214,27 @@ class Engine:
 
     def register(self, info: WorkerInfo, respond: Respond) -> None:
         """A worker is there; answers with the ids of the jobs that are leased to it."""
-        self.path.answer(respond, self.work_desk.register(info, self.clock.now()))
+        try:
+            self.nodes.check(info)
+        except TaskQueueError as refusal:
+            self.path.refuse(respond, refusal)
+            return
+        leased = self.work_desk.register(info, self.clock.now())
+        self.nodes.registered(info)
+        self.admission.came(info)
+        self.path.answer(respond, leased)
 
     def work(self, request: WorkRequest, respond: Respond) -> None:
         """One exchange of a worker; answers with a `WorkReply`."""
         self.work_desk.exchange(request, self.clock.now(), respond)
         self.commits.flush()
 
-    def lose(self, worker: str) -> bool:
-        """A worker is gone; True when it had left in good order."""
+    def lose(self, worker: str, *, for_good: bool = False) -> bool:
+        """A worker is gone; True when it had left in good order. `for_good`: its actor is too."""
+        session = self.fleet.workers.get(worker)
         in_order = self.work_desk.lose(worker)
+        if for_good and session is not None and session.info is not None:
+            self.admission.give_up([session.info.actor])
         self._offer()
         return in_order
 
@@ -209,6 +243,21 @@ class Engine:
         found = self.work_desk.drain(worker)
         self.commits.flush()
         return found
+
+    # --- nodes ----------------------------------------------------------------------------
+
+    def observe(self, sights: list[NodeSight]) -> list[str]:
+        """Hear of all nodes of Ray; says in words what that led to."""
+        said = self.nodes.observe(sights, self.clock.now())
+        if said:
+            self._offer()
+        return said
+
+    def set_node_mode(self, name: str, mode: NodeMode, within: float, respond: Respond) -> None:
+        """Cordon, drain, fence or readmit a node; answers with its `NodeView`."""
+        view = self.nodes.set_mode(name, mode, within)
+        self._offer()
+        self.path.answer(respond, view)
 
     # --- time -----------------------------------------------------------------------------
 
@@ -266,6 +315,22 @@ class Engine:
                 self._enqueue_sure(again, asked.union(unsure), respond)
 
         self._look_up(unsure, found)
+
+    def _why_no_more_workers(self, job: Job) -> Why | None:
+        """What keeps its queue from having the workers that it would have: nodes, or a quota."""
+        if self.admission.is_closed:
+            return Why("nodes", "no node is open: all are cordoned, draining or fenced")
+        in_ray = job.options.shape is not None
+        refusal = self.admission.refused(job.options) if in_ray else None
+        refusal = refusal or self.admission.refusal(job.options.queue, self.clock.now())
+        if refusal is None:
+            return None
+        words = f"it may not start now: {refusal.words}"
+        facts = {
+            "resource": shown_name(refusal.quota.resource), "queue": refusal.quota.queue,
+            "quota": refusal.ceiling, "held": refusal.held, "worker": refusal.wanted,
+        }  # fmt: skip
+        return Why("quota", words, facts)
 
     def _carry_out(self, command: commands.Command, respond: Respond) -> None:
         try:

@@ -58,6 +58,11 @@ class WorkerSession:
     draining: bool = False
     drain_due: float = 0.0
     leaving: bool = False
+    drain_seconds: float = 0.0
+    barred: bool = False
+    """Its node gets no jobs."""
+    memory: tuple[int, int] = (0, 0)
+    """What is used of its node's memory, and what that has."""
 
     def in_flight(self) -> set[JobId]:
         """Jobs granted in replies that the worker has not confirmed yet."""

@@ -7,15 +7,19 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from taskqueue_ray.core.admission import QuotaView
 from taskqueue_ray.core.blobs import Blob, BlobWanted
 from taskqueue_ray.core.errors import InvalidRequest, StorageUnusable, TaskQueueError
 from taskqueue_ray.core.exchange import Cursor, JobFilter
 from taskqueue_ray.core.model import JobId
+from taskqueue_ray.core.placement import DEFAULT
+from taskqueue_ray.core.quotas import ceiling_of
 from taskqueue_ray.core.scheduling import find, page, view
 from taskqueue_ray.core.state import State
 from taskqueue_ray.engine.blobs import read_part
 from taskqueue_ray.engine.fleet import Fleet
 from taskqueue_ray.engine.insights import Insights
+from taskqueue_ray.engine.nodes import registered
 from taskqueue_ray.storage.blobs import blob_name, list_blobs
 from taskqueue_ray.storage.filesystem import FileSystem
 from taskqueue_ray.storage.frames import Frame
@@ -120,6 +124,15 @@ class ReadingDesk:
                 lambda one: view(
                     reading.state, find(reading.state, one), reading.state.at, whole=True
                 ),
+            ),
+            "nodes": (None, lambda _: registered(reading.state)),
+            "strategy": (None, lambda _: reading.state.premises.strategy or DEFAULT),
+            "quotas": (
+                None,
+                lambda _: [
+                    QuotaView(one, ceiling_of(one, {}), 0.0)
+                    for one in reading.state.premises.quotas.values()
+                ],
             ),
         }
 

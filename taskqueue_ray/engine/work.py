@@ -5,15 +5,17 @@ kept until the worker confirms it. A newer exchange ends the held call of an old
 may report outcomes while it waits for work.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
 
 from taskqueue_ray.core import commands
-from taskqueue_ray.core.errors import UnknownSession
+from taskqueue_ray.core.errors import TaskQueueError, UnknownSession
 from taskqueue_ray.core.events import Leased
 from taskqueue_ray.core.exchange import Grant, WorkerInfo, WorkReply, WorkRequest
-from taskqueue_ray.core.leasing import held_ids
+from taskqueue_ray.core.leasing import fits, held_ids
 from taskqueue_ray.core.model import IN_RAY, JobId, Options
 from taskqueue_ray.core.model import Leased as LeasedPhase
 from taskqueue_ray.engine.fleet import MOST_WANTED, Poll, Respond, WorkerSession, hold
@@ -38,6 +40,10 @@ class Work:
         self._state = path.state
         self._workers = path.fleet.workers
         self._term = path.bounds.lease_seconds
+        self.on_vanished: Callable[[WorkerInfo], None] = lambda _: None
+        """Told of a worker that is gone and had not said that it would go."""
+        self.admits: Callable[[Options], bool] = lambda _: True
+        """Whether quotas let one more such job start in Ray."""
 
     def restore(self, now: float) -> None:
         """After a restart: every worker that holds leases gets a full term to come back."""
@@ -93,12 +99,13 @@ class Work:
                     reply = self._reply(session, session.poll.sequence, now, granted)
                     self._end_poll(session, reply)
 
-    def drain(self, worker: str) -> bool:
-        """Ask a worker to give back what it has not started and to leave."""
+    def drain(self, worker: str, within: float = 0.0) -> bool:
+        """Ask a worker to give back what it has not started and to leave, in so many seconds."""
         session = self._workers.get(worker)
         if session is None:
             return False
         session.draining = True
+        session.drain_seconds, session.drain_due = within, 0.0
         if session.poll is not None:
             self._speak(session)
         return True
@@ -124,7 +131,19 @@ class Work:
         if session is not None and session.poll is not None:
             session.poll.respond(UnknownSession(worker))
         self._path.execute(commands.Lose(worker))
+        if session is not None and session.info is not None and not in_order:
+            self.on_vanished(session.info)
         return in_order
+
+    def withdraw(self, worker: str, error: TaskQueueError) -> None:
+        """Take everything out of a worker's hands, nothing counted; what it says of it is stale."""
+        session = self._workers.pop(worker, None)
+        held = held_ids(self._state, worker)
+        for job_id in held:
+            self._path.fleet.progress.pop(job_id, None)
+        if session is not None and session.poll is not None:
+            session.poll.respond(error)
+        self._path.execute(commands.Release(worker, held))
 
     def tick(self, now: float) -> list[str]:
         """End held calls whose time is up; returns the workers whose lease term has run out."""
@@ -163,6 +182,8 @@ class Work:
             del session.replies[sequence]
         session.seen = now
         session.leaving = request.leaving
+        if request.memory:
+            session.memory = (request.memory[0], request.memory[-1])
         session.deadline = now + hold(request.wait) + self._term
         if request.running:
             self._path.note_started(request.worker, request.running)
@@ -203,11 +224,13 @@ class Work:
         drain = session.draining and not session.leaving and session.drain_due <= now
         if drain:
             session.drain_due = now + RETELL
-        return WorkReply(sequence, *granted, cancel, lost, stale, drain)
+        return WorkReply(
+            sequence, *granted, cancel, lost, stale, drain, session.drain_seconds if drain else 0.0
+        )
 
     def _grant(self, session: WorkerSession) -> Granted:
         assert session.info is not None
-        if session.draining or self._path.commits.stalled:
+        if session.draining or session.barred or self._path.commits.stalled:
             return Granted([], [])
         events = []
         if session.want > 0:
@@ -223,8 +246,32 @@ class Work:
         for kind, room in session.rooms.items():
             if kind in info.executors and room > 0:
                 able = msgspec.structs.replace(info, executors=(kind,), full=session.full)
-                found = self._path.lease(able, room)
+                if self._state.premises.quotas:
+                    found = self._lease_within(able, room)
+                else:
+                    found = self._path.lease(able, room)
                 session.rooms[kind] -= sum(len(event.ids) for event in found)
+                events += found
+        return events
+
+    def _lease_within(self, able: WorkerInfo, room: int) -> list[Leased]:
+        """One by one, as long as quotas have room for what each takes; queue by queue, since one
+        may be held back where another is not.
+        """
+        ready = self._state.ready
+        events: list[Leased] = []
+        for queue in able.queues or tuple(ready.queues):
+            one = msgspec.structs.replace(able, queues=(queue,))
+            while len(events) < room:
+                head = ready.pick(one.queues, partial(fits, one), 1)
+                if not head:
+                    break
+                options = head[0].options
+                if not self.admits(options):
+                    one = msgspec.structs.replace(one, full=(*one.full, options.lane[0]))
+                    continue
+                if not (found := self._path.lease(one, 1)):
+                    break
                 events += found
         return events
 

@@ -15,12 +15,15 @@ from taskqueue_ray.sdk import current, requests
 from taskqueue_ray.sdk.asking import AnyId, raw_id
 from taskqueue_ray.sdk.batches import MAX_JOBS, Batch, Parcel, Preparer
 from taskqueue_ray.sdk.callbacks import JobBatch
+from taskqueue_ray.sdk.fault_tolerance import FaultTolerance
 from taskqueue_ray.sdk.handle import JobHandle
 from taskqueue_ray.sdk.job import Job, JobItem, as_item
 from taskqueue_ray.sdk.moving import Moving
+from taskqueue_ray.sdk.nodes import LoadBalancer, Nodes
 from taskqueue_ray.sdk.patience import Room, patience_here
 from taskqueue_ray.sdk.pipeline import WINDOW, Pipeline
 from taskqueue_ray.sdk.queues import Queues
+from taskqueue_ray.sdk.quotas import Quotas
 from taskqueue_ray.sdk.scheduler import Scheduler
 from taskqueue_ray.sdk.transport import Answer, Transport
 from taskqueue_ray.sdk.watcher import Watcher
@@ -55,6 +58,14 @@ class TaskQueue(Moving):
         self.location = location
         self.queues = Queues(self._ask)
         """Settings of single queues, and what is paused."""
+        self.nodes = Nodes(self._ask)
+        """Ray's nodes, live: cordon, drain, readmit them."""
+        self.load_balancer = LoadBalancer(self._ask)
+        """How nodes are chosen for workers."""
+        self.quotas = Quotas(self._ask)
+        """Ceilings on what workers hold."""
+        self.fault_tolerance = FaultTolerance(self._ask, self)
+        """Jobs that are not done twice, and nodes that cannot be trusted."""
         self.watcher = Watcher(transport)
         self.preparer = Preparer(transport, sealer, max_batch=max_batch)
         self.scheduler = Scheduler(self._ask, self.preparer, self.opener)

@@ -204,7 +204,7 @@ class QueueRecord:
 
 @dataclass(frozen=True, slots=True)
 class WorkerRecord:
-    """A worker as the queue sees it. `seen_ago` is in seconds."""
+    """A worker as the queue sees it. `seen_ago` is in seconds; `barred`: its node gets no jobs."""
 
     id: str
     queues: tuple[str, ...]
@@ -216,6 +216,7 @@ class WorkerRecord:
     node: str
     host: str
     pid: int
+    barred: bool = False
 
     @staticmethod
     def of(view: WorkerView) -> "WorkerRecord":
@@ -224,7 +225,7 @@ class WorkerRecord:
         running = tuple(map(to_text, view.running))
         return WorkerRecord(
             info.id, info.queues, info.concurrency, view.held, running, view.seen_ago,
-            view.draining, info.node, info.host, info.pid,
+            view.draining, info.node, info.host, info.pid, view.barred,
         )  # fmt: skip
 
     def row(self) -> dict[str, Any]:
@@ -236,7 +237,7 @@ class WorkerRecord:
             "held": self.held,
             "running": len(self.running),
             "seen_ago": self.seen_ago,
-            "state": "draining" if self.draining else "working",
+            "state": "draining" if self.draining else "barred" if self.barred else "working",
             "host": self.host,
             "pid": self.pid,
         }

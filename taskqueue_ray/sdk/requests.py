@@ -9,16 +9,22 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from taskqueue_ray.core.admission import QuotaView
 from taskqueue_ray.core.changes import UNCHANGED, Changes
 from taskqueue_ray.core.commands import (
     Backfill,
     Configure,
+    DeleteQuota,
     DropSchedule,
+    ForgetNode,
     Pause,
     PutSchedule,
+    RegisterNode,
     Resume,
     ReviseSchedule,
     RunSchedule,
+    SetQuota,
+    SetStrategy,
 )
 from taskqueue_ray.core.exchange import (
     Controls,
@@ -33,7 +39,16 @@ from taskqueue_ray.core.exchange import (
     WorkerView,
 )
 from taskqueue_ray.core.lifecycle import JobState
-from taskqueue_ray.core.model import JobId, QueueSettings, StoredCode
+from taskqueue_ray.core.model import (
+    JobId,
+    NodeMode,
+    QueueSettings,
+    Quota,
+    Registration,
+    StoredCode,
+    Strategy,
+)
+from taskqueue_ray.core.nodes import NodeView
 from taskqueue_ray.core.schedule import ScheduleView
 from taskqueue_ray.core.why import Why
 
@@ -221,3 +236,58 @@ def schedule(schedule: str) -> Request[ScheduleView]:
 def schedules(after: str, limit: int) -> Request[SchedulePage]:
     """A page of schedules, by their ids."""
     return Request("schedules", _encode((after, limit)), _reader(SchedulePage))
+
+
+def nodes() -> Request[list[NodeView]]:
+    """All nodes."""
+    return Request("nodes", _encode(None), _reader(list[NodeView]))
+
+
+def node(name: str) -> Request[NodeView]:
+    """The node that is meant."""
+    return Request("node", _encode(name), _reader(NodeView))
+
+
+def set_node_mode(name: str, mode: NodeMode, within: float = 0.0) -> Request[NodeView]:
+    """Cordon, drain (in so many seconds), fence or readmit a node."""
+    return Request("set_node_mode", _encode((name, mode, within)), _reader(NodeView))
+
+
+def register_node(name: str, given: Registration) -> Request[Registration]:
+    """Say more of a node than Ray knows."""
+    return Request("register_node", _encode(RegisterNode(name, given)), _reader(Registration))
+
+
+def forget_node(name: str) -> Request[bool]:
+    """Take that back."""
+    return Request("forget_node", _encode(ForgetNode(name)), _bool)
+
+
+def select_node(capabilities: Sequence[str]) -> Request[NodeView]:
+    """An open node that has these."""
+    return Request("select_node", _encode(capabilities), _reader(NodeView))
+
+
+def strategy() -> Request[Strategy]:
+    """How workers are placed."""
+    return Request("strategy", _encode(None), _reader(Strategy))
+
+
+def set_strategy(name: Strategy) -> Request[Strategy]:
+    """Place them by another strategy."""
+    return Request("set_strategy", _encode(SetStrategy(name)), _reader(Strategy))
+
+
+def quotas() -> Request[list[QuotaView]]:
+    """All quotas, and how far each is used."""
+    return Request("quotas", _encode(None), _reader(list[QuotaView]))
+
+
+def set_quota(quota: Quota) -> Request[Quota]:
+    """Put a ceiling on a resource."""
+    return Request("set_quota", _encode(SetQuota(quota)), _reader(Quota))
+
+
+def delete_quota(queue: str, resource: str) -> Request[bool]:
+    """Take it away."""
+    return Request("delete_quota", _encode(DeleteQuota(queue, resource)), _bool)

@@ -30,6 +30,7 @@ from taskqueue_ray.core.model import (
     JobId,
     Options,
     Phase,
+    Premises,
     QueueSettings,
     Receipt,
     Settled,
@@ -114,6 +115,7 @@ class Control(msgspec.Struct, frozen=True):
     settings: dict[str, QueueSettings] = {}
     workflows: dict[str, Tally] = {}
     schedules: dict[str, Schedule] = {}
+    premises: Premises = msgspec.field(default_factory=Premises)
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -136,7 +138,7 @@ def write_snapshot(state: State) -> dict[str, bytes]:
         options, state.totals, state.codes, state.receipts, sorted(state.keys), state.ordinal,
         state.lease, state.epoch, state.at, state.folded, state.forgotten_before,
         state.unique, [(*pause, at) for pause, at in state.pauses.items()], state.settings,
-        state.workflows, state.schedules,
+        state.workflows, state.schedules, state.premises,
     )  # fmt: skip
     return {JOBS: jobs, SETTLED: settled, CONTROL: msgspec.json.encode(control)}
 
@@ -154,6 +156,7 @@ def read_snapshot(files: Mapping[str, bytes]) -> State:
     state.unique, state.settings = control.unique, control.settings
     state.workflows = control.workflows
     state.schedules = control.schedules
+    state.premises = control.premises
     state.pauses.update((Pause(kind, name), at) for kind, name, at in control.pauses)
     _load_settled(state, files[SETTLED])
     _load_jobs(state, files[JOBS], [state.intern(one) for one in control.options])

@@ -19,6 +19,8 @@ def test_they_change_nothing(run: Run, folder: Path) -> None:
         ("stats",), ("stats", "mail"), ("stats", "--json"), ("status",), ("status", "--json"),
         ("jobs", "list"), ("jobs", "list", "--json"), ("jobs", "show", job_id(1).hex()),
         ("storage", "verify"), ("storage", "verify", "--json"), ("storage", "dump"),
+        ("nodes", "list"), ("nodes", "list", "--json"), ("nodes", "strategy"),
+        ("quotas", "list"), ("quotas", "list", "--json"),
         ("test", "--jobs", "0"), ("queue:test", "--jobs", "0"),
         ("jobs", "cancel", "--all", "--dry-run"), ("jobs", "purge", "--dry-run"),
         ("jobs", "redrive", "--all", "--dry-run"),

@@ -6,6 +6,7 @@ from typing import Any
 
 from taskqueue_ray.cluster.exchanges import Exchanges
 from taskqueue_ray.core.envelopes import decode, encode
+from taskqueue_ray.core.errors import NodeFenced, UnknownSession
 from taskqueue_ray.core.exchange import Grant, Outcome, OutcomeKind, WorkReply, WorkRequest
 from taskqueue_ray.core.model import JobId, Options
 from tests.records import job_id, options, outcome, save, worker
@@ -26,7 +27,9 @@ class Hands:
         self.given += [grant.id for grant in grants]
 
     def cancel(self, ids: list[JobId]) -> None:
-        self.on_cancelled([outcome(OTHER, OutcomeKind.CANCELLED)])
+        self.given = [one for one in self.given if one not in ids]
+        if ids:
+            self.on_cancelled([outcome(OTHER, OutcomeKind.CANCELLED)])
 
     def held(self) -> list[JobId]:
         return list(self.given)
@@ -50,9 +53,14 @@ class HeldQueue:
     def __init__(self) -> None:
         self.calls: dict[int, tuple[WorkRequest, asyncio.Future[bytes]]] = {}
         self._came = asyncio.Event()
+        self.fenced = False
+        self.refused = asyncio.Event()
 
     async def call(self, method: str, data: bytes) -> bytes:
         if method == "register":
+            if self.fenced:
+                self.refused.set()
+                raise NodeFenced("node")
             return encode([])
         request = decode(data, WorkRequest)
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -125,5 +133,42 @@ def test_no_call_confirms_jobs_that_are_not_in_hand_yet() -> None:
         queue.answer(2)
         third = await queue.request(3)
         assert (third.held, third.acked) == ([GRANT.id], 2)
+
+    _run(test)
+
+
+def test_a_worker_whose_node_is_fenced_stops_what_it_has_and_can_leave() -> None:
+    async def test(exchanges: Exchanges, queue: HeldQueue) -> None:
+        queue.answer(1, options=[options()], grants=[OTHER])
+        await queue.request(2)
+        queue.fenced = True
+        queue.calls[2][1].set_exception(UnknownSession("worker"))
+        async with asyncio.timeout(PATIENCE):
+            await queue.refused.wait()
+            third = await queue.request(3)  # what it had has ended; the second one is repeated
+            assert [one.id for one in third.outcomes] == [OTHER.id]
+            queue.calls[3][1].set_exception(UnknownSession("worker"))
+            leaving = asyncio.create_task(exchanges.leave())
+            while not leaving.done():
+                for _, answer in queue.calls.values():
+                    if not answer.done():
+                        answer.set_exception(UnknownSession("worker"))
+                await asyncio.sleep(0)
+
+    _run(test)
+
+
+def test_a_drain_says_how_long_it_may_take() -> None:
+    async def test(exchanges: Exchanges, queue: HeldQueue) -> None:
+        queue.answer(1, drain=True, drain_seconds=12.0)
+        async with asyncio.timeout(PATIENCE):
+            await exchanges.drain_asked.wait()
+        assert exchanges.drain_seconds == 12.0
+        exchanges.node_memory = [5, 10]
+        second = await queue.request(2)
+        queue.answer(2)
+        third = await queue.request(3)
+        assert [5, 10] in (second.memory, third.memory)
+        assert [] in (second.memory, third.memory)
 
     _run(test)

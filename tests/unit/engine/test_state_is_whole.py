@@ -9,7 +9,7 @@ from taskqueue_ray.core.dispatch import apply
 from taskqueue_ray.core.events import Folded, Marked, Opened, Received, decode
 from taskqueue_ray.core.exchange import OutcomeKind
 from taskqueue_ray.core.lifecycle import JobState
-from taskqueue_ray.core.model import Claim, Job, StoredCode
+from taskqueue_ray.core.model import Claim, Job, Quota, Registration, StoredCode
 from taskqueue_ray.core.retention import Retention
 from taskqueue_ray.core.state import State
 from taskqueue_ray.storage.snapshot import read_snapshot, write_snapshot
@@ -34,6 +34,10 @@ def _full() -> tuple[Ledger, int]:
     ledger.do(commands.Configure("q", 5000, {"gold": 2.0}, kept))
     ledger.do(put(overlap="buffer_one"))
     ledger.do(commands.StoreCode("hash", StoredCode("f", "3.11", b"sealed", ledger.now)))
+    ledger.do(commands.SetQuota(Quota("CPU", 80, True, "q")))
+    ledger.do(commands.SetNodeMode("node1", "cordoned"))
+    ledger.do(commands.RegisterNode("box", Registration("10.0.0.1", 0, ("ssd",), 2.0)))
+    ledger.do(commands.SetStrategy("weighted"))
     grants = ledger.lease(6, _everything())
     ledger.start(*grants[4:])
     ledger.checkpoint(save(grants[1]), save(grants[2], 3, b"kept"), save(grants[5]))
