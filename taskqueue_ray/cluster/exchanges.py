@@ -22,6 +22,7 @@ from taskqueue_ray.core.exchange import (
     WorkReply,
     WorkRequest,
 )
+from taskqueue_ray.core.metering import Vitals
 from taskqueue_ray.core.model import JobId, Options
 
 HOLD = 10.0
@@ -79,7 +80,14 @@ class Hands(Protocol):
 class Exchanges:
     """Keeps the hands fed and the queue informed. All on one event loop."""
 
-    def __init__(self, info: WorkerInfo, hands: Hands, call: Call) -> None:
+    def __init__(
+        self,
+        info: WorkerInfo,
+        hands: Hands,
+        call: Call,
+        vitals: Callable[[], Vitals | None] = lambda: None,
+    ) -> None:
+        self._vitals = vitals
         self._info = info
         self._hands = hands
         self._call = call
@@ -217,6 +225,7 @@ class Exchanges:
             saves,
             self._rooms,
             self._full,
+            self._vitals(),
         )
         self._unsure[request.sequence] = [outcome.id for outcome in outcomes]
         task = asyncio.get_running_loop().create_task(self._exchange(request))

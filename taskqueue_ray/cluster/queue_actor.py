@@ -19,6 +19,7 @@ from taskqueue_ray.cluster import config as configs
 from taskqueue_ray.cluster import rim
 from taskqueue_ray.cluster.archive import Archive
 from taskqueue_ray.cluster.loop import every
+from taskqueue_ray.cluster.metrics import EXPORT, RayMetrics
 from taskqueue_ray.cluster.termination import Terminable
 from taskqueue_ray.core.envelopes import decode, open_call, seal_reply
 from taskqueue_ray.core.errors import (
@@ -90,6 +91,7 @@ class QueueActor(Terminable):
         self._problem: TaskQueueError = Recovering("opening the storage")
         self._ready = asyncio.Event()
         self._known = False
+        self._metrics = RayMetrics()
         self._seen_at = 0.0
         self._watched: dict[str, asyncio.Task[None]] = {}
         self._tasks = [asyncio.get_running_loop().create_task(self._live())]
@@ -170,6 +172,10 @@ class QueueActor(Terminable):
             asyncio.get_running_loop().create_task(every(TICK, self._tick, "queue")),
             asyncio.get_running_loop().create_task(every(HEARTBEAT, self._beat, "heartbeat")),
         ]
+        if self._config.ray_metrics == "on":
+            self._tasks.append(
+                asyncio.get_running_loop().create_task(every(EXPORT, self._export, "metrics"))
+            )
 
     async def _open(self) -> Opened:
         started = asyncio.get_running_loop().time()
@@ -268,6 +274,10 @@ class QueueActor(Terminable):
                 raise
             for worker in late:
                 log.warning("worker %s let its leases run out", worker)
+
+    async def _export(self) -> None:
+        if self._engine is not None:
+            self._metrics.export(self._engine.measures.families())
 
     async def _beat(self) -> None:
         if self._opened is not None:

@@ -20,6 +20,7 @@ from taskqueue_ray.cluster.ray_edge import RayEdge
 from taskqueue_ray.cluster.ray_executors import RayExecutors
 from taskqueue_ray.cluster.recycling import Recycling
 from taskqueue_ray.cluster.termination import Terminable
+from taskqueue_ray.cluster.vitals import EVERY, VitalSigns
 from taskqueue_ray.core.errors import KeyMissing, TaskQueueError
 from taskqueue_ray.core.exchange import Outcome, Progress, Save, WorkerInfo
 from taskqueue_ray.core.model import IN_RAY, JobId
@@ -161,8 +162,13 @@ class WorkerActor(Terminable):
             recycling=recycling,
         )
         executors = AllHands(own, in_ray)
-        self._life = _Life(executors, Exchanges(self._info(keyring), executors, queue.acall))
+        signs = VitalSigns(executors)
+        exchanges = Exchanges(self._info(keyring), executors, queue.acall, signs.take)
+        self._life = _Life(executors, exchanges)
         await executors.start()
+        self._tasks.append(
+            asyncio.get_running_loop().create_task(every(EVERY, signs.measure, "vitals"))
+        )
 
     def _info(self, keyring: Keyring) -> WorkerInfo:
         return WorkerInfo(

@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.core.metering import Vitals
 from taskqueue_ray.core.model import (
     PLAIN,
     Attempt,
@@ -145,7 +146,7 @@ class WorkRequest(msgspec.Struct, frozen=True, array_like=True):
     before the outcomes do.
 
     `want` counts the jobs of its own processes. `rooms` says how many it wants besides for each
-    kind of executor in Ray, and `full` for which places none.
+    kind of executor in Ray, and `full` for which places none. `vitals` come now and then.
     """
 
     worker: str
@@ -162,6 +163,7 @@ class WorkRequest(msgspec.Struct, frozen=True, array_like=True):
     saves: list[Save] = []
     rooms: dict[str, int] = {}
     full: list[str] = []
+    vitals: Vitals | None = None
 
 
 class WorkReply(msgspec.Struct, frozen=True, array_like=True):
@@ -319,6 +321,7 @@ class WorkerView(msgspec.Struct, frozen=True):
     running: list[JobId]
     seen_ago: float
     draining: bool
+    vitals: Vitals = Vitals()
 
 
 class Controls(msgspec.Struct, frozen=True):

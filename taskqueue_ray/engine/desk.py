@@ -64,6 +64,8 @@ class Desk:
             "cancel": _typed(tuple[str, list[JobId], str], self._cancel),
             "redrive": _typed(tuple[str, list[JobId], Changes], self._redrive),
             "purge": _typed(tuple[str, list[JobId]], self._purge),
+            "performance": _typed(float, self._read(engine.measures.performance)),
+            "metrics": _typed(None, self._read(lambda _: engine.measures.families())),
         }
 
     def serve(self, method: str, request: bytes, respond: Bytes) -> None:

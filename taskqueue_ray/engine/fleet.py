@@ -10,6 +10,7 @@ from typing import Any
 
 from taskqueue_ray.core.errors import TaskQueueError
 from taskqueue_ray.core.exchange import Ended, Progress, WorkerInfo, WorkReply
+from taskqueue_ray.core.metering import Vitals
 from taskqueue_ray.core.model import JobId
 
 CLIENT_TERM = 120.0
@@ -58,6 +59,7 @@ class WorkerSession:
     draining: bool = False
     drain_due: float = 0.0
     leaving: bool = False
+    vitals: Vitals = Vitals()
 
     def in_flight(self) -> set[JobId]:
         """Jobs granted in replies that the worker has not confirmed yet."""

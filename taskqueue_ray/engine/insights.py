@@ -199,6 +199,7 @@ class Insights:
                 [job.id for job in self._state.held.get(worker, {}).values() if job.running],
                 max(0.0, now - session.seen),
                 session.draining,
+                session.vitals,
             )
             for worker, session in self._fleet.workers.items()
             if session.info is not None

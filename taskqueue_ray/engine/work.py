@@ -163,6 +163,8 @@ class Work:
             del session.replies[sequence]
         session.seen = now
         session.leaving = request.leaving
+        if request.vitals is not None:
+            session.vitals = request.vitals
         session.deadline = now + hold(request.wait) + self._term
         if request.running:
             self._path.note_started(request.worker, request.running)

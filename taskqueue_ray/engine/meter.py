@@ -1,0 +1,259 @@
+"""How fast the queue is: counts and times of the last hour, by queue and job type.
+
+Nothing here is a fact: it begins anew with each start of the queue. What has to outlive that is in
+`State.totals`.
+
+It is fed once per event, not per job. Counts and busy seconds are exact. Of the times of an event
+that is about more than `SAMPLE` jobs, so many are taken, evenly, and count for their neighbours.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from operator import attrgetter
+from typing import Any, TypeVar
+
+from msgspec.structs import replace
+
+from taskqueue_ray.core.errors import InvalidOption
+from taskqueue_ray.core.events import Event, Leased, Lost, Settled
+from taskqueue_ray.core.exchange import Outcome
+from taskqueue_ray.core.metering import PerformanceReport, PerformanceView
+from taskqueue_ray.core.model import Job, Options
+from taskqueue_ray.core.model import Leased as LeasedPhase
+from taskqueue_ray.core.state import State
+from taskqueue_ray.engine.series import OTHER, Names, Series
+from taskqueue_ray.engine.sketches import Buckets, quantiles
+from taskqueue_ray.engine.slots import COARSE, FINE, KEPT, Slot, Tick, Window
+
+SAMPLE = 16
+"""Times of one event that are looked at, at most."""
+
+BRISK = 5.0
+"""Seconds of work in one event below which they count for now, whenever they were."""
+
+RECENT = 30
+"""Fine slots that a sparkline shows."""
+
+MOST = COARSE * KEPT
+"""The longest window, in seconds."""
+
+T = TypeVar("T")
+_seconds = attrgetter("seconds")
+
+
+class Meter:
+    """Measures what passes by; `take` is called after each event was applied."""
+
+    def __init__(self, state: State, now: float) -> None:
+        self._state = state
+        self._window = Window(now, self._enqueued())
+        self._names = Names()
+        self._ticked = now
+        self.waited: dict[Series, Buckets] = {}
+        self.ran: dict[Series, Buckets] = {}
+
+    # --- feeding --------------------------------------------------------------------------
+
+    def take(self, event: Event) -> None:
+        """Count what an event says."""
+        kind = type(event)
+        if kind is Settled:
+            self._settled(event)  # type: ignore[arg-type]  # `is` is cheaper than isinstance
+        elif kind is Leased:
+            self._leased(event)  # type: ignore[arg-type]
+        elif kind is Lost:
+            self._lost(event)  # type: ignore[arg-type]
+
+    def tick(self, now: float, executors: int) -> None:
+        """Time goes on, with so many executors at hand."""
+        slot = self._slot(now)
+        slot.capacity += executors * max(0.0, now - self._ticked)
+        self._ticked = now
+
+    def _slot(self, now: float) -> Slot:
+        newest = self._window.newest
+        if now < newest.start + FINE:
+            return newest
+        return self._window.roll(now, self._enqueued())
+
+    def _enqueued(self) -> dict[str, int]:
+        return {name: one.ever_enqueued() for name, one in self._state.totals.items()}
+
+    def _leased(self, event: Leased) -> None:
+        jobs, at = self._state.jobs, event.at
+        slot = self._slot(at)
+        for options, ids in _alike([jobs[one].options for one in event.ids], event.ids):
+            series = self._names.of(options)
+            sketch, buckets = slot.tick(series).waited, self._buckets(self.waited, series)
+            chosen, weight = _sample(ids)
+            for job_id in chosen:
+                job = jobs[job_id]
+                if job.delivery == 1 and not job.generation and not job.parents:
+                    # Of another delivery, or of one that waited for others, nobody knows how long.
+                    waited = max(0.0, at - max(job.enqueued_at, job.due))
+                    sketch.add(waited, weight)
+                    buckets.add(waited, weight)
+
+    def _settled(self, event: Settled) -> None:
+        at = event.at
+        if event.completed:
+            self._completed(event.completed, at)
+        for kind, outcomes in (
+            ("retried", [one.outcome for one in event.retried]),
+            ("failed", [one.outcome for one in event.failed]),
+            ("cancelled", event.cancelled),
+            ("put_off", event.snoozed + event.waiting),
+        ):
+            for outcome in outcomes:
+                if (options := self._options(outcome)) is not None:
+                    tick = self._ended(options, [outcome], at)
+                    setattr(tick, kind, getattr(tick, kind) + 1)
+
+    def _completed(self, outcomes: list[Outcome], at: float) -> None:
+        settled: dict[Any, Any] = self._state.settled
+        for options, part in _alike([settled[one.id].options for one in outcomes], outcomes):
+            self._ended(options, part, at).completed += len(part)
+
+    def _ended(self, options: Options, outcomes: Sequence[Outcome], at: float) -> Tick:
+        """Runs of one type have ended: their times. Returns where they are to be counted."""
+        series = self._names.of(options)
+        tick = self._slot(at).tick(series)
+        self._work(series, tick, outcomes, at)
+        chosen, weight = _sample(outcomes)
+        buckets = self._buckets(self.ran, series)
+        for outcome in chosen:
+            seconds = max(0.0, outcome.seconds)
+            tick.ran.add(seconds, weight)
+            buckets.add(seconds, weight)
+        return tick
+
+    def _work(self, series: Series, tick: Tick, outcomes: Sequence[Outcome], at: float) -> None:
+        total = sum(map(_seconds, outcomes))
+        if total < BRISK:
+            tick.busy += max(0.0, total)
+            return
+        for outcome in outcomes:
+            self._window.spread(series, at - outcome.seconds, at)
+
+    def _lost(self, event: Lost) -> None:
+        for job_id in (*event.running, *event.poisoned):
+            job = self._state.jobs[job_id]
+            self._slot(event.at).tick(self._names.of(job.options)).lost += 1
+
+    def _options(self, outcome: Outcome) -> Options | None:
+        job = self._state.jobs.get(outcome.id) or self._state.settled.get(outcome.id)
+        return job.options if isinstance(job, Job) else None
+
+    def _buckets(self, all_of_them: dict[Series, Buckets], series: Series) -> Buckets:
+        found = all_of_them.get(series)
+        if found is None:
+            found = all_of_them[series] = Buckets()
+        return found
+
+    # --- asking ---------------------------------------------------------------------------
+
+    def report(self, window: float, now: float) -> PerformanceReport:
+        """The last `window` seconds, to the next slot. Raises `InvalidOption`."""
+        if not FINE <= window <= MOST:
+            raise InvalidOption("window", f"{window:g} s", f"a time from {FINE:g} s to 1 h")
+        self._slot(now)
+        slots = self._window.since(now - window)
+        seconds = max(now - slots[0].start, 1e-3)
+        parts: dict[Series, list[Tick]] = {}
+        for slot in slots:
+            for series, tick in slot.ticks.items():
+                parts.setdefault(series, []).append(tick)
+        working = self._working(slots[0].start, now)
+        rows = [
+            self._row(name, members, parts, working, seconds)
+            for name, members in _groups({*parts, *working})
+        ]
+        before, counts = slots[0].enqueued, self._enqueued()
+        came = {name: n - before.get(name, 0) for name, n in counts.items()}
+        rows = _with_arrivals(rows, {name: n for name, n in came.items() if n})
+        capacity = sum(slot.capacity for slot in slots) / seconds
+        return PerformanceReport(seconds, capacity, rows, self._recent(now))
+
+    def _working(self, since: float, now: float) -> dict[Series, float]:
+        """Seconds, within the window, of runs that have not ended."""
+        found: dict[Series, float] = {}
+        for held in self._state.held.values():
+            for job in held.values():
+                if job.running and isinstance(phase := job.phase, LeasedPhase):
+                    series = self._names.of(job.options)
+                    ran = max(0.0, now - max(since, phase.at))
+                    found[series] = found.get(series, 0.0) + ran
+        return found
+
+    def _row(
+        self,
+        name: Series,
+        members: list[Series],
+        parts: dict[Series, list[Tick]],
+        working: dict[Series, float],
+        seconds: float,
+    ) -> PerformanceView:
+        ticks = [tick for one in members for tick in parts.get(one, ())]
+        busy = sum(t.busy for t in ticks) + sum(working.get(one, 0.0) for one in members)
+        return PerformanceView(
+            *name,
+            completed=sum(t.completed for t in ticks),
+            failed=sum(t.failed for t in ticks),
+            retried=sum(t.retried for t in ticks),
+            cancelled=sum(t.cancelled for t in ticks),
+            put_off=sum(t.put_off for t in ticks),
+            lost=sum(t.lost for t in ticks),
+            busy=busy / seconds,
+            waiting=quantiles(t.waited for t in ticks),
+            running=quantiles(t.ran for t in ticks),
+        )
+
+    def _recent(self, now: float) -> list[float]:
+        slots = self._window.since(now - RECENT * FINE)
+        found = [0.0] * RECENT
+        for slot in slots:
+            place = RECENT - 1 - int((self._window.newest.start - slot.start) / FINE + 0.5)
+            if 0 <= place < RECENT:
+                found[place] += sum(tick.completed for tick in slot.ticks.values())
+        return found
+
+
+def _alike(options: list[Options], of: Sequence[T]) -> Iterable[tuple[Options, Sequence[T]]]:
+    """These things by the options of their jobs; mostly all have the same."""
+    first = options[0]
+    if options.count(first) == len(options):
+        return ((first, of),)
+    groups: dict[int, tuple[Options, list[T]]] = {}
+    for its, one in zip(options, of, strict=True):
+        groups.setdefault(id(its), (its, []))[1].append(one)
+    return groups.values()
+
+
+def _sample(of: Sequence[T]) -> tuple[Sequence[T], float]:
+    """Some of them, evenly, and how many each stands for."""
+    if len(of) <= SAMPLE:
+        return of, 1.0
+    step = -(-len(of) // SAMPLE)
+    chosen = of[step // 2 :: step]
+    return chosen, len(of) / len(chosen)
+
+
+def _groups(series: Iterable[Series]) -> Iterator[tuple[Series, list[Series]]]:
+    """All of them, then each queue, then each type of a queue."""
+    every = sorted(series)
+    yield ("", ""), every
+    for queue in dict.fromkeys(queue for queue, _ in every):
+        yield (queue, ""), [one for one in every if one[0] == queue]
+    for one in every:
+        yield one, [one]
+
+
+def _with_arrivals(rows: list[PerformanceView], came: dict[str, int]) -> list[PerformanceView]:
+    named = {row.queue for row in rows if row.queue}
+    counted = [
+        replace(row, enqueued=came.get(row.queue, 0) if row.queue else sum(came.values()))
+        if not row.type
+        else row
+        for row in rows
+    ]
+    new = [PerformanceView(q, "", enqueued=n) for q, n in came.items() if q not in named]
+    return counted + [row for row in new if row.queue != OTHER]
