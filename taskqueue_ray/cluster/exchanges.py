@@ -24,6 +24,7 @@ from taskqueue_ray.core.exchange import (
 )
 from taskqueue_ray.core.metering import Vitals
 from taskqueue_ray.core.model import JobId, Options
+from taskqueue_ray.engine.wording import say
 
 HOLD = 10.0
 """Seconds for which the queue may hold a call that has nothing to answer."""
@@ -268,7 +269,7 @@ class Exchanges:
 
     def _take(self, reply: WorkReply) -> None:
         if reply.stale:
-            log.warning("%d outcomes came too late: their leases had ended", len(reply.stale))
+            say(log, "outcomes_late", count=len(reply.stale), worker=self._info.id)
         if reply.lost:
             # The lease of these is no longer ours: whoever has it now will run them.
             self._hands.cancel(reply.lost)

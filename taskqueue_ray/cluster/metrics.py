@@ -16,7 +16,6 @@ EXPORT = 5.0
 """Seconds between two exports; Ray's own interval is ten."""
 
 
-
 class RayMetrics:
     """Keeps Ray's counters and gauges at the values that it is given."""
 

@@ -41,6 +41,7 @@ from taskqueue_ray.engine.desk import PROTOCOL, Desk
 from taskqueue_ray.engine.engine import Engine, Past, Ports
 from taskqueue_ray.engine.folding import FoldPolicy
 from taskqueue_ray.engine.opening import Identity, Insistence, Opened, open_storage
+from taskqueue_ray.engine.wording import Failures, say
 from taskqueue_ray.engine.writer import JournalWriter
 from taskqueue_ray.storage.journal import JournalSettings
 from taskqueue_ray.storage.location import open_filesystem, parse_location
@@ -246,9 +247,10 @@ class QueueActor(Terminable):
             # It may have ended while nobody watched, or with the cluster that it was in.
             self._watch(worker, configs.actor_of(worker))
         self._ready.set()
-        log.info(
-            "serving %s in epoch %d with %d jobs (%s)",
-            self._config.location, opened.fence.epoch, len(opened.state.jobs), opened.claim.value,
+        engine.path.meter.on_failed = Failures(log, opened.clock.now)
+        say(
+            log, "serving", storage=self._config.location, jobs=len(opened.state.jobs),
+            epoch=opened.fence.epoch, claim=opened.claim.value,
         )  # fmt: skip
         if opened.torn is not None:
             log.warning("cut an unfinished write: %s", opened.torn)
@@ -273,7 +275,7 @@ class QueueActor(Terminable):
                 self._distrust()
                 raise
             for worker in late:
-                log.warning("worker %s let its leases run out", worker)
+                say(log, "worker_late", worker=worker)
 
     async def _export(self) -> None:
         if self._engine is not None:
@@ -314,9 +316,9 @@ class QueueActor(Terminable):
         why = await rim.until_worker_is_gone(actor, worker)
         if self._engine is not None and self._engine.lose(worker):
             # Its process may have been ended before Ray could tell us that it had left.
-            log.info("worker %s has left", worker)
+            say(log, "worker_left", worker=worker)
         else:
-            log.warning("worker %s is gone: %s", worker, why)
+            say(log, "worker_gone", worker=worker, why=why)
 
     # --- what the engine needs done elsewhere ------------------------------------------------
 
@@ -335,7 +337,7 @@ class QueueActor(Terminable):
                 log.exception("compaction failed")
                 done(Unavailable(f"compaction failed: {error}"))
             else:
-                log.info("folded %d finished jobs", result.finished)
+                say(log, "folded", jobs=result.finished)
                 done(result)
                 await self._retain()
 
@@ -370,7 +372,7 @@ class QueueActor(Terminable):
             return
         try:
             if dropped := await self._archive.retain(self._opened.fence, horizons):
-                log.info("dropped %d finished jobs that were kept for long enough", dropped)
+                say(log, "pruned", jobs=dropped)
         except Exception:
             log.exception("the history was not pruned; it is tried again after the next fold")
 

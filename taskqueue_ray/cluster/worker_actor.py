@@ -29,6 +29,7 @@ from taskqueue_ray.engine.code import PYTHON
 from taskqueue_ray.engine.configuration import keyring_of
 from taskqueue_ray.engine.keyring import Keyring
 from taskqueue_ray.engine.payload import Sealer
+from taskqueue_ray.engine.wording import say
 
 TERM_PATIENCE = 6.0
 """Seconds for jobs that run to end after SIGTERM; `ray stop` kills after ten."""
@@ -199,13 +200,13 @@ class WorkerActor(Terminable):
     async def _tick(self) -> None:
         assert self._life is not None
         for incident in self._life.executors.tick(asyncio.get_running_loop().time()):
-            log.warning("%s: %s", incident.kind, incident.text)
+            say(log, "incident", kind=incident.kind, text=incident.text, worker=self._id)
         self._life.exchanges.notice_running()
 
     async def _leave_when_told(self) -> None:
         """After SIGTERM: drain, and end this process. What still runs is given back uncounted."""
         await self.told.wait()
-        log.warning("worker %s was told to end", self._id)
+        say(log, "worker_told_to_end", worker=self._id)
         try:
             async with asyncio.timeout(TERM_PATIENCE + 3.0):
                 await self.drain(TERM_PATIENCE)
@@ -248,4 +249,6 @@ def environment_of(config: configs.WorkerConfig, keyring: Keyring) -> dict[str, 
         "TASKQUEUE_MAX_PAYLOAD": str(config.max_result),
         "TASKQUEUE_INLINE_PAYLOAD": str(config.inline),
         "TASKQUEUE_MAX_BATCH": str(config.max_batch),
+        "TASKQUEUE_LOG_LEVEL": config.log_level,
+        "TASKQUEUE_LOG_FORMAT": config.log_format,
     }

@@ -7,7 +7,7 @@ It is fed once per event, not per job. Counts and busy seconds are exact. Of the
 that is about more than `SAMPLE` jobs, so many are taken, evenly, and count for their neighbours.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any, TypeVar
 
@@ -48,6 +48,8 @@ class Meter:
         self._window = Window(now, self._enqueued())
         self._names = Names()
         self._ticked = now
+        self.on_failed: Callable[[Options, Outcome, str], None] | None = None
+        """Told of each attempt that failed, and what follows: `retried` or `failed`."""
         self.waited: dict[Series, Buckets] = {}
         self.ran: dict[Series, Buckets] = {}
 
@@ -107,6 +109,8 @@ class Meter:
                 if (options := self._options(outcome)) is not None:
                     tick = self._ended(options, [outcome], at)
                     setattr(tick, kind, getattr(tick, kind) + 1)
+                    if self.on_failed is not None and kind in ("retried", "failed"):
+                        self.on_failed(options, outcome, kind)
 
     def _completed(self, outcomes: list[Outcome], at: float) -> None:
         settled: dict[Any, Any] = self._state.settled

@@ -1,4 +1,4 @@
-"""Which queue and type a measurement is for: a bounded number of names, whatever jobs are called."""
+"""Which queue and type a measurement is for: a bounded number of names, however many there are."""
 
 from taskqueue_ray.core.model import Options
 

@@ -11,7 +11,6 @@ from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.sdk.opening import Opener, Problem, quietly
 from taskqueue_ray.sdk.tables import fields_html, fields_text
 
-
 SILENT = 20.0
 """Seconds without a renewal after which something is wrong: an idle worker renews every ten."""
 
