@@ -13,7 +13,8 @@ from taskqueue_ray.cli.bench.command import bench
 from taskqueue_ray.cli.demo import demo
 from taskqueue_ray.cli.failures import be_verbose, exit_code_of
 from taskqueue_ray.cli.render import say
-from taskqueue_ray.cli.stats import stats, status
+from taskqueue_ray.cli.stats import metrics, stats, status
+from taskqueue_ray.cli.top import top
 from taskqueue_ray.cli.trial import enqueue_tests
 from taskqueue_ray.cli.work import work
 
@@ -43,6 +44,8 @@ def taskqueue(
 
 
 for command in (demo, work, stats, status, bench):
+    app.command()(command)
+for command in (top, metrics):
     app.command()(command)
 app.command("test")(enqueue_tests)
 app.add_typer(jobs.app, name="jobs")

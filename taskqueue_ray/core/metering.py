@@ -53,6 +53,18 @@ class PerformanceView(msgspec.Struct, frozen=True):
     enqueued: int = 0
 
 
+class FailureView(msgspec.Struct, frozen=True, array_like=True):
+    """An attempt that failed lately. `follows` is what came of it: `retried` or `failed`."""
+
+    at: float
+    id: bytes
+    queue: str
+    type: str
+    cause: str
+    error_type: str
+    follows: str
+
+
 class PerformanceReport(msgspec.Struct, frozen=True):
     """The window that was measured, which is shorter than asked for after a start of the queue.
 
@@ -64,6 +76,8 @@ class PerformanceReport(msgspec.Struct, frozen=True):
     rows: list[PerformanceView]
     recent: list[float] = []
     """Completed jobs in each ten seconds of the last minutes, the oldest first."""
+    failures: list[FailureView] = []
+    """The latest attempts that failed, the newest first."""
 
 
 class Histogram(msgspec.Struct, frozen=True, array_like=True):

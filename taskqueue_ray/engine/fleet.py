@@ -59,7 +59,7 @@ class WorkerSession:
     draining: bool = False
     drain_due: float = 0.0
     leaving: bool = False
-    vitals: Vitals = Vitals()
+    vitals: Vitals = field(default_factory=Vitals)
 
     def in_flight(self) -> set[JobId]:
         """Jobs granted in replies that the worker has not confirmed yet."""

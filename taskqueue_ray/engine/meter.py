@@ -7,6 +7,7 @@ It is fed once per event, not per job. Counts and busy seconds are exact. Of the
 that is about more than `SAMPLE` jobs, so many are taken, evenly, and count for their neighbours.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any, TypeVar
@@ -16,7 +17,7 @@ from msgspec.structs import replace
 from taskqueue_ray.core.errors import InvalidOption
 from taskqueue_ray.core.events import Event, Leased, Lost, Settled
 from taskqueue_ray.core.exchange import Outcome
-from taskqueue_ray.core.metering import PerformanceReport, PerformanceView
+from taskqueue_ray.core.metering import FailureView, PerformanceReport, PerformanceView
 from taskqueue_ray.core.model import Job, Options
 from taskqueue_ray.core.model import Leased as LeasedPhase
 from taskqueue_ray.core.state import State
@@ -33,6 +34,9 @@ BRISK = 5.0
 RECENT = 30
 """Fine slots that a sparkline shows."""
 
+LATEST_FAILURES = 20
+"""Failed attempts that are remembered."""
+
 MOST = COARSE * KEPT
 """The longest window, in seconds."""
 
@@ -48,6 +52,7 @@ class Meter:
         self._window = Window(now, self._enqueued())
         self._names = Names()
         self._ticked = now
+        self._failures: deque[FailureView] = deque(maxlen=LATEST_FAILURES)
         self.on_failed: Callable[[Options, Outcome, str], None] | None = None
         """Told of each attempt that failed, and what follows: `retried` or `failed`."""
         self.waited: dict[Series, Buckets] = {}
@@ -109,8 +114,8 @@ class Meter:
                 if (options := self._options(outcome)) is not None:
                     tick = self._ended(options, [outcome], at)
                     setattr(tick, kind, getattr(tick, kind) + 1)
-                    if self.on_failed is not None and kind in ("retried", "failed"):
-                        self.on_failed(options, outcome, kind)
+                    if kind in ("retried", "failed"):
+                        self._failed(options, outcome, kind, at)
 
     def _completed(self, outcomes: list[Outcome], at: float) -> None:
         settled: dict[Any, Any] = self._state.settled
@@ -142,6 +147,15 @@ class Meter:
         for job_id in (*event.running, *event.poisoned):
             job = self._state.jobs[job_id]
             self._slot(event.at).tick(self._names.of(job.options)).lost += 1
+
+    def _failed(self, options: Options, outcome: Outcome, follows: str, at: float) -> None:
+        failure = outcome.failure
+        cause, error = (failure.cause, failure.error_type) if failure else ("error", "Unknown")
+        self._failures.appendleft(
+            FailureView(at, outcome.id, options.queue, options.type, cause, error, follows)
+        )
+        if self.on_failed is not None:
+            self.on_failed(options, outcome, follows)
 
     def _options(self, outcome: Outcome) -> Options | None:
         job = self._state.jobs.get(outcome.id) or self._state.settled.get(outcome.id)
@@ -175,7 +189,7 @@ class Meter:
         came = {name: n - before.get(name, 0) for name, n in counts.items()}
         rows = _with_arrivals(rows, {name: n for name, n in came.items() if n})
         capacity = sum(slot.capacity for slot in slots) / seconds
-        return PerformanceReport(seconds, capacity, rows, self._recent(now))
+        return PerformanceReport(seconds, capacity, rows, self._recent(now), list(self._failures))
 
     def _working(self, since: float, now: float) -> dict[Series, float]:
         """Seconds, within the window, of runs that have not ended."""

@@ -1,10 +1,29 @@
 """`q.performance_metrics()`: how fast the queue was, in all, by queue and by job type."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from typing import Any
 
 from taskqueue_ray.core.metering import PerformanceReport, PerformanceView, Quantiles
+from taskqueue_ray.sdk.records import moment
 from taskqueue_ray.sdk.tables import RecordList
+
+
+@dataclass(frozen=True, slots=True)
+class FailureRecord:
+    """An attempt that failed lately. `follows` is `retried`, or `failed` for good."""
+
+    at: datetime | None
+    id: str
+    queue: str
+    type: str
+    cause: str
+    error_type: str
+    follows: str
+
+    def row(self) -> dict[str, Any]:
+        """What a table shows of it."""
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +97,7 @@ class Performance:
 
     `total` is of everything; `queues` and `types` are lists, the busiest first. `executors` is how
     many there were on the average, `recent` how many jobs were completed in each of the last
-    thirty stretches of ten seconds.
+    thirty stretches of ten seconds, and `failures` the latest failed attempts, the newest first.
     """
 
     def __init__(self, report: PerformanceReport) -> None:
@@ -87,6 +106,13 @@ class Performance:
         self.seconds = report.seconds
         self.executors = report.capacity
         self.recent = report.recent
+        self.failures = RecordList(
+            FailureRecord(
+                moment(one.at), one.id.hex(), one.queue, one.type, one.cause, one.error_type,
+                one.follows,
+            )
+            for one in report.failures
+        )  # fmt: skip
         self.total = next(one for one in records if not one.queue)
         self.queues = RecordList(one for one in records if one.queue and not one.type)
         self.types = RecordList(one for one in records if one.type)
