@@ -6,13 +6,14 @@ from dataclasses import replace
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.text import Text
 
 from taskqueue_ray.cli.keys_pressed import Keys, open_keys
 from taskqueue_ray.cli.opening import reader, settings_of
 from taskqueue_ray.cli.options import Address, Json, Storage
-from taskqueue_ray.cli.render import console, print_json
+from taskqueue_ray.cli.render import clean, console, print_json
 from taskqueue_ray.cli.top_screen import Look, overview
 from taskqueue_ray.core.errors import TaskQueueError
 from taskqueue_ray.core.settings import Settings
@@ -117,7 +118,8 @@ class _View:
         if self._last is not None:
             self.show(replace(self._last, trouble=text))
         else:
-            self._live.update(text, refresh=True)
+            said = Text(clean(text), "yellow"), Text("looking again; q quit", "dim")
+            self._live.update(Group(*said), refresh=True)
             self.over = self._keys.wait(REFRESH) in ("q", "Q")
 
 

@@ -263,7 +263,8 @@ def _table(section: Section, rows: int, width: int) -> Table:
         right = place > 0 and name not in section.left and name not in _WORDS
         made.add_column(
             name, justify="right" if right else "left", no_wrap=True, overflow="ellipsis",
-            ratio=1 if place == 0 and not section.left else None, min_width=None if place else LEAST,
+            ratio=1 if place == 0 and not section.left else None,
+            min_width=None if place else LEAST,
         )  # fmt: skip
     for row in section.rows[:rows]:
         cells = row[: len(columns)]
