@@ -25,6 +25,8 @@ REFRESH = 1.0
 REOPEN = 5.0
 """Seconds after which a storage that nobody serves, or that cannot be reached, is tried again."""
 
+UNSERVED = "nobody serves the queue now: this is how it lies in its storage"
+
 WINDOWS = (10.0, 60.0, 300.0, 900.0, 3600.0)
 """What the key `w` goes through."""
 
@@ -84,7 +86,8 @@ def _watch(settings: Settings, view: "_View") -> None:
     until = time.monotonic() + REOPEN
     with reader(settings) as found:
         while not view.over and (served or time.monotonic() < until):
-            view.show(look_at(found, view.window))
+            look = look_at(found, view.window)
+            view.show(look if served else replace(look, trouble=UNSERVED))
 
 
 class _View:

@@ -2,8 +2,8 @@
 
 Ray forgets gauges after each export, so they are set again and again, and its counters begin at
 zero with each process: the first export adds all that the journal has counted, so a restart of the
-queue shows as a counter that begins anew at its old value. Histograms stay on our own endpoint:
-Ray's take one value at a time, which costs too much; quantiles are among the gauges.
+queue shows as a series that begins at the old value. Histograms stay on our own endpoint: Ray's
+take one value at a time, which costs too much; quantiles are among the gauges.
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,8 @@ class RayMetrics:
     """Keeps Ray's counters and gauges at the values that it is given."""
 
     def __init__(self) -> None:
-        self._metrics: dict[str, Counter | Gauge] = {}
+        self._counters: dict[str, Counter] = {}
+        self._gauges: dict[str, Gauge] = {}
         self._told: dict[tuple[str, tuple[str, ...]], float] = {}
 
     def export(self, families: Iterable[Family]) -> None:
@@ -33,22 +34,24 @@ class RayMetrics:
                     self._set(family)
 
     def _count(self, family: Family) -> None:
-        metric = self._metrics.get(family.name)
-        if metric is None:
-            metric = self._metrics[family.name] = Counter(family.name, family.help, family.labels)
+        counter = self._counters.get(family.name)
+        if counter is None:
+            counter = Counter(family.name, family.help, family.labels)
+            self._counters[family.name] = counter
         for sample in family.samples:
             key = (family.name, sample.labels)
-            more = sample.value - self._told.get(key, 0.0)
-            if more > 0:
-                metric.inc(more, tags=_tags(family, sample.labels))
+            told = self._told.get(key)
+            if told is None or sample.value > told:
+                # `inc` refuses 0, without which the first event would be no increase.
+                counter._record(sample.value - (told or 0.0), tags=_tags(family, sample.labels))
                 self._told[key] = sample.value
 
     def _set(self, family: Family) -> None:
-        metric = self._metrics.get(family.name)
-        if metric is None:
-            metric = self._metrics[family.name] = Gauge(family.name, family.help, family.labels)
+        gauge = self._gauges.get(family.name)
+        if gauge is None:
+            gauge = self._gauges[family.name] = Gauge(family.name, family.help, family.labels)
         for sample in family.samples:
-            metric.set(sample.value, tags=_tags(family, sample.labels))
+            gauge.set(sample.value, tags=_tags(family, sample.labels))
 
 
 def _tags(family: Family, labels: tuple[str, ...]) -> dict[str, str]:

@@ -25,7 +25,7 @@ class Vitals(msgspec.Struct, frozen=True, array_like=True):
 class Quantiles(msgspec.Struct, frozen=True, array_like=True):
     """Of `count` values: percentiles within 1 % of the true value, and the largest."""
 
-    count: float = 0.0
+    count: int = 0
     p50: float = 0.0
     p95: float = 0.0
     p99: float = 0.0

@@ -30,7 +30,7 @@ def quantiles(parts: Iterable[DDSketch]) -> Quantiles:
     most = max(0.0, whole._max)
     # A percentile is a middle of a bin, which may lie a little above the largest value.
     p50, p95, p99 = (min(at(q) or 0.0, most) for q in (0.5, 0.95, 0.99))
-    return Quantiles(whole.count, p50, p95, p99, whole.sum / whole.count, most)
+    return Quantiles(round(whole.count), p50, p95, p99, whole.sum / whole.count, most)
 
 
 class Buckets:
