@@ -45,8 +45,8 @@ def taskqueue(
 
 for command in (demo, work, stats, status, bench):
     app.command()(command)
-for command in (top, metrics):
-    app.command()(command)
+app.command()(top)
+app.command()(metrics)
 app.command("test")(enqueue_tests)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(queues.app, name="queues")

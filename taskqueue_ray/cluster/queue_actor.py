@@ -93,6 +93,7 @@ class QueueActor(Terminable):
         self._ready = asyncio.Event()
         self._known = False
         self._metrics = RayMetrics()
+        self._failures: Failures | None = None
         self._seen_at = 0.0
         self._watched: dict[str, asyncio.Task[None]] = {}
         self._tasks = [asyncio.get_running_loop().create_task(self._live())]
@@ -247,7 +248,7 @@ class QueueActor(Terminable):
             # It may have ended while nobody watched, or with the cluster that it was in.
             self._watch(worker, configs.actor_of(worker))
         self._ready.set()
-        engine.path.meter.on_failed = Failures(log, opened.clock.now)
+        self._failures = engine.path.meter.on_failed = Failures(log, opened.clock.now)
         say(
             log, "serving", storage=self._config.location, jobs=len(opened.state.jobs),
             epoch=opened.fence.epoch, claim=opened.claim.value,
@@ -274,6 +275,8 @@ class QueueActor(Terminable):
             except Exception:
                 self._distrust()
                 raise
+            if self._failures is not None:
+                self._failures.settle()
             for worker in late:
                 say(log, "worker_late", worker=worker)
 

@@ -235,6 +235,8 @@ def post_of(config: configs.WorkerConfig) -> Post:
         max_result=config.max_result,
         max_batch=config.max_batch,
         inline=config.inline,
+        log_level=config.log_level,
+        log_format=config.log_format,
     )
 
 

@@ -7,7 +7,7 @@ type.
 import json
 import logging
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -68,6 +68,21 @@ def set_up(level: Level = "info", form: Format = "text") -> None:
     logger.propagate = False
 
 
+class _Naming:
+    """Makes records as before, and has them name the job that logs."""
+
+    def __init__(self, make: Callable[..., logging.LogRecord]) -> None:
+        self._make = make
+
+    def __call__(self, *args: Any, **kwargs: Any) -> logging.LogRecord:
+        record = self._make(*args, **kwargs)
+        context = current_or_none()
+        jobs = context.jobs if context is not None else ()
+        record.job_id = ",".join(job.id for job in jobs[:MOST_IDS])
+        record.job_type = jobs[0].type if jobs else ""
+        return record
+
+
 def set_up_jobs(environment: Mapping[str, str]) -> None:
     """Have what jobs log in this process name the job: on `record.job_id` and `record.job_type`.
 
@@ -75,19 +90,8 @@ def set_up_jobs(environment: Mapping[str, str]) -> None:
     the level and in the form that the variables of those settings say.
     """
     make = logging.getLogRecordFactory()
-
-    def made(*args: Any, **kwargs: Any) -> logging.LogRecord:
-        record = make(*args, **kwargs)
-        context = current_or_none()
-        if context is not None:
-            jobs = context.jobs
-            record.job_id = ",".join(job.id for job in jobs[:MOST_IDS])
-            record.job_type = jobs[0].type
-        else:
-            record.job_id = record.job_type = ""
-        return record
-
-    logging.setLogRecordFactory(made)
+    if not isinstance(make, _Naming):
+        logging.setLogRecordFactory(_Naming(make))
     root = logging.getLogger()
     if not root.handlers:
         handler = logging.StreamHandler(sys.stderr)

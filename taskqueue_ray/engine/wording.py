@@ -67,9 +67,7 @@ class Failures:
 
     def __call__(self, options: Options, outcome: Outcome, verdict: str) -> None:
         """An attempt has failed; `verdict` is `retried` or `failed`."""
-        if (second := int(self._clock())) != self._second:
-            self.flush()
-            self._second, self._told = second, 0
+        self.settle()
         if self._told >= self.A_SECOND:
             self._omitted += 1
             return
@@ -83,8 +81,11 @@ class Failures:
             seconds=round(outcome.seconds, 3),
         )  # fmt: skip
 
-    def flush(self) -> None:
-        """Say how many were left out."""
+    def settle(self) -> None:
+        """When its second is over, say how many were left out; called now and then."""
+        if (second := int(self._clock())) == self._second:
+            return
+        self._second, self._told = second, 0
         if self._omitted:
             omitted, self._omitted = self._omitted, 0
             say(self._log, "failures_omitted", count=omitted)

@@ -46,12 +46,12 @@ def _by_name(exporter: InMemorySpanExporter) -> dict[str, ReadableSpan]:
 
 def _above(span: ReadableSpan) -> int:
     assert span.parent is not None
-    return span.parent.span_id
+    return int(span.parent.span_id)
 
 
 def _id(span: ReadableSpan) -> int:
     assert span.context is not None
-    return span.context.span_id
+    return int(span.context.span_id)
 
 
 def test_enqueue_wait_run_and_child_are_one_trace(
@@ -81,7 +81,7 @@ def test_enqueue_wait_run_and_child_are_one_trace(
 
 
 def test_a_snooze_is_no_error(bench: Bench, exporter: InMemorySpanExporter) -> None:
-    bench.q.enqueue(sleepy)
+    _ = bench.q.enqueue(sleepy)
     bench.work()
     run = _by_name(exporter)[f"run {sleepy.job_type.name}"]
     assert run.status.is_unset
