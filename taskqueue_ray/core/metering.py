@@ -4,6 +4,10 @@ from typing import Literal
 
 import msgspec
 
+_MOST = 1 << 52
+_LAST = 1e11
+"""A time that calendars still have."""
+
 
 class Vitals(msgspec.Struct, frozen=True, array_like=True):
     """How a worker's processes are: it sends this along now and then.
@@ -20,6 +24,15 @@ class Vitals(msgspec.Struct, frozen=True, array_like=True):
     jobs_done: int = 0
     restarts: int = 0
     started_at: float = 0.0
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether these are numbers that can be: a worker's word may be anything."""
+        numbers = (
+            self.memory, self.executors_memory, self.cpu, self.executors, self.jobs_done,
+            self.restarts, self.started_at,
+        )  # fmt: skip
+        return all(0 <= number < _MOST for number in numbers) and self.started_at < _LAST
 
 
 class Quantiles(msgspec.Struct, frozen=True, array_like=True):

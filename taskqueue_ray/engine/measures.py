@@ -17,10 +17,13 @@ from taskqueue_ray.engine.meter import Meter
 from taskqueue_ray.engine.series import MOST_QUEUES, OTHER, Series
 from taskqueue_ray.engine.sketches import Buckets
 
-WINDOW = 300.0
+WINDOW = 60.0
 """Seconds over which quantiles and utilisation are told."""
 
 MOST_HOSTS = 100
+MOST_EXECUTORS = 1 << 20
+"""Of one worker, whatever it says."""
+
 _SHOWN = ("0.5", "0.95", "0.99")
 Value = int | float
 
@@ -131,15 +134,15 @@ class Measures:
     def _speed(self) -> Iterator[Family]:
         report = self.performance(WINDOW)
         busy = report.rows[0].busy
-        yield _gauge("jobs_running", "Runs at a time, on the average of 5 minutes.", (),
+        yield _gauge("jobs_running", "Runs at a time, on the average of a minute.", (),
                      [((), busy)])  # fmt: skip
         used = min(1.0, busy / report.capacity) if report.capacity else 0.0
-        yield _gauge("utilization_ratio", "Part of the executors that was busy, of 5 minutes.",
+        yield _gauge("utilization_ratio", "Part of the executors that was busy, of a minute.",
                      (), [((), used)])  # fmt: skip
         rows = [row for row in report.rows if row.queue and not row.type]
         for name, what in (("wait", "waiting"), ("run", "running")):
             yield _gauge(
-                f"job_{name}_quantile_seconds", f"Quantiles of {what} time, of 5 minutes.",
+                f"job_{name}_quantile_seconds", f"Quantiles of {what} time, of a minute.",
                 ("queue", "quantile"),
                 [
                     ((row.queue, shown), value)
@@ -161,7 +164,8 @@ class Measures:
         return [one for one in self._sessions.values() if one.info is not None]
 
     def _executors(self) -> int:
-        return sum(one.info.concurrency for one in self._sessions.values() if one.info is not None)
+        said = (one.info.concurrency for one in self._sessions.values() if one.info is not None)
+        return sum(min(max(0, one), MOST_EXECUTORS) for one in said)
 
     def _by_queue(
         self, read: Callable[[Totals], list[tuple[tuple[str, ...], Value]]]

@@ -9,7 +9,8 @@ that is about more than `SAMPLE` jobs, so many are taken, evenly, and count for 
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from operator import attrgetter
+from itertools import islice
+from operator import attrgetter, itemgetter
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
@@ -21,9 +22,9 @@ from taskqueue_ray.core.metering import FailureView, PerformanceReport, Performa
 from taskqueue_ray.core.model import Job, Options
 from taskqueue_ray.core.model import Leased as LeasedPhase
 from taskqueue_ray.core.state import State
-from taskqueue_ray.engine.series import OTHER, Names, Series
-from taskqueue_ray.engine.sketches import Buckets, quantiles
-from taskqueue_ray.engine.slots import COARSE, FINE, KEPT, Slot, Tick, Window
+from taskqueue_ray.engine.series import MOST_QUEUES, Names, Series
+from taskqueue_ray.engine.sketches import TINY, Buckets, quantiles
+from taskqueue_ray.engine.slots import COARSE, COUNTED, FINE, KEPT, Slot, Tick, Window
 
 SAMPLE = 16
 """Times of one event that are looked at, at most."""
@@ -34,6 +35,10 @@ BRISK = 5.0
 RECENT = 30
 """Fine slots that a sparkline shows."""
 
+COSTLY = 500
+"""Series times slots above which an answer is given again for a hundredth of its window."""
+
+KEPT_REPORTS = 8
 LATEST_FAILURES = 20
 """Failed attempts that are remembered."""
 
@@ -52,6 +57,7 @@ class Meter:
         self._window = Window(now, self._enqueued())
         self._names = Names()
         self._ticked = now
+        self._kept: dict[float, tuple[float, PerformanceReport]] = {}
         self._failures: deque[FailureView] = deque(maxlen=LATEST_FAILURES)
         self.on_failed: Callable[[Options, Outcome, str], None] | None = None
         """Told of each attempt that failed, and what follows: `retried` or `failed`."""
@@ -83,7 +89,11 @@ class Meter:
         return self._window.roll(now, self._enqueued())
 
     def _enqueued(self) -> dict[str, int]:
-        return {name: one.ever_enqueued() for name, one in self._state.totals.items()}
+        """How many jobs the first queues ever got, and under no name all of them together."""
+        totals = self._state.totals
+        found = {q: totals[q].ever_enqueued() for q in islice(totals, MOST_QUEUES)}
+        found[""] = sum(one.ever_enqueued() for one in totals.values())
+        return found
 
     def _leased(self, event: Leased) -> None:
         jobs, at = self._state.jobs, event.at
@@ -96,7 +106,7 @@ class Meter:
                 job = jobs[job_id]
                 if job.delivery == 1 and not job.generation and not job.parents:
                     # Of another delivery, or of one that waited for others, nobody knows how long.
-                    waited = max(0.0, at - max(job.enqueued_at, job.due))
+                    waited = _time(at - max(job.enqueued_at, job.due))
                     sketch.add(waited, weight)
                     buckets.add(waited, weight)
 
@@ -130,7 +140,7 @@ class Meter:
         chosen, weight = _sample(outcomes)
         buckets = self._buckets(self.ran, series)
         for outcome in chosen:
-            seconds = max(0.0, outcome.seconds)
+            seconds = _time(outcome.seconds)
             tick.ran.add(seconds, weight)
             buckets.add(seconds, weight)
         return tick
@@ -173,18 +183,27 @@ class Meter:
         """The last `window` seconds, to the next slot. Raises `InvalidOption`."""
         if not FINE <= window <= MOST:
             raise InvalidOption("window", f"{window:g} s", f"a time from {FINE:g} s to 1 h")
+        at, kept = self._kept.get(window, (0.0, None))
+        if kept is not None and 0 <= now - at < window / 100:
+            return kept
         self._slot(now)
         slots = self._window.since(now - window)
+        report = self._measured(slots, now)
+        if sum(len(slot.ticks) for slot in slots) > COSTLY:
+            if len(self._kept) >= KEPT_REPORTS:
+                self._kept.clear()
+            self._kept[window] = (now, report)
+        return report
+
+    def _measured(self, slots: list[Slot], now: float) -> PerformanceReport:
         seconds = max(now - slots[0].start, 1e-3)
-        parts: dict[Series, list[Tick]] = {}
+        ticks: dict[Series, Tick] = {}
         for slot in slots:
             for series, tick in slot.ticks.items():
-                parts.setdefault(series, []).append(tick)
-        working = self._working(slots[0].start, now)
-        rows = [
-            self._row(name, members, parts, working, seconds)
-            for name, members in _groups({*parts, *working})
-        ]
+                ticks.setdefault(series, Tick()).merge(tick)
+        for series, busy in self._working(slots[0].start, now).items():
+            ticks.setdefault(series, Tick()).busy += busy
+        rows = [_row(name, tick, seconds) for name, tick in _summed_up(ticks)]
         before, counts = slots[0].enqueued, self._enqueued()
         came = {name: n - before.get(name, 0) for name, n in counts.items()}
         rows = _with_arrivals(rows, {name: n for name, n in came.items() if n})
@@ -202,29 +221,6 @@ class Meter:
                     found[series] = found.get(series, 0.0) + ran
         return found
 
-    def _row(
-        self,
-        name: Series,
-        members: list[Series],
-        parts: dict[Series, list[Tick]],
-        working: dict[Series, float],
-        seconds: float,
-    ) -> PerformanceView:
-        ticks = [tick for one in members for tick in parts.get(one, ())]
-        busy = sum(t.busy for t in ticks) + sum(working.get(one, 0.0) for one in members)
-        return PerformanceView(
-            *name,
-            completed=sum(t.completed for t in ticks),
-            failed=sum(t.failed for t in ticks),
-            retried=sum(t.retried for t in ticks),
-            cancelled=sum(t.cancelled for t in ticks),
-            put_off=sum(t.put_off for t in ticks),
-            lost=sum(t.lost for t in ticks),
-            busy=busy / seconds,
-            waiting=quantiles(t.waited for t in ticks),
-            running=quantiles(t.ran for t in ticks),
-        )
-
     def _recent(self, now: float) -> list[float]:
         slots = self._window.since(now - RECENT * FINE)
         found = [0.0] * RECENT
@@ -233,6 +229,11 @@ class Meter:
             if 0 <= place < RECENT:
                 found[place] += sum(tick.completed for tick in slot.ticks.values())
         return found
+
+
+def _time(seconds: float) -> float:
+    """A length of time; clocks of others may make it less than none."""
+    return seconds if seconds > TINY else 0.0
 
 
 def _alike(options: list[Options], of: Sequence[T]) -> Iterable[tuple[Options, Sequence[T]]]:
@@ -255,23 +256,32 @@ def _sample(of: Sequence[T]) -> tuple[Sequence[T], float]:
     return chosen, len(of) / len(chosen)
 
 
-def _groups(series: Iterable[Series]) -> Iterator[tuple[Series, list[Series]]]:
-    """All of them, then each queue, then each type of a queue."""
-    every = sorted(series)
-    yield ("", ""), every
-    for queue in dict.fromkeys(queue for queue, _ in every):
-        yield (queue, ""), [one for one in every if one[0] == queue]
-    for one in every:
-        yield one, [one]
+def _summed_up(types: dict[Series, Tick]) -> Iterator[tuple[Series, Tick]]:
+    """All of them together, then each queue, then each type of a queue."""
+    queues: dict[str, Tick] = {}
+    for (queue, _), tick in sorted(types.items()):
+        queues.setdefault(queue, Tick()).merge(tick)
+    everything = Tick()
+    for tick in queues.values():
+        everything.merge(tick)
+    yield ("", ""), everything
+    yield from (((queue, ""), tick) for queue, tick in queues.items())
+    yield from sorted(types.items(), key=itemgetter(0))
+
+
+def _row(name: Series, tick: Tick, seconds: float) -> PerformanceView:
+    counts = {one: getattr(tick, one) for one in COUNTED}
+    return PerformanceView(
+        *name,
+        **counts,
+        busy=tick.busy / seconds,
+        waiting=quantiles(tick.waited),
+        running=quantiles(tick.ran),
+    )
 
 
 def _with_arrivals(rows: list[PerformanceView], came: dict[str, int]) -> list[PerformanceView]:
-    named = {row.queue for row in rows if row.queue}
-    counted = [
-        replace(row, enqueued=came.get(row.queue, 0) if row.queue else sum(came.values()))
-        if not row.type
-        else row
-        for row in rows
-    ]
-    new = [PerformanceView(q, "", enqueued=n) for q, n in came.items() if q not in named]
-    return counted + [row for row in new if row.queue != OTHER]
+    """Enqueued jobs beside the queues, and rows for queues in which nothing else happened."""
+    named = {row.queue for row in rows}
+    counted = [row if row.type else replace(row, enqueued=came.get(row.queue, 0)) for row in rows]
+    return counted + [PerformanceView(q, "", enqueued=n) for q, n in came.items() if q not in named]

@@ -13,6 +13,9 @@ FINE_KEPT = 30
 KEPT = 60
 """Coarse slots, of the last hour."""
 
+COUNTED = ("completed", "failed", "retried", "cancelled", "put_off", "lost")
+"""How runs end."""
+
 
 class Tick:
     """What happened to one series in one slot."""
@@ -30,7 +33,8 @@ class Tick:
 
     def merge(self, other: "Tick") -> None:
         """Take another one in."""
-        for name in ("completed", "failed", "retried", "cancelled", "put_off", "lost", "busy"):
+        self.busy += other.busy
+        for name in COUNTED:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.waited.merge(other.waited)
         self.ran.merge(other.ran)

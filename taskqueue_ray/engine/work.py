@@ -163,7 +163,7 @@ class Work:
             del session.replies[sequence]
         session.seen = now
         session.leaving = request.leaving
-        if request.vitals is not None:
+        if request.vitals is not None and request.vitals.is_sound:
             session.vitals = request.vitals
         session.deadline = now + hold(request.wait) + self._term
         if request.running:

@@ -236,3 +236,19 @@ def test_names_are_bounded() -> None:
 def test_windows_that_are_not_kept_are_refused(trial: Trial, window: float) -> None:
     with pytest.raises(InvalidOption, match="from 10 s to 1 h"):
         trial.report(window)
+
+
+def test_a_costly_answer_is_given_again_for_a_moment(trial: Trial) -> None:
+    shared = [Options(queue="mail", type=f"t{number}") for number in range(60)]
+    for _ in range(10):
+        for options in shared:
+            ids = trial.enqueue(1, options)
+            trial.lease(ids)
+            trial.complete(ids, [0.1])
+        trial.pass_time(10.0)
+    first = trial.report(300.0)
+    trial.now += 1.0
+    assert trial.report(300.0) is first
+    trial.now += 3.0
+    assert trial.report(300.0) is not first
+    assert trial.report(10.0) is not trial.report(10.0)
