@@ -54,7 +54,7 @@ class Tracing(Middleware):
         facts = {**_facts(jobs[0]), "taskqueue.attempt": jobs[0].attempt}
         if context.single is None:
             facts = {"taskqueue.job.type": jobs[0].type, "messaging.batch.message_count": len(jobs)}
-        elif jobs[0].attempt == 1:
+        elif jobs[0].delivery == 1:
             _waited(jobs[0], parent)
         with _tracer().start_as_current_span(
             f"run {jobs[0].type}", parent, SpanKind.CONSUMER, {**facts, **_SYSTEM, **_PROCESS},

@@ -41,7 +41,10 @@ _next_number = count(1).__next__
 
 
 class RunningJob(msgspec.Struct, frozen=True):
-    """The facts of the job that is running. `id` is its text form, `attempt` counts from 1."""
+    """The facts of the job that is running. `id` is its text form, `attempt` counts from 1.
+
+    `delivery` does too, and counts also runs that were put off, given back or lost.
+    """
 
     id: str
     type: str
@@ -54,6 +57,7 @@ class RunningJob(msgspec.Struct, frozen=True):
     name: str | None
     enqueued_at: float
     timeout: float
+    delivery: int = 1
 
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
@@ -73,6 +77,7 @@ def facts_of(grant: Grant, options: Options) -> RunningJob:
         name=options.name,
         enqueued_at=grant.enqueued_at,
         timeout=options.timeout,
+        delivery=grant.delivery,
     )
 
 

@@ -29,13 +29,10 @@ async def test_a_run_belongs_to_the_trace_that_enqueued_it(it: Lab) -> None:
     failed = await it.outcome(_submit(it, "fails_with", "words of the error"))
     assert failed.kind is OutcomeKind.ERRORED
     spans = await it.result("spans_so_far")
-    assert [span["name"] for span in spans] == [
-        "wait sample.echo", "run sample.echo", "wait sample.fails_with", "run sample.fails_with",
-        "wait sample.spans_so_far",
-    ]  # fmt: skip
-    ours = spans[:4]
-    assert {(span["trace"], span["parent"]) for span in ours} == {(TRACE, SPAN)}
-    assert [span["status"] for span in ours] == ["UNSET", "UNSET", "UNSET", "ERROR"]
+    # Of a later delivery, as these are, nobody knows how long it has waited.
+    assert [span["name"] for span in spans] == ["run sample.echo", "run sample.fails_with"]
+    assert {(span["trace"], span["parent"]) for span in spans} == {(TRACE, SPAN)}
+    assert [span["status"] for span in spans] == ["UNSET", "ERROR"]
     text = "".join(span["all"] for span in spans)
     assert "ValueError" in text
     assert "a secret" not in text

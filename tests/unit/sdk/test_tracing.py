@@ -87,6 +87,10 @@ def test_a_snooze_is_no_error(bench: Bench, exporter: InMemorySpanExporter) -> N
     assert run.status.is_unset
     assert run.attributes is not None
     assert run.attributes["taskqueue.ended_by"] == "Snooze"
+    bench.advance(301.0)
+    bench.work()
+    names = [span.name.split()[0] for span in exporter.get_finished_spans()]
+    assert names == ["enqueue", "wait", "run", "run"]
 
 
 def test_spans_that_are_gathered_are_sent_when_the_executor_ends(
