@@ -10,6 +10,7 @@
     sdk/       what this module offers: jobs, clients, handles
     cli/       the command `taskqueue`
     jobs       jobs that ship with the package
+    tracing    OpenTelemetry, for who installs it
 """
 
 from importlib import import_module
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from taskqueue_ray import jobs as jobs
+    from taskqueue_ray import tracing as tracing
     from taskqueue_ray.core.batching import Batch as Batch
     from taskqueue_ray.core.claims import Unique as Unique
     from taskqueue_ray.core.errors import AmbiguousPhrase as AmbiguousPhrase
@@ -106,13 +108,13 @@ _HOMES = {
     **dict.fromkeys(("Backoff", "Priority"), "sdk.policies"),
     **dict.fromkeys(("aas_completed", "agather", "as_completed", "gather"), "sdk.waiting"),
 }
-__all__ = sorted((*_HOMES, "jobs"))  # noqa: PLE0605  # computed from the table above
+__all__ = sorted((*_HOMES, "jobs", "tracing"))  # noqa: PLE0605  # computed from the table above
 
 
 def __getattr__(name: str) -> Any:
     # Loaded on first use: an executor that imports an application's module must stay small.
-    if name == "jobs":
-        return import_module("taskqueue_ray.jobs")
+    if name in ("jobs", "tracing"):
+        return import_module(f"taskqueue_ray.{name}")
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'taskqueue_ray' has no attribute {name!r}")

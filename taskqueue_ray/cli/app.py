@@ -14,7 +14,8 @@ from taskqueue_ray.cli.demo import demo
 from taskqueue_ray.cli.enqueue import enqueue
 from taskqueue_ray.cli.failures import be_verbose, exit_code_of
 from taskqueue_ray.cli.render import say
-from taskqueue_ray.cli.stats import stats, status
+from taskqueue_ray.cli.stats import metrics, stats, status
+from taskqueue_ray.cli.top import top
 from taskqueue_ray.cli.trial import enqueue_tests
 from taskqueue_ray.cli.work import work
 
@@ -45,6 +46,8 @@ def taskqueue(
 
 for command in (demo, work, enqueue, stats, status, bench):
     app.command()(command)
+app.command()(top)
+app.command()(metrics)
 app.command("test")(enqueue_tests)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(queues.app, name="queues")

@@ -1,14 +1,15 @@
 """`taskqueue stats` and `taskqueue status`: counts, and who serves them."""
 
-import time
+import sys
 from typing import Annotated, Any
 
 import typer
 
 from taskqueue_ray.cli.opening import key_file_of, reader, settings_of
 from taskqueue_ray.cli.options import Address, Json, Storage
-from taskqueue_ray.cli.render import console as make_console
-from taskqueue_ray.cli.render import print_fields, print_json, print_table, table
+from taskqueue_ray.cli.render import console, print_fields, print_json, print_table
+from taskqueue_ray.cli.top import follow
+from taskqueue_ray.cli.top_screen import counts_of
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.engine.configuration import keyring_of
 from taskqueue_ray.engine.ownership import live_owner, location_of
@@ -23,16 +24,20 @@ WORKER_COLUMNS = (
 
 def stats(
     queue: Annotated[str | None, typer.Argument(help="Only this queue")] = None,
-    watch: Annotated[bool, typer.Option("--watch", "-w", help="Look again each second")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Look again each second; q ends it")
+    ] = False,
     storage: Storage = None,
     address: Address = None,
     json: Json = False,
 ) -> None:
     """Show how many jobs each queue has, by state."""
-    with reader(settings_of(storage, address)) as found:
-        if watch and not json:
-            _watch(found, queue)
-        elif json:
+    settings = settings_of(storage, address)
+    if watch and not json and console().is_terminal:
+        follow(settings, lambda look, width, height: counts_of(look, queue, width, height))
+        return
+    with reader(settings) as found:
+        if json:
             print_json({"storage": found.location, "queues": rows_of(found, queue)})
         else:
             print_stats(found, queue)
@@ -58,14 +63,10 @@ def _compact(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _watch(found: TaskQueue, queue: str | None) -> None:
-    from rich.live import Live
-
-    with Live(console=make_console(), auto_refresh=False) as live:
-        while True:
-            rows = _compact(rows_of(found, queue))
-            live.update(table(rows, COLUMNS, right=COUNTS), refresh=True)
-            time.sleep(1.0)
+def metrics(storage: Storage = None, address: Address = None) -> None:
+    """Print all metrics as text for Prometheus."""
+    with reader(settings_of(storage, address)) as found:
+        sys.stdout.write(found.prometheus())
 
 
 def status(storage: Storage = None, address: Address = None, json: Json = False) -> None:

@@ -1,7 +1,7 @@
 """What actors are told at their creation: small, plain, and without secrets."""
 
 import hashlib
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -32,6 +32,7 @@ class QueueConfig(msgspec.Struct, frozen=True):
     log_level: Level = "info"
     log_format: Format = "text"
     key_file: str | None = None
+    ray_metrics: Literal["on", "off"] = "on"
 
 
 def in_force(config: QueueConfig) -> dict[str, int | float | str | None]:
@@ -47,7 +48,7 @@ def shown(value: Any) -> int | float | str | None:
     return (str(value) or None) if isinstance(value, Retention) else value
 
 
-_OF_THE_QUEUE = ("segment_bytes", "ballast_bytes", "log_level", "log_format")
+_OF_THE_QUEUE = ("segment_bytes", "ballast_bytes", "log_level", "log_format", "ray_metrics")
 
 
 class WorkerConfig(msgspec.Struct, frozen=True):

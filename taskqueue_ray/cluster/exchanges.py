@@ -22,7 +22,9 @@ from taskqueue_ray.core.exchange import (
     WorkReply,
     WorkRequest,
 )
+from taskqueue_ray.core.metering import Vitals
 from taskqueue_ray.core.model import JobId, Options
+from taskqueue_ray.engine.wording import say
 
 HOLD = 10.0
 """Seconds for which the queue may hold a call that has nothing to answer."""
@@ -79,7 +81,14 @@ class Hands(Protocol):
 class Exchanges:
     """Keeps the hands fed and the queue informed. All on one event loop."""
 
-    def __init__(self, info: WorkerInfo, hands: Hands, call: Call) -> None:
+    def __init__(
+        self,
+        info: WorkerInfo,
+        hands: Hands,
+        call: Call,
+        vitals: Callable[[], Vitals | None] = lambda: None,
+    ) -> None:
+        self._vitals = vitals
         self._info = info
         self._hands = hands
         self._call = call
@@ -223,6 +232,7 @@ class Exchanges:
             self._rooms,
             self._full,
             memory,
+            self._vitals(),
         )
         self._unsure[request.sequence] = [outcome.id for outcome in outcomes]
         task = asyncio.get_running_loop().create_task(self._exchange(request))
@@ -266,7 +276,7 @@ class Exchanges:
 
     def _take(self, reply: WorkReply) -> None:
         if reply.stale:
-            log.warning("%d outcomes came too late: their leases had ended", len(reply.stale))
+            say(log, "outcomes_late", count=len(reply.stale), worker=self._info.id)
         if reply.lost:
             # The lease of these is no longer ours: whoever has it now will run them.
             self._hands.cancel(reply.lost)

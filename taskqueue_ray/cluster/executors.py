@@ -234,6 +234,7 @@ class Executors(Holder):
             self._bury(slot, None, now)
 
     def _bury(self, slot: ExecutorSlot, status: int | None, now: float) -> None:
+        self.restarts += 1
         remains = self._take_remains(slot)
         outcomes = self._inquest.outcomes(slot, remains, status, now)
         self._close(slot, remains, outcomes, release=slot.giving_back)

@@ -98,6 +98,10 @@ class Holder(ABC):
         self._timeout = timeout
         self._recycling = recycling
         self._numbers = 0
+        self.jobs_done = 0
+        """Runs that executors have ended."""
+        self.restarts = 0
+        """Executors that have ended, whose places others took."""
         self._pace = Pace()
         self._appetite = Appetite()
         self._pause = 0.0
@@ -227,6 +231,7 @@ class Holder(ABC):
     def _done(self, slot: ExecutorSlot, runs: list[tuple[int, Outcome]]) -> None:
         outcomes = []
         times = []
+        self.jobs_done += len(runs)
         for ordinal, outcome in runs:
             ticket = slot.settle(ordinal)
             if ticket is not None:

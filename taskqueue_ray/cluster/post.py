@@ -3,6 +3,7 @@
 import msgspec
 
 from taskqueue_ray.core.blobs import INLINE
+from taskqueue_ray.engine.logs import Format, Level
 
 
 class Post(msgspec.Struct, frozen=True, array_like=True):
@@ -20,6 +21,8 @@ class Post(msgspec.Struct, frozen=True, array_like=True):
     max_result: int = 1 << 20
     max_batch: int = 10_000
     inline: int = INLINE
+    log_level: Level = "info"
+    log_format: Format = "text"
 
 
 encode_post = msgspec.msgpack.Encoder().encode

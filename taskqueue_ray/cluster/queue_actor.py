@@ -19,6 +19,7 @@ from taskqueue_ray.cluster import config as configs
 from taskqueue_ray.cluster import nodes, rim
 from taskqueue_ray.cluster.archive import Archive
 from taskqueue_ray.cluster.loop import every
+from taskqueue_ray.cluster.metrics import EXPORT, RayMetrics
 from taskqueue_ray.cluster.scheduler_actor import start_scheduler
 from taskqueue_ray.cluster.termination import Terminable
 from taskqueue_ray.core.envelopes import decode, open_call, seal_reply
@@ -42,6 +43,7 @@ from taskqueue_ray.engine.desk import PROTOCOL, Desk
 from taskqueue_ray.engine.engine import Engine, Past, Ports
 from taskqueue_ray.engine.folding import FoldPolicy
 from taskqueue_ray.engine.opening import Identity, Insistence, Opened, open_storage
+from taskqueue_ray.engine.wording import Failures, say
 from taskqueue_ray.engine.writer import JournalWriter
 from taskqueue_ray.storage.journal import JournalSettings
 from taskqueue_ray.storage.location import open_filesystem, parse_location
@@ -97,6 +99,8 @@ class QueueActor(Terminable):
         self._problem: TaskQueueError = Recovering("opening the storage")
         self._ready = asyncio.Event()
         self._known = False
+        self._metrics = RayMetrics()
+        self._failures: Failures | None = None
         self._seen_at = 0.0
         self._scheduler_due = 0.0
         self._watched: dict[str, asyncio.Task[None]] = {}
@@ -181,6 +185,10 @@ class QueueActor(Terminable):
             asyncio.get_running_loop().create_task(every(HEARTBEAT, self._beat, "heartbeat")),
             asyncio.get_running_loop().create_task(every(nodes.LOOK, self._look, "nodes")),
         ]
+        if self._config.ray_metrics == "on":
+            self._tasks.append(
+                asyncio.get_running_loop().create_task(every(EXPORT, self._export, "metrics"))
+            )
 
     async def _open(self) -> Opened:
         started = asyncio.get_running_loop().time()
@@ -251,9 +259,10 @@ class QueueActor(Terminable):
             # It may have ended while nobody watched, or with the cluster that it was in.
             self._watch(worker, configs.actor_of(worker))
         self._ready.set()
-        log.info(
-            "serving %s in epoch %d with %d jobs (%s)",
-            self._config.location, opened.fence.epoch, len(opened.state.jobs), opened.claim.value,
+        self._failures = engine.path.meter.on_failed = Failures(log, opened.clock.now)
+        say(
+            log, "serving", storage=self._config.location, jobs=len(opened.state.jobs),
+            epoch=opened.fence.epoch, claim=opened.claim.value,
         )  # fmt: skip
         if opened.torn is not None:
             log.warning("cut an unfinished write: %s", opened.torn)
@@ -277,8 +286,10 @@ class QueueActor(Terminable):
             except Exception:
                 self._distrust()
                 raise
+            if self._failures is not None:
+                self._failures.settle()
             for worker in late:
-                log.warning("worker %s let its leases run out", worker)
+                say(log, "worker_late", worker=worker)
             self._have_scheduler(self._engine)
 
     def _have_scheduler(self, engine: Engine) -> None:
@@ -306,6 +317,10 @@ class QueueActor(Terminable):
         if self._engine is not None:
             for said in self._engine.observe(sights):
                 log.warning("%s", said)
+
+    async def _export(self) -> None:
+        if self._engine is not None:
+            self._metrics.export(self._engine.measures.families())
 
     async def _beat(self) -> None:
         if self._opened is not None:
@@ -342,9 +357,9 @@ class QueueActor(Terminable):
         why = await rim.until_worker_is_gone(actor, worker)
         if self._engine is not None and self._engine.lose(worker, for_good=why in rim.FOR_GOOD):
             # Its process may have been ended before Ray could tell us that it had left.
-            log.info("worker %s has left", worker)
+            say(log, "worker_left", worker=worker)
         else:
-            log.warning("worker %s is gone: %s", worker, why)
+            say(log, "worker_gone", worker=worker, why=why)
 
     # --- what the engine needs done elsewhere ------------------------------------------------
 
@@ -363,7 +378,7 @@ class QueueActor(Terminable):
                 log.exception("compaction failed")
                 done(Unavailable(f"compaction failed: {error}"))
             else:
-                log.info("folded %d finished jobs", result.finished)
+                say(log, "folded", jobs=result.finished)
                 done(result)
                 await self._retain()
 
@@ -398,7 +413,7 @@ class QueueActor(Terminable):
             return
         try:
             if dropped := await self._archive.retain(self._opened.fence, horizons):
-                log.info("dropped %d finished jobs that were kept for long enough", dropped)
+                say(log, "pruned", jobs=dropped)
         except Exception:
             log.exception("the history was not pruned; it is tried again after the next fold")
 

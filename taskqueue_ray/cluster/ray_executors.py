@@ -286,6 +286,7 @@ class RayExecutors(Holder):
         slot.drain()
         remains = slot.remains()
         del place.seats[number]
+        self.restarts += slot.kind == "actor"  # a task ends with its job
         outcomes = self._inquest.outcomes(slot, remains, ending, now)
         if not slot.killed_at and not slot.cell.latest():
             outcomes += self._miscarried(place, seat, ending, now)

@@ -25,6 +25,7 @@ from taskqueue_ray.cluster.post import Post, decode_post
 from taskqueue_ray.core.errors import KeyMissing, QueueClosed
 from taskqueue_ray.engine.configuration import keyring_of
 from taskqueue_ray.engine.keyring import Keyring
+from taskqueue_ray.engine.logs import set_up_jobs
 from taskqueue_ray.engine.payload import Sealer
 from taskqueue_ray.executor.cell import Cell
 from taskqueue_ray.executor.child import SyncExecutor
@@ -72,6 +73,9 @@ def _furnish(post: Post, keyring: Keyring) -> None:
     os.environ["TASKQUEUE_MAX_PAYLOAD"] = str(post.max_result)
     os.environ["TASKQUEUE_INLINE_PAYLOAD"] = str(post.inline)
     os.environ["TASKQUEUE_MAX_BATCH"] = str(post.max_batch)
+    os.environ["TASKQUEUE_LOG_LEVEL"] = post.log_level
+    os.environ["TASKQUEUE_LOG_FORMAT"] = post.log_format
+    set_up_jobs(os.environ)
 
 
 def _preload(modules: tuple[str, ...]) -> None:

@@ -22,6 +22,7 @@ from taskqueue_ray.cluster.ray_edge import RayEdge
 from taskqueue_ray.cluster.ray_executors import RayExecutors
 from taskqueue_ray.cluster.recycling import Recycling
 from taskqueue_ray.cluster.termination import Terminable
+from taskqueue_ray.cluster.vitals import EVERY, VitalSigns
 from taskqueue_ray.core.errors import KeyMissing, TaskQueueError
 from taskqueue_ray.core.exchange import Outcome, Progress, Save, WorkerInfo
 from taskqueue_ray.core.model import IN_RAY, JobId
@@ -30,6 +31,7 @@ from taskqueue_ray.engine.code import PYTHON
 from taskqueue_ray.engine.configuration import keyring_of
 from taskqueue_ray.engine.keyring import Keyring
 from taskqueue_ray.engine.payload import Sealer
+from taskqueue_ray.engine.wording import say
 
 MEASURE = 5.0
 """Seconds between two looks at the memory of the node."""
@@ -167,8 +169,13 @@ class WorkerActor(Terminable):
             recycling=recycling,
         )
         executors = AllHands(own, in_ray)
-        self._life = _Life(executors, Exchanges(self._info(keyring), executors, queue.acall))
+        signs = VitalSigns(executors)
+        exchanges = Exchanges(self._info(keyring), executors, queue.acall, signs.take)
+        self._life = _Life(executors, exchanges)
         await executors.start()
+        self._tasks.append(
+            asyncio.get_running_loop().create_task(every(EVERY, signs.measure, "vitals"))
+        )
 
     def _info(self, keyring: Keyring) -> WorkerInfo:
         return WorkerInfo(
@@ -200,7 +207,7 @@ class WorkerActor(Terminable):
     async def _tick(self) -> None:
         assert self._life is not None
         for incident in self._life.executors.tick(asyncio.get_running_loop().time()):
-            log.warning("%s: %s", incident.kind, incident.text)
+            say(log, "incident", kind=incident.kind, text=incident.text, worker=self._id)
         self._life.exchanges.notice_running()
 
     async def _measure(self) -> None:
@@ -211,7 +218,7 @@ class WorkerActor(Terminable):
     async def _leave_when_told(self) -> None:
         """After SIGTERM: drain, and end this process. What still runs is given back uncounted."""
         await self.told.wait()
-        log.warning("worker %s was told to end", self._id)
+        say(log, "worker_told_to_end", worker=self._id)
         try:
             async with asyncio.timeout(TERM_PATIENCE + 3.0):
                 await self.drain(TERM_PATIENCE)
@@ -240,6 +247,8 @@ def post_of(config: configs.WorkerConfig) -> Post:
         max_result=config.max_result,
         max_batch=config.max_batch,
         inline=config.inline,
+        log_level=config.log_level,
+        log_format=config.log_format,
     )
 
 
@@ -254,4 +263,6 @@ def environment_of(config: configs.WorkerConfig, keyring: Keyring) -> dict[str, 
         "TASKQUEUE_MAX_PAYLOAD": str(config.max_result),
         "TASKQUEUE_INLINE_PAYLOAD": str(config.inline),
         "TASKQUEUE_MAX_BATCH": str(config.max_batch),
+        "TASKQUEUE_LOG_LEVEL": config.log_level,
+        "TASKQUEUE_LOG_FORMAT": config.log_format,
     }

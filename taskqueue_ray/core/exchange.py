@@ -9,6 +9,7 @@ from typing import Literal
 import msgspec
 
 from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.core.metering import Vitals
 from taskqueue_ray.core.model import (
     PLAIN,
     Attempt,
@@ -150,8 +151,8 @@ class WorkRequest(msgspec.Struct, frozen=True, array_like=True):
     before the outcomes do.
 
     `want` counts the jobs of its own processes. `rooms` says how many it wants besides for each
-    kind of executor in Ray, and `full` for which places none. `memory`, now and then, is
-    what is used of its node's and what that has, in bytes.
+    kind of executor in Ray, and `full` for which places none. Now and then come `memory`, what is
+    used of its node's and what that has, in bytes, and `vitals`.
     """
 
     worker: str
@@ -169,6 +170,7 @@ class WorkRequest(msgspec.Struct, frozen=True, array_like=True):
     rooms: dict[str, int] = {}
     full: list[str] = []
     memory: list[int] = []
+    vitals: Vitals | None = None
 
 
 class WorkReply(msgspec.Struct, frozen=True, array_like=True):
@@ -336,6 +338,7 @@ class WorkerView(msgspec.Struct, frozen=True):
     draining: bool
     barred: bool = False
     """Whether its node gets no jobs."""
+    vitals: Vitals = Vitals()
 
 
 class Controls(msgspec.Struct, frozen=True):

@@ -44,6 +44,7 @@ def apply(state: State, event: Redriven) -> None:
     changed: dict[Options, Options] = {}
     for job_id in event.ids:
         job = state.jobs[job_id]
+        state.total(job.options.queue).leave(job.state)
         if event.changes != UNCHANGED:
             options = changed.get(job.options)
             if options is None:
@@ -52,6 +53,7 @@ def apply(state: State, event: Redriven) -> None:
             job = _change(state, job, options)
         job.generation += 1
         job.attempts = job.losses = 0
+        state.total(job.options.queue).redriven += 1
         state.move(job, REDRIVE)
         state.wait(job, 0.0)
 

@@ -106,6 +106,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     log_format: Annotated[
         Literal["text", "json"], Meta(description="How a line of the log looks")
     ] = "text"
+    ray_metrics: Annotated[
+        Literal["on", "off"],
+        Meta(description="Whether the queue's metrics are on Ray's endpoint for Prometheus too"),
+    ] = "on"
     retention: Annotated[
         Retention | None,
         Meta(

@@ -39,12 +39,28 @@ INTERNED_OPTIONS = 4096
 class Totals(msgspec.Struct):
     """Counters of one queue. `counts` of all states add up to what was enqueued less purged.
 
-    A redrive into another queue takes its jobs along.
+    A redrive into another queue takes its jobs along. `left` counts those that were purged or
+    redriven out of a final state, `redriven` those that came in by a redrive: so what `ever…` says
+    only grows.
     """
 
     counts: dict[JobState, int]
     retries: int = 0
     losses: int = 0
+    left: dict[JobState, int] = {}
+    redriven: int = 0
+
+    def leave(self, state: JobState) -> None:
+        """A job has gone out of a final state."""
+        self.left[state] = self.left.get(state, 0) + 1
+
+    def ever(self, state: JobState) -> int:
+        """How many jobs have come into a final state."""
+        return self.counts[state] + self.left.get(state, 0)
+
+    def ever_enqueued(self) -> int:
+        """How many jobs were enqueued here."""
+        return sum(self.counts.values()) + sum(self.left.values()) - self.redriven
 
 
 class State:

@@ -51,6 +51,7 @@ def apply_purged(state: State, event: Purged) -> None:
         job = state.jobs.pop(job_id, None) or state.settled[job_id]
         if not isinstance(job, Job):
             continue
+        state.total(job.options.queue).leave(job.state)
         state.move(job, find_move(job.state, Verb.PURGE, None))
         state.settled[job_id] = _remembered(job)
         for records in (state.unfolded, *state.marked.values()):

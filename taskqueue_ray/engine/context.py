@@ -43,7 +43,10 @@ _next_number = count(1).__next__
 
 
 class RunningJob(msgspec.Struct, frozen=True):
-    """The facts of the job that is running. `id` is its text form, `attempt` counts from 1."""
+    """The facts of the job that is running. `id` is its text form, `attempt` counts from 1.
+
+    `delivery` does too, and counts also runs that were put off, given back or lost.
+    """
 
     id: str
     type: str
@@ -61,6 +64,7 @@ class RunningJob(msgspec.Struct, frozen=True):
 
     scheduled_for: datetime | None = None
     """The time for which it did, in the zone of the schedule."""
+    delivery: int = 1
 
 
 NO_HEADERS: Mapping[str, str] = MappingProxyType({})
@@ -82,6 +86,7 @@ def facts_of(grant: Grant, options: Options) -> RunningJob:
         timeout=options.timeout,
         schedule=grant.fired.schedule if grant.fired is not None else None,
         scheduled_for=scheduled_for(grant.fired),
+        delivery=grant.delivery,
     )
 
 

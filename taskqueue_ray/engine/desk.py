@@ -83,6 +83,8 @@ class Desk:
             ),
             "fire": _typed(FireRequest, engine.scheduling.fire),
             **{name: _typed(*method) for name, method in methods_of(engine).items()},
+            "performance": _typed(float, self._read(engine.measures.performance)),
+            "metrics": _typed(None, self._read(lambda _: engine.measures.families())),
         }
 
     def serve(self, method: str, request: bytes, respond: Bytes) -> None:

@@ -37,6 +37,7 @@ from taskqueue_ray.engine.commits import Commits, Writer
 from taskqueue_ray.engine.fleet import Fleet, Respond, refuse
 from taskqueue_ray.engine.folding import Fold, Folding, FoldPolicy
 from taskqueue_ray.engine.insights import Insights
+from taskqueue_ray.engine.measures import Measures
 from taskqueue_ray.engine.nodes import Nodes
 from taskqueue_ray.engine.retiring import Retiring
 from taskqueue_ray.engine.scheduling import Scheduling
@@ -113,6 +114,9 @@ class Engine:
         self.work_desk.admits = lambda options: self.admission.refused(options) is None
         self.watching = Watching(state, self.commits, self.fleet)
         self.insights = Insights(state, self.fleet)
+        self.measures = Measures(
+            state, self.fleet, self.path.meter, clock.now, lambda: self.commits.low_space
+        )
         self.folding = Folding(
             state, self.commits, ports.fold, self._folded, fold_policy or FoldPolicy()
         )
@@ -272,6 +276,7 @@ class Engine:
         self.retiring.tick(now)
         self.folding.tick(now)
         self.insights.tidy(now)
+        self.measures.tick(now)
         self.blobs.tick(now)
         self._offer()
         self.commits.flush(all=True)

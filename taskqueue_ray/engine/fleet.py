@@ -10,6 +10,7 @@ from typing import Any
 
 from taskqueue_ray.core.errors import TaskQueueError
 from taskqueue_ray.core.exchange import Ended, Progress, WorkerInfo, WorkReply
+from taskqueue_ray.core.metering import Vitals
 from taskqueue_ray.core.model import JobId
 
 CLIENT_TERM = 120.0
@@ -63,6 +64,7 @@ class WorkerSession:
     """Its node gets no jobs."""
     memory: tuple[int, int] = (0, 0)
     """What is used of its node's memory, and what that has."""
+    vitals: Vitals = field(default_factory=Vitals)
 
     def in_flight(self) -> set[JobId]:
         """Jobs granted in replies that the worker has not confirmed yet."""

@@ -206,6 +206,7 @@ class Insights:
                 max(0.0, now - session.seen),
                 session.draining,
                 session.barred,
+                session.vitals,
             )
             for worker, session in self._fleet.workers.items()
             if session.info is not None

@@ -63,6 +63,11 @@ class Middleware:
         with self.around(context):
             return await call_next()
 
+    def close(self) -> None:
+        """The executor ends in good order, or is replaced: the last moment to send what was
+        gathered. What is killed has none.
+        """
+
 
 class Enqueueing:
     """A job that is about to be stored, as `Middleware.on_enqueue` sees it.

@@ -19,6 +19,8 @@ from taskqueue_ray.core.state import State
 from taskqueue_ray.engine.blobs import read_part
 from taskqueue_ray.engine.fleet import Fleet
 from taskqueue_ray.engine.insights import Insights
+from taskqueue_ray.engine.measures import Measures
+from taskqueue_ray.engine.meter import Meter
 from taskqueue_ray.engine.nodes import registered
 from taskqueue_ray.storage.blobs import blob_name, list_blobs
 from taskqueue_ray.storage.filesystem import FileSystem
@@ -100,6 +102,9 @@ class ReadingDesk:
 
     def __init__(self, reading: Reading) -> None:
         insights = Insights(reading.state, Fleet())
+        now = reading.state.at
+        fleet, meter = Fleet(), Meter(reading.state, now)
+        measures = Measures(reading.state, fleet, meter, lambda: now, lambda: False)
         self._fs = reading.fs
         # Programs ask from any thread, and the views keep places of jobs.
         self._one_at_a_time = threading.Lock()
@@ -110,6 +115,8 @@ class ReadingDesk:
             "ended": (tuple[float, Cursor | None, int], lambda call: insights.ended(*call)),
             "workers": (None, lambda _: []),
             "controls": (None, lambda _: insights.controls()),
+            "performance": (float, measures.performance),
+            "metrics": (None, lambda _: measures.families()),
             "why": (JobId, lambda job_id: insights.why(job_id, reading.state.at)),
             "past": (list[JobId], self._past),
             "search": (tuple[JobFilter, int], self._search),

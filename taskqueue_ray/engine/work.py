@@ -184,6 +184,8 @@ class Work:
         session.leaving = request.leaving
         if request.memory:
             session.memory = (request.memory[0], request.memory[-1])
+        if request.vitals is not None and request.vitals.is_sound:
+            session.vitals = request.vitals
         session.deadline = now + hold(request.wait) + self._term
         if request.running:
             self._path.note_started(request.worker, request.running)

@@ -15,6 +15,7 @@ from taskqueue_ray.core.state import State
 from taskqueue_ray.engine.clock import Clock
 from taskqueue_ray.engine.commits import Commits
 from taskqueue_ray.engine.fleet import Fleet, Respond
+from taskqueue_ray.engine.meter import Meter
 
 OVERDUE = 4
 """Portions of overdue jobs that are ended before a lease, so that none holds up the loop."""
@@ -38,6 +39,7 @@ class WritePath:
         self.clock = clock
         self._random = random
         self.bounds = bounds
+        self.meter = Meter(state, clock.now())
         self.on_ended: Callable[[list[Job]], None] | None = None
         """Told of jobs that end, when somebody waits."""
 
@@ -77,8 +79,10 @@ class WritePath:
             return
         state = self.state
         ended_before = len(state.unfolded)
+        measure = self.meter.take
         for event in events:
             apply(state, event)
+            measure(event)
         self.commits.append(events, urgent=urgent)
         ended = len(state.unfolded) - ended_before
         if ended > 0 and self.on_ended is not None:

@@ -7,6 +7,7 @@ import socket
 import sys
 from typing import NamedTuple, TextIO
 
+from taskqueue_ray.engine.logs import set_up_jobs
 from taskqueue_ray.executor.cell import Cell
 from taskqueue_ray.executor.child import SyncExecutor
 from taskqueue_ray.executor.kernel import die_with_parent
@@ -32,6 +33,7 @@ def live(parent: int, order: Fork, setup: Preload, given: Endowment) -> None:
     _reset_signals()
     _redirect(given.output)
     _renew_chance()
+    set_up_jobs(os.environ)
     gc.enable()
     channel = socket.socket(fileno=given.channel)
     cell = Cell(given.cell, order.slots)

@@ -11,6 +11,7 @@ from taskqueue_ray.core.errors import UnknownJobType
 from taskqueue_ray.core.model import Options, StoredCode
 from taskqueue_ray.engine.code import restore
 from taskqueue_ray.engine.jobtype import JobType
+from taskqueue_ray.engine.middleware import installed
 from taskqueue_ray.engine.payload import Sealer
 from taskqueue_ray.engine.registry import registry
 from taskqueue_ray.executor.sealed import need
@@ -61,6 +62,11 @@ class Handlers:
                 if handler.warmth is not None and isawaitable(done := handler.warmth.cool()):
                     run(_awaited(done))
             except BaseException:  # it is application code, and the others have theirs
+                traceback.print_exc()
+        for one in installed.all:
+            try:
+                one.close()
+            except BaseException:
                 traceback.print_exc()
 
     def _restored(self, type_name: str, code: str, answer: bytes) -> JobType:

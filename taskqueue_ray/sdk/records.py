@@ -1,7 +1,7 @@
 """What the queue knows, as values for people: jobs, counts, workers."""
 
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +12,9 @@ from taskqueue_ray.core.model import JobId
 from taskqueue_ray.core.origin import origin_of, scheduled_for
 from taskqueue_ray.sdk.opening import Opener, Problem, quietly
 from taskqueue_ray.sdk.tables import fields_html, fields_text
+
+SILENT = 20.0
+"""Seconds without a renewal after which something is wrong: an idle worker renews every ten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +207,13 @@ class QueueRecord:
 
 @dataclass(frozen=True, slots=True)
 class WorkerRecord:
-    """A worker as the queue sees it. `seen_ago` is in seconds; `barred`: its node gets no jobs."""
+    """A worker as the queue sees it. `seen_ago`, its last renewal, is in seconds.
+
+    `state` is `working`, `draining`, `barred` when its node gets no jobs, or `silent` when it has
+    not renewed for a while. `memory` is in bytes, of the worker and what it forked together; `cpu`
+    in percent of one core. `jobs_done` and `restarts`, of executors that were replaced, count from
+    its start. They are as the worker said last, some seconds ago.
+    """
 
     id: str
     queues: tuple[str, ...]
@@ -217,15 +226,32 @@ class WorkerRecord:
     host: str
     pid: int
     barred: bool = False
+    state: str = "working"
+    memory: int = 0
+    executors_memory: int = 0
+    cpu: float = 0.0
+    executors: int = 0
+    jobs_done: int = 0
+    restarts: int = 0
+    started_at: datetime | None = None
+
+    @property
+    def last_renewal(self) -> datetime:
+        """When it was last heard of."""
+        return datetime.now(UTC) - timedelta(seconds=self.seen_ago)
 
     @staticmethod
     def of(view: WorkerView) -> "WorkerRecord":
         """The record of a view."""
-        info = view.info
+        info, vitals = view.info, view.vitals
         running = tuple(map(to_text, view.running))
+        silent = "silent" if view.seen_ago > SILENT else "working"
         return WorkerRecord(
             info.id, info.queues, info.concurrency, view.held, running, view.seen_ago,
             view.draining, info.node, info.host, info.pid, view.barred,
+            "draining" if view.draining else "barred" if view.barred else silent,
+            vitals.memory + vitals.executors_memory, vitals.executors_memory, vitals.cpu,
+            vitals.executors, vitals.jobs_done, vitals.restarts, moment(vitals.started_at),
         )  # fmt: skip
 
     def row(self) -> dict[str, Any]:
@@ -237,9 +263,14 @@ class WorkerRecord:
             "held": self.held,
             "running": len(self.running),
             "seen_ago": self.seen_ago,
-            "state": "draining" if self.draining else "barred" if self.barred else "working",
+            "state": self.state,
             "host": self.host,
             "pid": self.pid,
+            "memory_mib": round(self.memory / 2**20, 1),
+            "cpu": round(self.cpu, 1),
+            "jobs_done": self.jobs_done,
+            "restarts": self.restarts,
+            "node": self.node,
         }
 
 

@@ -39,6 +39,7 @@ from taskqueue_ray.core.exchange import (
     WorkerView,
 )
 from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.core.metering import Family, PerformanceReport
 from taskqueue_ray.core.model import (
     JobId,
     NodeMode,
@@ -194,6 +195,16 @@ def results(ids: Sequence[JobId]) -> Request[list[Ended]]:
 def why(job_id: JobId) -> Request[Why | None]:
     """Why a job is not running, if its record is at hand."""
     return Request("why", _encode(job_id), _reader(Why | None))
+
+
+def performance(window: float) -> Request[PerformanceReport]:
+    """How fast the queue was in the last `window` seconds."""
+    return Request("performance", _encode(window), _reader(PerformanceReport))
+
+
+def metrics() -> Request[list[Family]]:
+    """All metrics, with their values now."""
+    return Request("metrics", _encode(None), _reader(list[Family]))
 
 
 def store_code(code_hash: str, code: StoredCode) -> Request[None]:

@@ -33,6 +33,7 @@ from taskqueue_ray.core.exchange import (
     WatchRequest,
     WorkRequest,
 )
+from taskqueue_ray.core.metering import Vitals
 from taskqueue_ray.core.model import Claim, Failure, Input, StoredCode
 from taskqueue_ray.core.retention import Retention
 from taskqueue_ray.core.rules import Every
@@ -103,7 +104,17 @@ class Counter:
             outcome(self.grants[5], OutcomeKind.WAITING, awaited=(job_id(7), job_id(4))),
         ]
         work = WorkRequest(
-            "w", 3, 2, outcomes, [], [], 2, 0.0, [], [(job_id(2), Progress(1, 2, "x"))]
+            "w",
+            3,
+            2,
+            outcomes,
+            [],
+            [],
+            2,
+            0.0,
+            [],
+            [(job_id(2), Progress(1, 2, "x"))],
+            vitals=Vitals(1 << 20, 1 << 20, 50.0, 2, 7, 1, now),
         )
         special = spec(22, expires=now + 9, unique=Claim("key", 5.0), fair_key="f", ordered=True)
         after = Input("summary", (), workflow="flow:1")
@@ -145,6 +156,8 @@ class Counter:
             "schedule": "minutely",
             "schedules": ("", 5),
             "fire": FireRequest("s", 1.0),
+            "performance": 300.0,
+            "metrics": None,
         }
         return {name: msgspec.msgpack.decode(encode(one)) for name, one in made.items()}
 
@@ -168,6 +181,8 @@ class Counter:
             assert len(self.trial.writer.durable) == commits
         if len(self.trial.writer.durable) > commits:
             self._keep()
+        for one in ("metrics", "workers", "performance"):  # what was said of workers is shown
+            open_reply(self.ask(one, encode(60.0 if one == "performance" else None)))
         self.trial.pass_time(LONG)
         assert not self.trial.engine.fleet.workers, "a worker that is silent is lost at last"
         assert not self.trial.broken

@@ -400,3 +400,39 @@ async def async_gather(count: int) -> int:
 async def async_id() -> str:
     await asyncio.sleep(0.001)
     return current().job.id
+
+
+@job
+def spans_so_far() -> list[dict[str, str]]:
+    """What this executor has exported, where `traced_app` is among its modules."""
+    from tests.unit.executor.traced_app import exporter
+
+    return [
+        {
+            "name": span.name,
+            "trace": f"{span.context.trace_id:032x}",
+            "parent": f"{span.parent.span_id:016x}" if span.parent else "",
+            "status": span.status.status_code.name,
+            "all": span.to_json(),
+        }
+        for span in exporter.get_finished_spans()
+    ]
+
+
+@job
+def log_lines(text: str) -> str:
+    import logging
+
+    log = logging.getLogger("shop.jobs")
+    log.info("making %s", text)
+    log.debug("not said")
+    return current().job.id
+
+
+@job
+async def async_log_lines(text: str) -> str:
+    import logging
+
+    await asyncio.sleep(0.01)
+    logging.getLogger("shop.jobs").warning("making %s", text)
+    return current().job.id
