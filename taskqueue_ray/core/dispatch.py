@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from taskqueue_ray.core import (
+    alerting,
     cancelling,
     checkpointing,
     commands,
@@ -89,6 +90,11 @@ DECIDERS: Mapping[type, _Decide] = {
     commands.Configure: lambda s, c, now, _: Decision(*controls.decide_configure(s, c, now)),
     commands.StoreCode: lambda s, c, _n, _b: Decision(upkeep.decide_store_code(s, c)),
     commands.Fold: lambda s, c, now, bounds: Decision(upkeep.decide_fold(s, c, now, bounds)),
+    commands.SetAlert: lambda s, c, now, _: Decision(*alerting.decide_set(s, c, now)),
+    commands.DeleteAlert: lambda s, c, now, _: Decision(*alerting.decide_delete(s, c, now)),
+    commands.MuteAlert: lambda s, c, now, _: Decision(*alerting.decide_mute(s, c, now)),
+    commands.TestAlert: lambda s, c, now, _: Decision(*alerting.decide_test(s, c, now)),
+    commands.JudgeAlerts: lambda s, c, now, _: Decision(*alerting.decide_judge(s, c, now)),
 }
 """Which concern decides a command."""
 
@@ -113,6 +119,11 @@ APPLIERS: Mapping[type, _Apply] = {
     events.Folded: _folded,
     events.Received: upkeep.apply_received,
     events.Opened: upkeep.apply_opened,
+    events.AlertRuleSet: alerting.apply_set,
+    events.AlertRuleDeleted: alerting.apply_deleted,
+    events.AlertMuted: alerting.apply_muted,
+    events.AlertChanged: alerting.apply_changed,
+    events.AlertDelivered: alerting.apply_delivered,
 }
 """Which concern makes an event a fact."""
 

@@ -125,6 +125,18 @@ class JobNotFound(InvalidRequest):
         TaskQueueError.__init__(self, f"no job {job_id} in this queue", job_id=job_id)
 
 
+class AlertNotFound(InvalidRequest):
+    """No rule of alerts has that name."""
+
+    def __init__(self, name: str, known: list[str]) -> None:
+        TaskQueueError.__init__(
+            self,
+            f"there is no alert rule {name!r}; known are {', '.join(known)}",
+            name=name,
+            known=known,
+        )
+
+
 # --- conflict: look at the present state first -----------------------------------------------
 
 

@@ -6,6 +6,7 @@ waiters, liveness and progress are not facts and live in `engine`.
 
 import msgspec
 
+from taskqueue_ray.core.alerts import Alerts
 from taskqueue_ray.core.aside import Pause, keeps_its_turn
 from taskqueue_ray.core.deadletters import DeadLetters
 from taskqueue_ray.core.expiries import Expiries
@@ -43,6 +44,8 @@ class Totals(msgspec.Struct):
     counts: dict[JobState, int]
     retries: int = 0
     losses: int = 0
+    poisoned: int = 0
+    """Jobs that were quarantined since there is this counter."""
 
 
 class State:
@@ -51,7 +54,7 @@ class State:
     DURABLE = (
         "jobs", "settled", "unfolded", "marked", "totals", "codes", "receipts", "keys", "unique",
         "pauses", "settings", "workflows", "ordinal", "lease", "epoch", "at", "folded",
-        "forgotten_before",
+        "forgotten_before", "alerts",
     )  # fmt: skip
     DERIVED = (
         "ready", "delayed", "expiring", "held", "children", "suspects", "ended", "interned",
@@ -89,6 +92,7 @@ class State:
         """The last commit that history covers."""
         self.forgotten_before = 0.0
         """Jobs that ended before this time may be remembered by history only."""
+        self.alerts = Alerts()
 
         self.ready = Ready(self.pauses)
         self.delayed: Heap[tuple[float, int, int, Job]] = Heap(_is_current)

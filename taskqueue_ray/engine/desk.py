@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from taskqueue_ray.core import commands
+from taskqueue_ray.core.alerts import Report
 from taskqueue_ray.core.blobs import BlobPart, BlobWanted
 from taskqueue_ray.core.changes import Changes
 from taskqueue_ray.core.envelopes import UNREADABLE, seal_reply
@@ -64,6 +65,15 @@ class Desk:
             "cancel": _typed(tuple[str, list[JobId], str], self._cancel),
             "redrive": _typed(tuple[str, list[JobId], Changes], self._redrive),
             "purge": _typed(tuple[str, list[JobId]], self._purge),
+            "set_alert": _typed(commands.SetAlert, engine.alerting.carry_out),
+            "delete_alert": _typed(commands.DeleteAlert, engine.alerting.carry_out),
+            "mute_alert": _typed(commands.MuteAlert, engine.alerting.carry_out),
+            "test_alert": _typed(commands.TestAlert, engine.alerting.carry_out),
+            "alerts": _typed(None, self._read(lambda _: engine.alerting.view())),
+            "alert_round": _typed(Report, engine.alerting.round),
+            "observe": _typed(
+                None, self._read(lambda _: engine.observing.observe(engine.clock.now()))
+            ),
         }
 
     def serve(self, method: str, request: bytes, respond: Bytes) -> None:

@@ -27,6 +27,7 @@ from taskqueue_ray.core.model import JobId, JobSpec, StoredCode
 from taskqueue_ray.core.retention import Horizon, horizons
 from taskqueue_ray.core.state import State
 from taskqueue_ray.core.why import Why
+from taskqueue_ray.engine.alerting import Alerting
 from taskqueue_ray.engine.beside import AT_ONCE, Beside
 from taskqueue_ray.engine.blobs import Blobs
 from taskqueue_ray.engine.clock import Clock
@@ -34,6 +35,7 @@ from taskqueue_ray.engine.commits import Commits, Writer
 from taskqueue_ray.engine.fleet import Fleet, Respond, refuse
 from taskqueue_ray.engine.folding import Fold, Folding, FoldPolicy
 from taskqueue_ray.engine.insights import Insights
+from taskqueue_ray.engine.observing import Observing
 from taskqueue_ray.engine.retiring import Retiring
 from taskqueue_ray.engine.watching import Watching
 from taskqueue_ray.engine.work import Work
@@ -98,10 +100,13 @@ class Engine:
         self.retiring = Retiring(self.path)
         self.blobs = Blobs(state, self.commits, clock, ports.blobs, ports.beside)
         self.path.on_ended = self.watching.notify
+        self.observing = Observing(state, self.fleet, self.insights, self.commits, self.folding)
+        self.alerting = Alerting(self.path, self.observing)
 
     def open(self, epoch: int, clock_jump: float = 0.0) -> None:
         """Begin to serve as the writer of this epoch."""
         now = self.clock.now()
+        self.observing.clock_jump = clock_jump
         self.path.record([events.Opened(now, epoch, clock_jump)])
         self.work_desk.restore(now)
         self.commits.flush()
@@ -192,6 +197,7 @@ class Engine:
     def lose(self, worker: str) -> bool:
         """A worker is gone; True when it had left in good order."""
         in_order = self.work_desk.lose(worker)
+        self.observing.vanished += not in_order
         self._offer()
         return in_order
 
@@ -209,6 +215,7 @@ class Engine:
         self.commits.retry()
         self.path.execute(commands.Promote())
         late = self.work_desk.tick(now)
+        self.observing.vanished += len(late)
         self.watching.tick(now)
         self.retiring.tick(now)
         self.folding.tick(now)

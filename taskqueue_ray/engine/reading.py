@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from taskqueue_ray.core import alerting
 from taskqueue_ray.core.blobs import Blob, BlobWanted
 from taskqueue_ray.core.errors import InvalidRequest, StorageUnusable, TaskQueueError
 from taskqueue_ray.core.exchange import Cursor, JobFilter
@@ -105,6 +106,7 @@ class ReadingDesk:
             "ended": (tuple[float, Cursor | None, int], lambda call: insights.ended(*call)),
             "workers": (None, lambda _: []),
             "controls": (None, lambda _: insights.controls()),
+            "alerts": (None, lambda _: alerting.view(reading.state.alerts)),
             "why": (JobId, lambda job_id: insights.why(job_id, reading.state.at)),
             "past": (list[JobId], self._past),
             "search": (tuple[JobFilter, int], self._search),
