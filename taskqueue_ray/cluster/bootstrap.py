@@ -248,6 +248,8 @@ def _queue_config(settings: Settings, location: Location, *, embedded: bool) -> 
         log_level=settings.log_level,
         log_format=settings.log_format,
         key_file=settings.key_file,
+        alerts=settings.alerts,
+        alert_interval=settings.alert_interval,
     )
 
 

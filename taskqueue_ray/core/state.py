@@ -88,8 +88,7 @@ class State:
         self.ordinal = self.lease = self.epoch = 0
         self.at = 0.0
         """The latest time of any event: time never runs back from it."""
-        self.folded = 0
-        """The last commit that history covers."""
+        self.folded = 0  # the last commit that history covers
         self.forgotten_before = 0.0
         """Jobs that ended before this time may be remembered by history only."""
         self.alerts = Alerts()

@@ -18,9 +18,7 @@ START_AFTER = 30.0
 SILENCE = 30.0
 """Seconds without a report after which there is no alert actor any more, it seems."""
 
-AlertCommand = (
-    commands.SetAlert | commands.DeleteAlert | commands.MuteAlert | commands.TestAlert
-)
+AlertCommand = commands.SetAlert | commands.DeleteAlert | commands.MuteAlert | commands.TestAlert
 
 
 class Alerting:

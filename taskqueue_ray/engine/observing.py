@@ -107,4 +107,4 @@ class Observing:
 
 def _of(job: Job, count: int, workers: list[WorkerInfo]) -> Unserved | None:
     why = unserved(job.options, workers)
-    return why and Unserved(job.options.queue, count, why.reason, why.sentence)
+    return None if why is None else Unserved(job.options.queue, count, why.reason, why.sentence)

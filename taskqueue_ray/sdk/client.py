@@ -12,6 +12,7 @@ from taskqueue_ray.core.model import OnParentFailure
 from taskqueue_ray.core.naming import check_name
 from taskqueue_ray.engine.payload import Sealer
 from taskqueue_ray.sdk import current, requests
+from taskqueue_ray.sdk.alerts import Alerts
 from taskqueue_ray.sdk.asking import AnyId, raw_id
 from taskqueue_ray.sdk.batches import MAX_JOBS, Batch, Parcel, Preparer
 from taskqueue_ray.sdk.callbacks import JobBatch
@@ -56,6 +57,8 @@ class TaskQueue(Moving):
         """Settings of single queues, and what is paused."""
         self.watcher = Watcher(transport)
         self.preparer = Preparer(transport, sealer, max_batch=max_batch)
+        self.alerts = Alerts(self._ask, self.preparer)
+        """Rules that watch over the queue."""
         self._start_workers = start_workers
         self._on_close = on_close
         self._room = Room(transport, self._check_open)

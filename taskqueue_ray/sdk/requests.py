@@ -9,8 +9,17 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from taskqueue_ray.core.alerts import AlertsView, Rule
 from taskqueue_ray.core.changes import UNCHANGED, Changes
-from taskqueue_ray.core.commands import Configure, Pause, Resume
+from taskqueue_ray.core.commands import (
+    Configure,
+    DeleteAlert,
+    MuteAlert,
+    Pause,
+    Resume,
+    SetAlert,
+    TestAlert,
+)
 from taskqueue_ray.core.exchange import (
     Controls,
     Cursor,
@@ -24,6 +33,7 @@ from taskqueue_ray.core.exchange import (
 )
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import JobId, QueueSettings, StoredCode
+from taskqueue_ray.core.observation import Observation
 from taskqueue_ray.core.why import Why
 
 T_co = TypeVar("T_co", covariant=True)
@@ -173,3 +183,33 @@ def why(job_id: JobId) -> Request[Why | None]:
 def store_code(code_hash: str, code: StoredCode) -> Request[None]:
     """Keep a function that is sent by value."""
     return Request("store_code", _encode((code_hash, code)), lambda _: None)
+
+
+def set_alert(rule: Rule) -> Request[Rule]:
+    """Keep a rule of alerts."""
+    return Request("set_alert", _encode(SetAlert(rule)), _reader(Rule))
+
+
+def delete_alert(name: str) -> Request[bool]:
+    """Drop a rule of alerts; False when there was none."""
+    return Request("delete_alert", _encode(DeleteAlert(name)), _bool)
+
+
+def mute_alert(name: str, until: float) -> Request[None]:
+    """Tell no firing of a rule until then; 0: tell it again."""
+    return Request("mute_alert", _encode(MuteAlert(name, until)), lambda _: None)
+
+
+def test_alert(name: str) -> Request[int]:
+    """Send a test to the sinks of a rule; the number of the notice."""
+    return Request("test_alert", _encode(TestAlert(name)), _reader(int))
+
+
+def alerts() -> Request[AlertsView]:
+    """The rules of alerts, where they stand, and their history."""
+    return Request("alerts", _encode(None), _reader(AlertsView))
+
+
+def observe() -> Request[Observation]:
+    """What the queue says of itself to those that watch it."""
+    return Request("observe", _encode(None), _reader(Observation))
