@@ -72,8 +72,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _ERRORS = (
-    "AlertNotFound", "BatchEnded", "CommitUnknown", "Conflict", "DuplicateJob", "Fenced", "InvalidArguments",
-    "InvalidKey",
+    "AlertNotFound", "BatchEnded", "CommitUnknown", "Conflict", "DuplicateJob", "Fenced",
+    "InvalidArguments", "InvalidKey",
     "InvalidOption", "InvalidRequest", "InvalidSetting", "JobCancelled", "JobExpired", "JobFailed",
     "JobNotFound", "KeyMissing", "OwnedElsewhere", "PayloadTooLarge", "QueueClosed", "QueueFull",
     "Recovering", "ResultTimeout", "SealBroken", "StorageCorrupt", "StorageFull",

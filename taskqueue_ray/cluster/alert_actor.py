@@ -187,7 +187,7 @@ class AlertActor(Terminable):
         keyring = await self._keyring()
         return JudgeLine({**os.environ, "TASKQUEUE_ENCRYPTION_KEYS": keyring.as_variable()})
 
-    # --- the end ------------------------------------------------------------------------------------
+    # --- the end ----------------------------------------------------------------------
 
     async def _leave_when_told(self) -> None:
         await self.told.wait()

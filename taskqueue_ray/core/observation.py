@@ -31,6 +31,9 @@ class Observation(msgspec.Struct, frozen=True, array_like=True):
     low_space: bool = False
     fold_problem: str = ""
     clock_jump: float = 0.0
+    keys: list[str] = []
+    """Ids of the keys that payloads are sealed with."""
+
     watched_ago: float | None = None
     """Seconds since the alert actor's last report; None before the first."""
 

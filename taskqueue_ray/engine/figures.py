@@ -4,7 +4,7 @@ Rates come from samples of counters, kept for as long as their window and for no
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from taskqueue_ray.core.alerts import EACH, Threshold
 from taskqueue_ray.core.gauges import GAUGES, LEAST_ENDED, LONG_WINDOW, WINDOW
@@ -59,8 +59,7 @@ class Tracker:
             figures.setdefault(name, {}).update(by_queue)
         self._rates(seen, figures)
         for name, by_queue in figures.items():
-            if by_queue and "" not in by_queue and name != "failure_rate":
-                by_queue[""] = _whole(name, by_queue.values())
+            _add_whole(name, by_queue)
         figures["workers"][""] = float(len(seen.workers))
         figures["running"][""] = float(sum(len(one.running) for one in seen.workers))
         for name, value in around.items():
@@ -116,9 +115,15 @@ def judge(when: Threshold, figures: Figures) -> tuple[bool, float | None, str]:
     return when.holds(value), value, words
 
 
-def _whole(name: str, values: Iterable[float]) -> float:
+def _add_whole(name: str, by_queue: dict[str, float]) -> None:
+    """What all queues have together, unless it was worked out in another way."""
     gauge = GAUGES.get(name)
-    return max(values) if gauge is not None and gauge.worst else sum(values)
+    if "" in by_queue or gauge is None or not gauge.by_queue or name == "failure_rate":
+        return
+    if not gauge.worst:
+        by_queue[""] = sum(by_queue.values())
+    elif by_queue:
+        by_queue[""] = max(by_queue.values())
 
 
 def _share(figures: dict[str, float], queue: str, good: float, bad: float) -> None:

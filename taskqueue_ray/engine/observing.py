@@ -49,6 +49,7 @@ class Observing:
             low_space=self._commits.low_space,
             fold_problem=str(self._folding.error or ""),
             clock_jump=self.clock_jump,
+            keys=sorted(self._state.keys - {""}),
             watched_ago=None if self.watched_at is None else now - self.watched_at,
         )
 

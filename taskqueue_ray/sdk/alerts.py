@@ -199,7 +199,7 @@ class Alerts:
         """Tell it again."""
         self._ask(requests.mute_alert(name, 0.0))
 
-    def test(self, name: str, *, timeout: Duration = "60s") -> list[AlertEvent]:
+    def test(self, name: str, *, timeout: Duration = "60s") -> RecordList[AlertEvent]:
         """Send a test to each sink of a rule, and wait; what became of it, a line for each.
 
         Raises `AlertNotFound`, and `Unavailable` when it takes longer than `timeout`: a sink that
@@ -214,7 +214,7 @@ class Alerts:
             time.sleep(0.1)
         ends = ("delivered", "undelivered")
         entries = (entry for entry in self._view().history if entry.what in ends)
-        return [AlertEvent.of(entry) for entry in entries if entry.notice == number]
+        return RecordList(AlertEvent.of(entry) for entry in entries if entry.notice == number)
 
     def list(self) -> RecordList[AlertRecord]:
         """Every rule, the built-in ones first, and where it stands."""
@@ -251,7 +251,7 @@ class Alerts:
         """`unmute` for async code."""
         await asyncio.to_thread(self.unmute, name)
 
-    async def atest(self, name: str, *, timeout: Duration = "60s") -> "list[AlertEvent]":  # noqa: ASYNC109  # as `test`
+    async def atest(self, name: str, *, timeout: Duration = "60s") -> RecordList[AlertEvent]:  # noqa: ASYNC109  # as `test`
         """`test` for async code."""
         return await asyncio.to_thread(lambda: self.test(name, timeout=timeout))
 

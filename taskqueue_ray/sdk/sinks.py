@@ -176,7 +176,7 @@ def seal_all(
 ) -> tuple[Sink, ...]:
     """The sinks of a rule; none named: the log."""
     chosen: Sequence[Destination] = (Log(),) if sinks is None else sinks
-    if isinstance(chosen, str) or not all(hasattr(one, "seal") for one in chosen):
+    if not isinstance(chosen, list | tuple) or not all(hasattr(one, "seal") for one in chosen):
         raise InvalidOption("sinks", ascii(sinks)[:80], "a list of tq.sinks.Log() and the like")
     return tuple(one.seal(rule, preparer) for one in chosen)
 
