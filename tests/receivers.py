@@ -1,5 +1,6 @@
 """A real HTTP server and a real mail server on this machine, for what tells others."""
 
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -80,7 +81,7 @@ def mail_server() -> Iterator[Mailbox]:
     box = Mailbox()
 
     class Handler:
-        async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+        async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802  # its name
             if box.refusals:
                 return box.refusals.pop(0)
             policy = email.policy.default
@@ -90,14 +91,15 @@ def mail_server() -> Iterator[Mailbox]:
     def authenticate(_server: Any, _session: Any, _envelope: Any, _way: str, given: Any) -> Any:
         assert isinstance(given, LoginPassword)
         box.logins.append((given.login.decode(), given.password.decode()))
-        return AuthResult(success=given.password == b"secret")
+        return AuthResult(success=given.password == b"secret", handled=False)
 
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        box.port = free.getsockname()[1]
     controller = Controller(
-        Handler(), hostname="127.0.0.1", port=0, authenticator=authenticate, auth_require_tls=False
+        Handler(), "127.0.0.1", box.port, authenticator=authenticate, auth_require_tls=False
     )
     controller.start()
     try:
-        box.port = controller.server.sockets[0].getsockname()[1]
         yield box
     finally:
         controller.stop()

@@ -116,7 +116,7 @@ def _probed(nodes: list[Node], key_file: str | None) -> list[NodeFacts]:
     deadline = time.monotonic() + PROBES
     task = ray.remote(num_cpus=ACTOR_CPUS, max_retries=0)(_look_around)
     asked = {node.id: task.options(label_selector={rim.NODE_LABEL: node.id}) for node in nodes}
-    # The first starts a process on each node, all at once; the second is quick, and so tells the time.
+    # The first starts a process on each node; the second is quick, and so tells the time.
     first = {name: remote.remote(key_file) for name, remote in asked.items()}
     ray.wait(list(first.values()), num_returns=len(first), timeout=PROBES)
     return [_probe(node, asked[node.id], first[node.id], key_file, deadline) for node in nodes]

@@ -5,6 +5,8 @@ firing is told once, unless it is muted or too soon after the last; its end is t
 firing was. What is told waits in an outbox until each sink has it.
 """
 
+import re
+
 from msgspec.structs import replace
 
 from taskqueue_ray.core.alerts import (
@@ -39,6 +41,7 @@ from taskqueue_ray.core.model import LATEST
 from taskqueue_ray.core.naming import check_name
 from taskqueue_ray.core.state import State
 
+_THRESHOLD = re.compile(r"([a-z_]+)\s*(>=|<=|>|<)\s*(-?\d+(?:\.\d+)?)", re.ASCII)
 MAX_RULES = 200
 MAX_SINKS = 10
 MAX_SEALED = 256 * 1024
@@ -83,6 +86,23 @@ def check_threshold(when: Threshold) -> None:
         raise InvalidOption("queue", ascii(when.queue)[:80], f"none: {when.metric} has no queues")
     if when.queue != EACH:
         check_name("queue", when.queue)
+
+
+def parse_threshold(text: str, queue: str | None = None) -> Threshold:
+    """A threshold from text. Raises `InvalidOption`.
+
+    >>> print(parse_threshold("pending > 1000", "mail"))
+    pending of mail > 1,000
+    """
+    found = _THRESHOLD.fullmatch(text.strip())
+    if found is None:
+        accepts = "a figure, a comparison and a number, such as 'pending > 1000'"
+        raise InvalidOption("when", ascii(text)[:80], accepts)
+    metric, sign, value = found.groups()
+    op = next(one for one in OPS if one == sign)
+    when = Threshold(metric, op, float(value), queue)
+    check_threshold(when)
+    return when
 
 
 # --- rules -----------------------------------------------------------------------------------

@@ -27,7 +27,7 @@ class Threshold(msgspec.Struct, frozen=True, array_like=True, tag="threshold"):
     own, so that one is enough.
 
     >>> print(Threshold("pending", ">", 1000, queue="mail"))
-    pending of mail > 1000
+    pending of mail > 1,000
     """
 
     metric: str
@@ -37,7 +37,7 @@ class Threshold(msgspec.Struct, frozen=True, array_like=True, tag="threshold"):
 
     def __str__(self) -> str:
         whose = {None: "", EACH: " of any queue"}.get(self.queue, f" of {self.queue}")
-        return f"{self.metric}{whose} {self.op} {self.value:g}"
+        return f"{self.metric}{whose} {self.op} {self.value:,.10g}"
 
     def holds(self, value: float) -> bool:
         """Whether that is beyond the limit."""

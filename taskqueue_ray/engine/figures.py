@@ -111,7 +111,7 @@ def judge(when: Threshold, figures: Figures) -> tuple[bool, float | None, str]:
     if value is None:
         return False, None, ""
     of = f" of {whose}" if whose else ""
-    words = f"{when.metric}{of} is {_shown(value)}, limit {when.op} {when.value:g}"
+    words = f"{when.metric}{of} is {_shown(value)}, limit {when.op} {when.value:,.10g}"
     return when.holds(value), value, words
 
 

@@ -99,7 +99,7 @@ class Email:
 
     def seal(self, rule: str, preparer: Preparer) -> Sink:
         to = (self.to,) if isinstance(self.to, str) else tuple(self.to)
-        sender = self.sender or self.user or f"taskqueue@{socket.getfqdn()}"
+        sender = self.sender or (self.user if "@" in self.user else f"taskqueue@{socket.getfqdn()}")
         for one in (*to, sender):
             if "@" not in one or not one.isprintable() or " " in one:
                 raise InvalidOption("to", ascii(one)[:80], "addresses such as ops@example.org")
