@@ -64,7 +64,7 @@ class Webhook:
     `Idempotency-Key` is the alert's id: equal when the same comes again.
     """
 
-    url: str
+    url: str = field(repr=False)
     secret: str = field(default="", repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 

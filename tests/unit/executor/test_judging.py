@@ -47,7 +47,8 @@ def _ask(*questions: Any, patience: float = 10.0) -> list[Answer]:
     async def act(line: JudgeLine) -> list[Answer]:
         return [await line.ask(question, patience) for question in questions]
 
-    return _with_line(act)
+    answers: list[Answer] = _with_line(act)
+    return answers
 
 
 def _with_line(act: Callable[[JudgeLine], Awaitable[Any]]) -> Any:

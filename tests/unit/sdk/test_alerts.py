@@ -35,7 +35,7 @@ def _round(bench: Bench, report: Report) -> Brief:
 
 
 def test_a_rule_is_kept_over_a_restart_and_its_secrets_are_sealed(bench: Bench) -> None:
-    sinks = [
+    sinks: list[Any] = [
         tq.sinks.Webhook(f"https://example.org/{SECRET}", SECRET, {"X-Key": SECRET}),
         tq.sinks.Slack(f"https://hooks.slack.com/services/{SECRET}"),
         tq.sinks.Email("ops@example.org", "mail.example.org", user="me", password=SECRET),
