@@ -167,8 +167,7 @@ def delete(name: Name, storage: Storage = None, address: Address = None) -> None
     """Drop a rule, or what was changed of a built-in one."""
     with client(settings_of(storage, address)) as (found, _):
         if not found.alerts.delete(name):
-            known = sorted(one.name for one in found.alerts.list() if not one.builtin)
-            raise AlertNotFound(name, known or ["none but the built-in ones"])
+            raise AlertNotFound(name, sorted(one.name for one in found.alerts.list()))
     say("deleted")
 
 

@@ -12,23 +12,33 @@ from taskqueue_ray.cli.options import Address, Json, Storage
 from taskqueue_ray.cli.render import clean, console, print_json
 from taskqueue_ray.core.health import Facts, Health, Problem
 from taskqueue_ray.core.health import examine as conclude
+from taskqueue_ray.core.settings import Settings
+from taskqueue_ray.engine.examining import examine_folder
+from taskqueue_ray.storage.owner import FoundOwner
 
 
 def doctor(storage: Storage = None, address: Address = None, json: Json = False) -> None:
     """Say what is wrong with the queue, and what to do. Changes nothing; exits with 1 if so."""
     settings = settings_of(storage, address)
-    quiet_ray(output=False)
-    from taskqueue_ray.cluster.examining import examine
-    from taskqueue_ray.cluster.quiet import hush
-
-    hush()
-    health = conclude(examine(settings))
+    facts, owner = examine_folder(settings)
+    if owner is not None:
+        facts = _ask_cluster(settings, facts, owner)
+    health = conclude(facts)
     if json:
         print_json(_document(health))
     else:
         _print(health)
     if not health.ok:
         raise typer.Exit(FAILED)
+
+
+def _ask_cluster(settings: Settings, facts: Facts, owner: FoundOwner) -> Facts:
+    quiet_ray(output=False)
+    from taskqueue_ray.cluster.examining import examine_owned
+    from taskqueue_ray.cluster.quiet import hush
+
+    hush()
+    return examine_owned(settings, facts, owner)
 
 
 def _document(health: Health) -> dict[str, Any]:

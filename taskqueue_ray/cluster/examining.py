@@ -38,11 +38,8 @@ LATE = 30.0
 """Seconds that a notice may wait before it counts as undelivered."""
 
 
-def examine(settings: Settings) -> Facts:
-    """All that can be known of the queue of these settings. Starts and changes nothing of it."""
-    facts, owner = examine_folder(settings)
-    if owner is None:
-        return facts
+def examine_owned(settings: Settings, facts: Facts, owner: FoundOwner) -> Facts:
+    """With what the cluster of a live owner says. Starts and changes nothing of the queue."""
     joined, problem = _join(settings, owner)
     if problem:
         return replace(facts, owner_problem=problem)

@@ -19,8 +19,9 @@ from taskqueue_ray.engine.fleet import Fleet
 from taskqueue_ray.engine.insights import Insights
 from taskqueue_ray.engine.keyring import key_file_path
 from taskqueue_ray.engine.ownership import live_owner, location_of
-from taskqueue_ray.engine.reading import manifest_of, read_storage
+from taskqueue_ray.engine.reading import read_storage
 from taskqueue_ray.storage.location import Location, open_filesystem
+from taskqueue_ray.storage.manifest import read_manifest
 from taskqueue_ray.storage.owner import FoundOwner
 
 
@@ -31,12 +32,11 @@ def examine_folder(settings: Settings) -> tuple[Facts, FoundOwner | None]:
     if location.kind != "folder":
         return facts, None
     facts = with_disk(facts, location)
-    if not Path(location.place, "MANIFEST").exists():
-        return replace(facts, exists=False, storage_problem=_hindrance(location)), None
     try:
+        if not Path(location.place).is_dir() or read_manifest(open_filesystem(location)) is None:
+            return replace(facts, exists=False, storage_problem=_hindrance(location)), None
         found = live_owner(location, settings if not facts.key_problem else Settings())
         if found is not None:
-            manifest_of(open_filesystem(location))
             return replace(facts, owner=str(found.record)), found
         return with_state(facts, read_storage(open_filesystem(location)).state), None
     except TaskQueueError as error:
