@@ -96,13 +96,13 @@ def add(
     json: Json = False,
 ) -> None:
     """Keep a rule that needs no code, in place of the one of its name."""
-    threshold = parse_threshold(when, queue)
+    threshold, level = parse_threshold(when, queue), _level(severity)
     hook = _webhooks(webhook, secret_env)
     mail = _mail(email, smtp, smtp_user, smtp_password_env, smtp_tls, sender)
     chosen = _chosen(log, hook, slack_env, mail)
     with client(settings_of(storage, address)) as (found, _):
         made = found.alerts.add(
-            name, threshold, for_=for_ or 0, cooldown=cooldown or 0, severity=_level(severity),
+            name, threshold, for_=for_ or 0, cooldown=cooldown or 0, severity=level,
             sinks=chosen or None,
         )  # fmt: skip
     if json:
@@ -150,7 +150,8 @@ def builtin(
     mail = _mail(email, smtp, smtp_user, smtp_password_env, smtp_tls, sender)
     chosen = _chosen(log, hook, slack_env, mail)
     given: dict[str, Any] = {
-        "limit": limit, "enabled": on, "for_": for_, "cooldown": cooldown, "severity": severity,
+        "limit": limit, "enabled": on, "for_": for_, "cooldown": cooldown,
+        "severity": None if severity is None else _level(severity),
         "sinks": chosen or None,
     }  # fmt: skip
     changes = {key: UNCHANGED if value is None else value for key, value in given.items()}
