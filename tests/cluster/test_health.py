@@ -35,11 +35,13 @@ def test_a_queue_that_is_well_and_one_whose_jobs_nobody_takes(place: Place) -> N
         assert health, str(health)
         assert health.facts.ping is not None
         assert health.facts.keys == health.facts.sealed_with
-    q.enqueue(trial_jobs.add.options(queue="lonely"), 1)
+    waiting = q.enqueue(trial_jobs.add.options(queue="lonely"), 1)
     (problem,) = q.health().problems
     assert problem.what == "no workers for 1 jobs of lonely"
     assert problem.do == "start some: `taskqueue work lonely`"
     assert _doctor(place) == (1, [problem.what])
+    waiting.cancel()
+    assert _doctor(place) == (0, [])
 
 
 def test_an_actor_that_does_not_answer(place: Place) -> None:
