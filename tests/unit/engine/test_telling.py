@@ -132,14 +132,18 @@ def test_a_mail_that_is_refused_is_not_delivered(mailbox: Mailbox) -> None:
     assert len(mailbox.mails) == 1
 
 
-def test_the_log_gets_it_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
-    logging.getLogger("taskqueue_ray").propagate = True
-    with caplog.at_level(logging.INFO, "taskqueue_ray.engine.telling"):
-        write_log({**MESSAGE, "summary": "two\nlines"})
-        write_log({**MESSAGE, "state": "resolved"})
-    assert [(one.levelname, one.getMessage()) for one in caplog.records] == [
-        ("ERROR", "alert queue_depth (critical) is firing: two lines"),
-        ("INFO", "alert queue_depth (critical) is resolved: pending of <a> is 5 & more"),
+def test_the_log_gets_it_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[tuple[int, str]] = []
+
+    def note(level: int, form: str, *words: object) -> None:
+        lines.append((level, form % words))
+
+    monkeypatch.setattr("taskqueue_ray.engine.telling.log.log", note)
+    write_log({**MESSAGE, "summary": "two\nlines"})
+    write_log({**MESSAGE, "state": "resolved"})
+    assert lines == [
+        (logging.ERROR, "alert queue_depth (critical) is firing: two lines"),
+        (logging.INFO, "alert queue_depth (critical) is resolved: pending of <a> is 5 & more"),
     ]
 
 
