@@ -5,6 +5,7 @@ firing is told once, unless it is muted or too soon after the last; its end is t
 firing was. What is told waits in an outbox until each sink has it.
 """
 
+import math
 import re
 
 from msgspec.structs import replace
@@ -67,6 +68,8 @@ def check_rule(rule: Rule) -> None:
     if not 1 <= len(rule.sinks) <= MAX_SINKS:
         raise InvalidOption("sinks", f"{len(rule.sinks)} sinks", f"1 to {MAX_SINKS}")
     for sink in rule.sinks:
+        if len(sink.shown) > MAX_TEXT:
+            raise InvalidOption("sinks", ascii(sink.shown)[:80], f"names of {MAX_TEXT} characters")
         if len(sink.sealed) > MAX_SEALED:
             raise InvalidOption("sinks", f"{len(sink.sealed):,} bytes", f"up to {MAX_SEALED}")
 
@@ -187,7 +190,10 @@ def step(
     if verdict.problem:
         return replace(before, problem=verdict.problem[:MAX_TEXT]), None
     detail = verdict.detail[:MAX_TEXT]
-    seen = replace(before, value=verdict.value, detail=detail, problem="")
+    # What is no number has no form in JSON, which a snapshot is kept in.
+    known = verdict.value is not None and math.isfinite(verdict.value)
+    value = verdict.value if known else None
+    seen = replace(before, value=value, detail=detail, problem="")
     if not verdict.active:
         if before.phase == "ok":
             return seen, None

@@ -65,6 +65,13 @@ def _redriven(state: State, event: events.Redriven) -> None:
         uniqueness.apply_waiting(state, state.jobs[job_id], event.at)
 
 
+def _set_alert(state: State, command: commands.SetAlert, now: float, _: Bounds) -> Decision:
+    for sink in command.rule.sinks:
+        if sink.options is not None:
+            enqueueing.check_options(sink.options)
+    return Decision(*alerting.decide_set(state, command, now))
+
+
 def _folded(state: State, event: events.Folded) -> None:
     upkeep.apply_folded(state, event)
     uniqueness.apply_folded(state, event.forget_before)
@@ -90,7 +97,7 @@ DECIDERS: Mapping[type, _Decide] = {
     commands.Configure: lambda s, c, now, _: Decision(*controls.decide_configure(s, c, now)),
     commands.StoreCode: lambda s, c, _n, _b: Decision(upkeep.decide_store_code(s, c)),
     commands.Fold: lambda s, c, now, bounds: Decision(upkeep.decide_fold(s, c, now, bounds)),
-    commands.SetAlert: lambda s, c, now, _: Decision(*alerting.decide_set(s, c, now)),
+    commands.SetAlert: _set_alert,
     commands.DeleteAlert: lambda s, c, now, _: Decision(*alerting.decide_delete(s, c, now)),
     commands.MuteAlert: lambda s, c, now, _: Decision(*alerting.decide_mute(s, c, now)),
     commands.TestAlert: lambda s, c, now, _: Decision(*alerting.decide_test(s, c, now)),
