@@ -16,6 +16,8 @@ import msgspec
 import pyarrow
 
 from taskqueue_ray.core import errors, events
+from taskqueue_ray.core.builtin_alerts import BUILTINS
+from taskqueue_ray.core.gauges import GAUGES
 from taskqueue_ray.core.lifecycle import FINAL, MOVES, JobState, Move
 from taskqueue_ray.core.phrases.suggestions import CATALOGUE
 from taskqueue_ray.core.recurrence import understand
@@ -154,6 +156,23 @@ def settings_table() -> str:
     return "\n".join(lines)
 
 
+def gauge_table() -> str:
+    """The figures that alert rules may watch."""
+    lines = ["| figure | of single queues | meaning |", "|---|---|---|"]
+    lines += [f"| `{n}` | {'yes' * one.by_queue} | {one.meaning} |" for n, one in GAUGES.items()]
+    return "\n".join(lines)
+
+
+def builtin_table() -> str:
+    """The built-in alert rules and their limits."""
+    lines = ["| rule | fires when | for | severity | what it means |", "|---|---|---|---|---|"]
+    lines += [
+        f"| `{name}` | {one.when} | {one.lasts:g} s | {one.severity} | {one.meaning} |"
+        for name, one in BUILTINS.items()
+    ]
+    return "\n".join(lines)
+
+
 def error_tree() -> str:
     """Every error a caller can catch, under the error it derives from."""
     return "\n".join(_error_lines(errors.TaskQueueError, 0))
@@ -241,6 +260,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "errors": error_tree,
     "phrases": phrase_table,
     "doubtful-phrases": doubt_table,
+    "gauges": gauge_table,
+    "builtin-alerts": builtin_table,
 }
 
 

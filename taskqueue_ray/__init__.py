@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from taskqueue_ray import jobs as jobs
     from taskqueue_ray import tracing as tracing
+    from taskqueue_ray.core.alerts import Threshold as Threshold
     from taskqueue_ray.core.batching import Batch as Batch
     from taskqueue_ray.core.claims import Unique as Unique
+    from taskqueue_ray.core.errors import AlertNotFound as AlertNotFound
     from taskqueue_ray.core.errors import AmbiguousPhrase as AmbiguousPhrase
     from taskqueue_ray.core.errors import BatchEnded as BatchEnded
     from taskqueue_ray.core.errors import CommitUnknown as CommitUnknown
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
     from taskqueue_ray.engine.middleware import Enqueueing as Enqueueing
     from taskqueue_ray.engine.middleware import Middleware as Middleware
     from taskqueue_ray.engine.registry import use as use
+    from taskqueue_ray.sdk import sinks as sinks
     from taskqueue_ray.sdk.awaiting import await_for as await_for
     from taskqueue_ray.sdk.awaiting import wait_for as wait_for
     from taskqueue_ray.sdk.client import TaskQueue as TaskQueue
@@ -79,9 +82,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _ERRORS = (
-    "AmbiguousPhrase", "PhraseNotUnderstood",
-    "BatchEnded", "CommitUnknown", "Conflict", "DuplicateJob", "Fenced", "InvalidArguments",
-    "InvalidKey",
+    "AlertNotFound", "AmbiguousPhrase", "BatchEnded", "CommitUnknown", "Conflict", "DuplicateJob",
+    "Fenced", "InvalidArguments", "InvalidKey", "PhraseNotUnderstood",
     "InvalidOption", "InvalidRequest", "InvalidSetting", "JobCancelled", "JobExpired", "JobFailed",
     "JobNotFound", "KeyMissing", "OwnedElsewhere", "PayloadTooLarge", "QueueClosed", "QueueFull",
     "Recovering", "ResultTimeout", "ScheduleChanged", "ScheduleExists", "ScheduleNotFound",
@@ -94,6 +96,7 @@ _HOMES = {
     "BatchSummary": "core.exchange",
     "JobState": "core.lifecycle",
     "Batch": "core.batching",
+    "Threshold": "core.alerts",
     "Unique": "core.claims",
     **dict.fromkeys(("Cancel", "Fail", "Retry", "Snooze", "WaitFor", "current"), "engine.context"),
     **dict.fromkeys(("await_for", "wait_for"), "sdk.awaiting"),
@@ -108,13 +111,18 @@ _HOMES = {
     **dict.fromkeys(("Backoff", "Priority"), "sdk.policies"),
     **dict.fromkeys(("aas_completed", "agather", "as_completed", "gather"), "sdk.waiting"),
 }
-__all__ = sorted((*_HOMES, "jobs", "tracing"))  # noqa: PLE0605  # computed from the table above
+_MODULES = {
+    "jobs": "taskqueue_ray.jobs",
+    "sinks": "taskqueue_ray.sdk.sinks",
+    "tracing": "taskqueue_ray.tracing",
+}
+__all__ = sorted((*_HOMES, *_MODULES))  # noqa: PLE0605  # computed from the table above
 
 
 def __getattr__(name: str) -> Any:
     # Loaded on first use: an executor that imports an application's module must stay small.
-    if name in ("jobs", "tracing"):
-        return import_module(f"taskqueue_ray.{name}")
+    if name in _MODULES:
+        return import_module(_MODULES[name])
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'taskqueue_ray' has no attribute {name!r}")

@@ -8,9 +8,10 @@ import typer
 from typer.main import get_command
 
 from taskqueue_ray._version import VERSION
-from taskqueue_ray.cli import jobs, keys, nodes, queues, quotas, schedules, storage
+from taskqueue_ray.cli import alerts, jobs, keys, nodes, queues, quotas, schedules, storage
 from taskqueue_ray.cli.bench.command import bench
 from taskqueue_ray.cli.demo import demo
+from taskqueue_ray.cli.doctor import doctor
 from taskqueue_ray.cli.enqueue import enqueue
 from taskqueue_ray.cli.failures import be_verbose, exit_code_of
 from taskqueue_ray.cli.render import say
@@ -44,7 +45,7 @@ def taskqueue(
         raise typer.Exit
 
 
-for command in (demo, work, enqueue, stats, status, bench):
+for command in (demo, work, enqueue, stats, status, bench, doctor):
     app.command()(command)
 app.command()(top)
 app.command()(metrics)
@@ -56,6 +57,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(schedules.app, name="schedule")
 app.add_typer(nodes.app, name="nodes")
 app.add_typer(quotas.app, name="quotas")
+app.add_typer(alerts.app, name="alerts")
 # The names of the original tool.
 app.command("queue:work", hidden=True)(work)
 app.command("queue:test", hidden=True)(enqueue_tests)

@@ -153,7 +153,7 @@ def ago(moment: datetime) -> str:
 
 def duration(seconds: float) -> str:
     """A length of time, in its largest unit."""
-    if seconds < 1:
+    if 0 < seconds < 1:
         return f"{seconds * 1000:.3g} ms"
     for unit, size in (("d", 86_400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * size or (unit == "min" and seconds >= size):

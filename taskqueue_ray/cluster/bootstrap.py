@@ -115,7 +115,7 @@ def _join_cluster(settings: Settings, location: Location, dashboard: bool) -> tu
         _check_reachable(location, owner)
         return False, False
     if owner is not None:
-        _join_owner(location, owner)
+        join_owner(location, owner)
         return False, True
     if settings.address != "local":
         wanted = None if settings.address == "auto" else settings.address
@@ -151,7 +151,8 @@ def _check_reachable(location: Location, owner: FoundOwner | None) -> None:
         raise OwnedElsewhere(str(location), str(owner.record))
 
 
-def _join_owner(location: Location, owner: FoundOwner) -> None:
+def join_owner(location: Location, owner: FoundOwner) -> None:
+    """Have this process use the owner's cluster. Raises `OwnedElsewhere`."""
     # An address in a file is followed only when it is signed, or cannot lead off this machine.
     if not owner.genuine and owner.record.host != socket.gethostname():
         raise OwnedElsewhere(str(location), f"{owner.record}, whose signature is not right")
@@ -249,6 +250,8 @@ def _queue_config(settings: Settings, location: Location, *, embedded: bool) -> 
         log_format=settings.log_format,
         key_file=settings.key_file,
         ray_metrics=settings.ray_metrics,
+        alerts=settings.alerts,
+        alert_interval=settings.alert_interval,
     )
 
 

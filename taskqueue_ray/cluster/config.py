@@ -8,6 +8,7 @@ import msgspec
 from taskqueue_ray.core.blobs import INLINE
 from taskqueue_ray.core.bounds import Bounds
 from taskqueue_ray.core.retention import Retention
+from taskqueue_ray.core.settings import Switch
 from taskqueue_ray.engine.logs import Format, Level
 
 NAMESPACE = "taskqueue"
@@ -33,6 +34,8 @@ class QueueConfig(msgspec.Struct, frozen=True):
     log_format: Format = "text"
     key_file: str | None = None
     ray_metrics: Literal["on", "off"] = "on"
+    alerts: Switch = "on"
+    alert_interval: float = 5.0
 
 
 def in_force(config: QueueConfig) -> dict[str, int | float | str | None]:
@@ -48,7 +51,10 @@ def shown(value: Any) -> int | float | str | None:
     return (str(value) or None) if isinstance(value, Retention) else value
 
 
-_OF_THE_QUEUE = ("segment_bytes", "ballast_bytes", "log_level", "log_format", "ray_metrics")
+_OF_THE_QUEUE = (
+    "segment_bytes", "ballast_bytes", "log_level", "log_format", "ray_metrics", "alerts",
+    "alert_interval",
+)  # fmt: skip
 
 
 class WorkerConfig(msgspec.Struct, frozen=True):
@@ -79,10 +85,35 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     holds: dict[str, float] = {}
 
 
+class AlertConfig(msgspec.Struct, frozen=True):
+    """For the alert actor of a queue. `interval` is in seconds, from one look to the next."""
+
+    queue_actor: str
+    location: str
+    interval: float = 5.0
+    key_file: str | None = None
+    log_level: Level = "info"
+    log_format: Format = "text"
+
+
 def queue_actor_name(location: str, shard: int = 0) -> str:
     """The name of the actor that owns a storage; equal locations give equal names."""
     digest = hashlib.sha256(location.encode()).hexdigest()[:12]
     return f"queue:{digest}:{shard}"
+
+
+def watch_of(config: QueueConfig) -> AlertConfig:
+    """What the alert actor of a queue is told."""
+    name = queue_actor_name(config.location)
+    return AlertConfig(
+        name, config.location, config.alert_interval, config.key_file, config.log_level,
+        config.log_format,
+    )  # fmt: skip
+
+
+def alert_actor_name(location: str, shard: int = 0) -> str:
+    """The name of the actor that watches over the queue of a storage."""
+    return queue_actor_name(location, shard).replace("queue:", "alerts:", 1)
 
 
 def worker_id(actor: str, incarnation: str) -> str:
@@ -95,7 +126,7 @@ def actor_of(worker: str) -> str:
     return worker.rpartition(":")[0]
 
 
-def encode(config: QueueConfig | WorkerConfig) -> bytes:
+def encode(config: QueueConfig | WorkerConfig | AlertConfig) -> bytes:
     """A configuration as bytes."""
     return msgspec.msgpack.encode(config)
 
@@ -108,3 +139,8 @@ def decode_queue(data: bytes) -> QueueConfig:
 def decode_worker(data: bytes) -> WorkerConfig:
     """A worker's configuration."""
     return msgspec.msgpack.decode(data, type=WorkerConfig)
+
+
+def decode_alerts(data: bytes) -> AlertConfig:
+    """The alert actor's configuration."""
+    return msgspec.msgpack.decode(data, type=AlertConfig)

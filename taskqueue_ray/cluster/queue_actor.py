@@ -16,7 +16,7 @@ import msgspec
 
 from taskqueue_ray._version import VERSION
 from taskqueue_ray.cluster import config as configs
-from taskqueue_ray.cluster import nodes, rim
+from taskqueue_ray.cluster import nodes, rim, watchman
 from taskqueue_ray.cluster.archive import Archive
 from taskqueue_ray.cluster.loop import every
 from taskqueue_ray.cluster.metrics import EXPORT, RayMetrics
@@ -51,6 +51,9 @@ from taskqueue_ray.storage.publication import FoldRequest, FoldResult
 
 TICK = 0.1
 HEARTBEAT = 5.0
+LOOK = 1.0
+"""Seconds between two looks at whether somebody watches over the queue."""
+
 PAUSE = 1.0
 """Seconds without a tick after which this process may have been frozen, and followed."""
 
@@ -145,6 +148,7 @@ class QueueActor(Terminable):
         await self._close(None)
         # Whoever opens it next may find it removed, or replaced, on purpose.
         await asyncio.to_thread(rim.forget_serving, self._config.location)
+        await asyncio.to_thread(watchman.dismiss, self._config.location)
 
     async def _close(self, reason: TaskQueueError | None) -> None:
         self._problem = reason or Recovering("shutting down")
@@ -189,6 +193,9 @@ class QueueActor(Terminable):
             self._tasks.append(
                 asyncio.get_running_loop().create_task(every(EXPORT, self._export, "metrics"))
             )
+        if self._config.alerts == "on":
+            watch = every(LOOK, self._have_it_watched, "alerts")
+            self._tasks.append(asyncio.get_running_loop().create_task(watch))
 
     async def _open(self) -> Opened:
         started = asyncio.get_running_loop().time()
@@ -328,6 +335,10 @@ class QueueActor(Terminable):
                 await asyncio.to_thread(self._opened.heartbeat)
             except Fenced as fenced:
                 self._fenced(fenced)
+
+    async def _have_it_watched(self) -> None:
+        if self._engine is not None and self._engine.alerting.needs_actor():
+            await asyncio.to_thread(watchman.post, configs.watch_of(self._config))
 
     def _is_fenced(self) -> bool:
         """After a pause, somebody may have taken over: ask before anything is answered."""

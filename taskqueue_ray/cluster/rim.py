@@ -90,6 +90,11 @@ async def until_worker_is_gone(actor: str, worker: str) -> str:
             await asyncio.sleep(0.2 * unreachable)
 
 
+def end_actor() -> None:
+    """End this actor for good: Ray does not start it anew. Blocks."""
+    ray.kill(ray.get_runtime_context().current_actor, no_restart=True)
+
+
 def end_process() -> None:
     """End this process at once. Ray starts the actor anew, unless it already runs elsewhere.
 

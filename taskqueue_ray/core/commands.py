@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from taskqueue_ray.core.alerts import Report, Rule
 from taskqueue_ray.core.changes import UNCHANGED, Changes
 from taskqueue_ray.core.exchange import Batch, Outcome, Save, WorkerInfo
 from taskqueue_ray.core.lifecycle import JobState
@@ -213,6 +214,38 @@ class Backfill(msgspec.Struct, frozen=True):
     end: float
 
 
+class SetAlert(msgspec.Struct, frozen=True):
+    """Keep a rule of alerts, in place of the one of its name."""
+
+    rule: Rule
+
+
+class DeleteAlert(msgspec.Struct, frozen=True):
+    """Drop a rule of alerts, or what was changed of a built-in one."""
+
+    name: str
+
+
+class MuteAlert(msgspec.Struct, frozen=True):
+    """Tell no firing of a rule until then, in seconds since the epoch; 0: tell it again."""
+
+    name: str
+    until: float
+
+
+class TestAlert(msgspec.Struct, frozen=True):
+    """Send a test to the sinks of a rule."""
+
+    __test__ = False
+    name: str
+
+
+class JudgeAlerts(msgspec.Struct, frozen=True):
+    """Take the verdicts and deliveries of the alert actor."""
+
+    report: Report
+
+
 Command = (
     Enqueue
     | Settle
@@ -243,4 +276,9 @@ Command = (
     | ForgetNode
     | SetNodeMode
     | SetStrategy
+    | SetAlert
+    | DeleteAlert
+    | MuteAlert
+    | TestAlert
+    | JudgeAlerts
 )

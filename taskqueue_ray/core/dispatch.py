@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from taskqueue_ray.core import (
+    alerting,
     cancelling,
     checkpointing,
     commands,
@@ -113,6 +114,13 @@ def _made(state: State, event: events.Enqueued) -> None:
             state.follow(job)
 
 
+def _set_alert(state: State, command: commands.SetAlert, now: float, _: Bounds) -> Decision:
+    for sink in command.rule.sinks:
+        if sink.options is not None:
+            enqueueing.check_options(sink.options)
+    return Decision(*alerting.decide_set(state, command, now))
+
+
 def _folded(state: State, event: events.Folded) -> None:
     upkeep.apply_folded(state, event)
     uniqueness.apply_folded(state, event.forget_before)
@@ -151,6 +159,11 @@ DECIDERS: Mapping[type, _Decide] = {
     commands.ForgetNode: lambda s, c, now, _: Decision(*nodes.decide_forget(s, c, now)),
     commands.SetNodeMode: lambda s, c, now, _: Decision(*nodes.decide_mode(s, c, now)),
     commands.SetStrategy: lambda s, c, now, _: Decision(*placement.decide(s, c, now)),
+    commands.SetAlert: _set_alert,
+    commands.DeleteAlert: lambda s, c, now, _: Decision(*alerting.decide_delete(s, c, now)),
+    commands.MuteAlert: lambda s, c, now, _: Decision(*alerting.decide_mute(s, c, now)),
+    commands.TestAlert: lambda s, c, now, _: Decision(*alerting.decide_test(s, c, now)),
+    commands.JudgeAlerts: lambda s, c, now, _: Decision(*alerting.decide_judge(s, c, now)),
 }
 """Which concern decides a command."""
 
@@ -185,6 +198,11 @@ APPLIERS: Mapping[type, _Apply] = {
     events.NodeForgotten: nodes.apply_forgotten,
     events.NodeConfigured: nodes.apply_configured,
     events.StrategySet: placement.apply,
+    events.AlertRuleSet: alerting.apply_set,
+    events.AlertRuleDeleted: alerting.apply_deleted,
+    events.AlertMuted: alerting.apply_muted,
+    events.AlertChanged: alerting.apply_changed,
+    events.AlertDelivered: alerting.apply_delivered,
 }
 """Which concern makes an event a fact."""
 

@@ -221,6 +221,18 @@ def _alternatives(suggestions: list[str]) -> str:
     return " or ".join(map(_quoted, suggestions))
 
 
+class AlertNotFound(InvalidRequest):
+    """No rule of alerts has that name."""
+
+    def __init__(self, name: str, known: list[str]) -> None:
+        TaskQueueError.__init__(
+            self,
+            f"there is no alert rule {name!r}; known are {', '.join(known)}",
+            name=name,
+            known=known,
+        )
+
+
 # --- conflict: look at the present state first -----------------------------------------------
 
 

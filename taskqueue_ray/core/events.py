@@ -6,6 +6,7 @@ the form that the journal keeps: one MessagePack array of events for each group 
 
 import msgspec
 
+from taskqueue_ray.core.alerts import Notice, Rule, Standing
 from taskqueue_ray.core.changes import UNCHANGED, Changes
 from taskqueue_ray.core.exchange import Batch, BatchRecord, Outcome, Save
 from taskqueue_ray.core.model import (
@@ -322,6 +323,45 @@ class StrategySet(msgspec.Struct, frozen=True, array_like=True, tag="strategy"):
     strategy: Strategy
 
 
+class AlertRuleSet(msgspec.Struct, frozen=True, array_like=True, tag="alert_set"):
+    """A rule of alerts was added or changed."""
+
+    at: float
+    rule: Rule
+
+
+class AlertRuleDeleted(msgspec.Struct, frozen=True, array_like=True, tag="alert_deleted"):
+    """A rule of alerts was dropped, or a change of a built-in one taken back."""
+
+    at: float
+    name: str
+
+
+class AlertMuted(msgspec.Struct, frozen=True, array_like=True, tag="alert_muted"):
+    """The firing of a rule is not told `until` then; 0: it is told again."""
+
+    at: float
+    name: str
+    until: float
+
+
+class AlertChanged(msgspec.Struct, frozen=True, array_like=True, tag="alert_changed"):
+    """Rules stand elsewhere than before, and their sinks are to be told of it."""
+
+    at: float
+    standings: list[Standing]
+    notices: list[Notice] = []
+
+
+class AlertDelivered(msgspec.Struct, frozen=True, array_like=True, tag="alert_delivered"):
+    """A sink was told of a notice; or never will be, and `problem` says why."""
+
+    at: float
+    number: int
+    sink: int
+    problem: str = ""
+
+
 Plain = (
     Promoted
     | Leased
@@ -352,6 +392,11 @@ Plain = (
     | NodeForgotten
     | NodeConfigured
     | StrategySet
+    | AlertRuleSet
+    | AlertRuleDeleted
+    | AlertMuted
+    | AlertChanged
+    | AlertDelivered
 )
 Event = Enqueued | Plain
 Stored = EnqueuedRecord | Plain

@@ -215,6 +215,7 @@ def apply_lost(state: State, event: Lost) -> None:
         lease = job.phase.lease if isinstance(job.phase, LeasedPhase) else 0
         state.drop_lease(job)
         state.finish(job, FAIL, Finished(JobState.FAILED, event.at, lease, reason=POISON))
+        state.totals[job.options.queue].poisoned += 1
 
 
 def _leased_at(job: Job) -> float:

@@ -13,6 +13,7 @@ from taskqueue_ray.core.timing import parse_duration
 
 KIB = 1024
 MIB = 1024 * KIB
+Switch = Literal["on", "off"]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -117,6 +118,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             "letters, or one for each state, as in `completed=7d, failed=30d`; unset, for good"
         ),
     ] = None
+    alerts: Annotated[
+        Switch,
+        Meta(description="Whether an actor watches over the queue, judges rules and tells of them"),
+    ] = "on"
+    alert_interval: Annotated[
+        float, Meta(ge=0.1, le=600, description="From one look of that actor to the next")
+    ] = 5.0
     given: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
@@ -141,7 +149,9 @@ ORIGINAL_NAMES = {
 """Variables of the original tool, and the settings that they stand for."""
 
 _LISTS = frozenset(("app", "encryption_keys"))
-_DURATIONS = frozenset(("timeout", "cancel_grace", "lease_seconds", "remember_seconds"))
+_DURATIONS = frozenset(
+    ("timeout", "cancel_grace", "lease_seconds", "remember_seconds", "alert_interval")
+)
 
 
 def resolve(sources: Iterable[Mapping[str, object]]) -> Settings:

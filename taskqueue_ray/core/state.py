@@ -6,6 +6,7 @@ waiters, liveness and progress are not facts and live in `engine`.
 
 import msgspec
 
+from taskqueue_ray.core.alerts import Alerts
 from taskqueue_ray.core.aside import Pause, keeps_its_turn
 from taskqueue_ray.core.deadletters import DeadLetters
 from taskqueue_ray.core.expiries import Expiries
@@ -49,6 +50,8 @@ class Totals(msgspec.Struct):
     losses: int = 0
     left: dict[JobState, int] = {}
     redriven: int = 0
+    poisoned: int = 0
+    """Jobs that were quarantined since there is this counter."""
 
     def leave(self, state: JobState) -> None:
         """A job has gone out of a final state."""
@@ -69,7 +72,7 @@ class State:
     DURABLE = (
         "jobs", "settled", "unfolded", "marked", "totals", "codes", "receipts", "keys", "unique",
         "pauses", "settings", "workflows", "ordinal", "lease", "epoch", "at", "folded",
-        "forgotten_before", "schedules", "premises",
+        "forgotten_before", "schedules", "premises", "alerts",
     )  # fmt: skip
     DERIVED = (
         "ready", "delayed", "expiring", "held", "children", "suspects", "ended", "interned",
@@ -103,14 +106,14 @@ class State:
         self.ordinal = self.lease = self.epoch = 0
         self.at = 0.0
         """The latest time of any event: time never runs back from it."""
-        self.folded = 0
-        """The last commit that history covers."""
+        self.folded = 0  # the last commit that history covers
         self.forgotten_before = 0.0
         """Jobs that ended before this time may be remembered by history only."""
         self.schedules: dict[str, Schedule] = {}
         """What is to be enqueued at which times."""
         self.premises = Premises()
         """Quotas, nodes, and how workers are placed."""
+        self.alerts = Alerts()
         self._begin()
 
     def _begin(self) -> None:

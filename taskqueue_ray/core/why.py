@@ -109,11 +109,11 @@ def _pending(state: State, job: Job, workers: Sequence[WorkerInfo]) -> Why:
         key, one = job.conditions.concurrency_key, to_text(holder.id)
         facts = {"key": key, "holder": one, "state": holder.state.value}
         return Why("key", f"job {one} goes before it: both have the key {key!r}", facts)
-    return _unserved(job, workers) or _turn(state, job, workers)
+    return unserved(job.options, workers) or _turn(state, job, workers)
 
 
-def _unserved(job: Job, workers: Sequence[WorkerInfo]) -> Why | None:
-    options = job.options
+def unserved(options: Options, workers: Sequence[WorkerInfo]) -> Why | None:
+    """Why none of these workers would take such a job; None when one would."""
     serving = [one for one in workers if not one.queues or options.queue in one.queues]
     if not serving:
         others = f"; {len(workers)} serve other queues" if workers else ""

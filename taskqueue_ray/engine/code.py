@@ -59,7 +59,7 @@ def _pickled(job_type: JobType) -> tuple[str, bytes]:
 
 def _pickle(job_type: JobType) -> tuple[str, bytes]:
     try:
-        plain = _dumps((job_type.name, job_type.target, *_along(job_type)))
+        plain = dumps((job_type.name, job_type.target, *_along(job_type)))
     except Exception as problem:
         raise Unserialisable(
             f"the function of job {job_type.name!r}",
@@ -82,7 +82,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # it ships no annota
 _NOTED = "__msgspec_cache__"
 
 
-def _dumps(value: object) -> bytes:
+def dumps(value: object) -> bytes:
+    """A pickle that holds by value what no other process can import."""
     file = io.BytesIO()
     _Pickler(file).dump(value)
     return file.getvalue()

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from taskqueue_ray.core import commands
+from taskqueue_ray.core.alerts import Report
 from taskqueue_ray.core.blobs import BlobPart, BlobWanted
 from taskqueue_ray.core.changes import Changes
 from taskqueue_ray.core.envelopes import UNREADABLE, seal_reply
@@ -85,6 +86,15 @@ class Desk:
             **{name: _typed(*method) for name, method in methods_of(engine).items()},
             "performance": _typed(float, self._read(engine.measures.performance)),
             "metrics": _typed(None, self._read(lambda _: engine.measures.families())),
+            "set_alert": _typed(commands.SetAlert, engine.alerting.carry_out),
+            "delete_alert": _typed(commands.DeleteAlert, engine.alerting.carry_out),
+            "mute_alert": _typed(commands.MuteAlert, engine.alerting.carry_out),
+            "test_alert": _typed(commands.TestAlert, engine.alerting.carry_out),
+            "alerts": _typed(None, self._read(lambda _: engine.alerting.view())),
+            "alert_round": _typed(Report, engine.alerting.round),
+            "observe": _typed(
+                None, self._read(lambda _: engine.observing.observe(engine.clock.now()))
+            ),
         }
 
     def serve(self, method: str, request: bytes, respond: Bytes) -> None:

@@ -30,6 +30,7 @@ from taskqueue_ray.core.retention import Horizon, horizons
 from taskqueue_ray.core.state import State
 from taskqueue_ray.core.why import Why
 from taskqueue_ray.engine.admission import Admission
+from taskqueue_ray.engine.alerting import Alerting
 from taskqueue_ray.engine.beside import AT_ONCE, Beside
 from taskqueue_ray.engine.blobs import Blobs
 from taskqueue_ray.engine.clock import Clock
@@ -39,6 +40,7 @@ from taskqueue_ray.engine.folding import Fold, Folding, FoldPolicy
 from taskqueue_ray.engine.insights import Insights
 from taskqueue_ray.engine.measures import Measures
 from taskqueue_ray.engine.nodes import Nodes
+from taskqueue_ray.engine.observing import Observing
 from taskqueue_ray.engine.retiring import Retiring
 from taskqueue_ray.engine.scheduling import Scheduling
 from taskqueue_ray.engine.watching import Watching
@@ -127,10 +129,13 @@ class Engine:
             self.path, self.work_desk, self._carry_out, self._offer, location
         )
         self.path.on_ended = self.watching.notify
+        self.observing = Observing(state, self.fleet, self.insights, self.commits, self.folding)
+        self.alerting = Alerting(self.path, self.observing)
 
     def open(self, epoch: int, clock_jump: float = 0.0) -> None:
         """Begin to serve as the writer of this epoch."""
         now = self.clock.now()
+        self.observing.clock_jump = clock_jump
         self.path.record([events.Opened(now, epoch, clock_jump)])
         self.work_desk.restore(now)
         self.admission.begin(now)
@@ -239,6 +244,7 @@ class Engine:
         in_order = self.work_desk.lose(worker)
         if for_good and session is not None and session.info is not None:
             self.admission.give_up([session.info.actor])
+        self.observing.vanished += not in_order
         self._offer()
         return in_order
 
@@ -271,6 +277,7 @@ class Engine:
         self.commits.retry()
         self.path.execute(commands.Promote())
         late = self.work_desk.tick(now)
+        self.observing.vanished += len(late)
         self.watching.tick(now)
         self.scheduling.tick(now)
         self.retiring.tick(now)

@@ -64,6 +64,8 @@ class Kind(StrEnum):
     ERROR = "error"
     CHECKPOINT = "checkpoint"
     CODE = "code"
+    PREDICATE = "predicate"
+    SINK = "sink"
 
 
 class _Stream(NamedTuple):

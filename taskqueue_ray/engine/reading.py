@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from taskqueue_ray.core import alerting
 from taskqueue_ray.core.admission import QuotaView
 from taskqueue_ray.core.blobs import Blob, BlobWanted
 from taskqueue_ray.core.errors import InvalidRequest, StorageUnusable, TaskQueueError
@@ -117,6 +118,7 @@ class ReadingDesk:
             "controls": (None, lambda _: insights.controls()),
             "performance": (float, measures.performance),
             "metrics": (None, lambda _: measures.families()),
+            "alerts": (None, lambda _: alerting.view(reading.state.alerts)),
             "why": (JobId, lambda job_id: insights.why(job_id, reading.state.at)),
             "past": (list[JobId], self._past),
             "search": (tuple[JobFilter, int], self._search),

@@ -8,10 +8,12 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from taskqueue_ray.core.errors import QueueClosed, QueueFull
+from taskqueue_ray.core.health import Facts, Health, examine
 from taskqueue_ray.core.model import OnParentFailure
 from taskqueue_ray.core.naming import check_name
 from taskqueue_ray.engine.payload import Sealer
 from taskqueue_ray.sdk import current, requests
+from taskqueue_ray.sdk.alerts import Alerts
 from taskqueue_ray.sdk.asking import AnyId, raw_id
 from taskqueue_ray.sdk.batches import MAX_JOBS, Batch, Parcel, Preparer
 from taskqueue_ray.sdk.callbacks import JobBatch
@@ -50,6 +52,7 @@ class TaskQueue(Moving):
         *,
         location: str = "",
         start_workers: StartWorkers | None = None,
+        examine: Callable[[], Facts] | None = None,
         on_close: Callable[[], None] | None = None,
         is_current: bool = True,
         max_batch: int = MAX_JOBS,
@@ -70,7 +73,10 @@ class TaskQueue(Moving):
         self.preparer = Preparer(transport, sealer, max_batch=max_batch)
         self.scheduler = Scheduler(self._ask, self.preparer, self.opener)
         """What is to be enqueued at which times."""
+        self.alerts = Alerts(self._ask, self.preparer)
+        """Rules that watch over the queue."""
         self._start_workers = start_workers
+        self._examine = examine
         self._on_close = on_close
         self._room = Room(transport, self._check_open)
         if is_current:
@@ -254,6 +260,22 @@ class TaskQueue(Moving):
         names = tuple(check_name("queue", name) for name in queues)
         most = _most(min) if max is None else max
         return self._start_workers(names, min=min, max=most, concurrency=concurrency)
+
+    def health(self) -> Health:
+        """What is wrong with the queue, and what to do; true when nothing is.
+
+        It asks the queue's actor and every node, so it takes a moment on a large cluster.
+
+        >>> print(q.health())  # doctest: +SKIP
+        """
+        self._check_open()
+        if self._examine is None:
+            raise QueueClosed("the queue cannot be examined from here")
+        return examine(self._examine())
+
+    async def ahealth(self) -> Health:
+        """The same for async code."""
+        return await asyncio.to_thread(self.health)
 
     def close(self) -> None:
         """Let go of the queue; whoever waits on a handle gets `QueueClosed`. May be repeated."""

@@ -58,6 +58,7 @@ def attach(settings: Settings) -> "tuple[TaskQueue, Connection]":
     keyring = keyring_of(settings, create=True)
     assert keyring is not None  # made, if there was none
     from taskqueue_ray.cluster import bootstrap
+    from taskqueue_ray.cluster.examining import examine_connected
 
     found = bootstrap.connect(settings)
     settings = replace(settings, max_batch=found.ping.settings.get("max_batch", settings.max_batch))
@@ -66,6 +67,7 @@ def attach(settings: Settings) -> "tuple[TaskQueue, Connection]":
         Sealer(keyring, max_size=settings.max_payload, inline=settings.inline_payload),
         location=found.location,
         start_workers=partial(Workforce, found.handle, settings),
+        examine=partial(examine_connected, found.handle, settings, found.location),
         on_close=found.close,
         max_batch=settings.max_batch,
     )

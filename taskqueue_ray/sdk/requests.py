@@ -10,21 +10,26 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from taskqueue_ray.core.admission import QuotaView
+from taskqueue_ray.core.alerts import AlertsView, Rule
 from taskqueue_ray.core.changes import UNCHANGED, Changes
 from taskqueue_ray.core.commands import (
     Backfill,
     Configure,
+    DeleteAlert,
     DeleteQuota,
     DropSchedule,
     ForgetNode,
+    MuteAlert,
     Pause,
     PutSchedule,
     RegisterNode,
     Resume,
     ReviseSchedule,
     RunSchedule,
+    SetAlert,
     SetQuota,
     SetStrategy,
+    TestAlert,
 )
 from taskqueue_ray.core.exchange import (
     Controls,
@@ -50,6 +55,7 @@ from taskqueue_ray.core.model import (
     Strategy,
 )
 from taskqueue_ray.core.nodes import NodeView
+from taskqueue_ray.core.observation import Observation
 from taskqueue_ray.core.schedule import ScheduleView
 from taskqueue_ray.core.why import Why
 
@@ -302,3 +308,33 @@ def set_quota(quota: Quota) -> Request[Quota]:
 def delete_quota(queue: str, resource: str) -> Request[bool]:
     """Take it away."""
     return Request("delete_quota", _encode(DeleteQuota(queue, resource)), _bool)
+
+
+def set_alert(rule: Rule) -> Request[Rule]:
+    """Keep a rule of alerts."""
+    return Request("set_alert", _encode(SetAlert(rule)), _reader(Rule))
+
+
+def delete_alert(name: str) -> Request[bool]:
+    """Drop a rule of alerts; False when there was none."""
+    return Request("delete_alert", _encode(DeleteAlert(name)), _bool)
+
+
+def mute_alert(name: str, until: float) -> Request[None]:
+    """Tell no firing of a rule until then; 0: tell it again."""
+    return Request("mute_alert", _encode(MuteAlert(name, until)), lambda _: None)
+
+
+def test_alert(name: str) -> Request[int]:
+    """Send a test to the sinks of a rule; the number of the notice."""
+    return Request("test_alert", _encode(TestAlert(name)), _reader(int))
+
+
+def alerts() -> Request[AlertsView]:
+    """The rules of alerts, where they stand, and their history."""
+    return Request("alerts", _encode(None), _reader(AlertsView))
+
+
+def observe() -> Request[Observation]:
+    """What the queue says of itself to those that watch it."""
+    return Request("observe", _encode(None), _reader(Observation))

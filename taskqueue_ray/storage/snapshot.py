@@ -18,6 +18,7 @@ import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from taskqueue_ray.core.alerts import Alerts
 from taskqueue_ray.core.aside import Pause
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import (
@@ -116,6 +117,7 @@ class Control(msgspec.Struct, frozen=True):
     workflows: dict[str, Tally] = {}
     schedules: dict[str, Schedule] = {}
     premises: Premises = msgspec.field(default_factory=Premises)
+    alerts: Alerts = msgspec.field(default_factory=Alerts)
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -138,7 +140,7 @@ def write_snapshot(state: State) -> dict[str, bytes]:
         options, state.totals, state.codes, state.receipts, sorted(state.keys), state.ordinal,
         state.lease, state.epoch, state.at, state.folded, state.forgotten_before,
         state.unique, [(*pause, at) for pause, at in state.pauses.items()], state.settings,
-        state.workflows, state.schedules, state.premises,
+        state.workflows, state.schedules, state.premises, state.alerts,
     )  # fmt: skip
     return {JOBS: jobs, SETTLED: settled, CONTROL: msgspec.json.encode(control)}
 
@@ -157,6 +159,7 @@ def read_snapshot(files: Mapping[str, bytes]) -> State:
     state.workflows = control.workflows
     state.schedules = control.schedules
     state.premises = control.premises
+    state.alerts = control.alerts
     state.pauses.update((Pause(kind, name), at) for kind, name, at in control.pauses)
     _load_settled(state, files[SETTLED])
     _load_jobs(state, files[JOBS], [state.intern(one) for one in control.options])

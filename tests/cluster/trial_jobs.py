@@ -265,3 +265,8 @@ def stops_slowly(file: str, seconds: float) -> str:
         time.sleep(0.01)
     time.sleep(seconds)
     return run.end()
+
+
+@tq.job(queue="reports")
+def report(alert: dict[str, Any], room: str = "") -> str:
+    return f"{alert['rule']} {alert['state']} {room}"

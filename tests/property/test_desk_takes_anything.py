@@ -9,16 +9,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from taskqueue_ray.core.alerts import Code, Delivery, Report, Rule, Sink, Threshold, Verdict
 from taskqueue_ray.core.blobs import Blob, BlobPart, BlobWanted
 from taskqueue_ray.core.changes import Changes
 from taskqueue_ray.core.commands import (
     Backfill,
     Configure,
+    DeleteAlert,
     DropSchedule,
+    JudgeAlerts,
+    MuteAlert,
     Pause,
     Resume,
     ReviseSchedule,
     RunSchedule,
+    SetAlert,
+    TestAlert,
 )
 from taskqueue_ray.core.dispatch import apply
 from taskqueue_ray.core.envelopes import encode, open_reply
@@ -87,6 +93,11 @@ class Counter:
         ended = outcome(self.grants[3]), outcome(self.grants[4], OutcomeKind.ERRORED)
         self.hand.exchange(*ended, running=[job_id(1)])
         trial.watched(1, job_id(1), reset=True)
+        rule = Rule("deep", Threshold("pending", ">", 1.0, "q"), 0.0)
+        self.rule = trial.engine.path.execute(SetAlert(rule))
+        fires = Verdict("deep", self.rule.at, True, 2.0, "2 > 1")
+        trial.engine.path.execute(JudgeAlerts(Report([fires])))
+        trial.engine.commits.flush()
         self.desk = Desk(trial.engine)
         trial.engine.scheduling.grow(put(), lambda _: None)
         self.blob = Blob(job_id(1), "payload", sha256(b"sealed").digest())
@@ -147,6 +158,7 @@ class Counter:
             "workflow": "flow:1",
             "put_blob": BlobPart(Blob(job_id(1), "result", self.blob.digest), 6, 0, b"sea"),
             "get_blob": BlobWanted(self.blob, 2),
+            **self._of_alerts(),
             "results": [job_id(4), job_id(5), job_id(9)],
             "put_schedule": put("new", window=60.0, jitter=5.0, until=now + 1e6, max_runs=3),
             "revise_schedule": ReviseSchedule("minutely", 0.0, plan(Every(90.0))),
@@ -160,6 +172,20 @@ class Counter:
             "metrics": None,
         }
         return {name: msgspec.msgpack.decode(encode(one)) for name, one in made.items()}
+
+    def _of_alerts(self) -> dict[str, Any]:
+        code = Code("f", ("stats",), "3.11", b"sealed")
+        sinks = (Sink("log", "log"), Sink("job", "job f", b"sealed", options(timeout=5.0)))
+        calm = Verdict("deep", self.rule.at, False, 1.0, "it is over", "")
+        return {
+            "set_alert": SetAlert(Rule("new", code, 5.0, 6.0, "critical", sinks)),
+            "delete_alert": DeleteAlert("deep"),
+            "mute_alert": MuteAlert("deep", self.trial.clock.at + 60),
+            "test_alert": TestAlert("deep"),
+            "alert_round": Report([calm], [Delivery(1, 0, "it answered 500")]),
+            "alerts": None,
+            "observe": None,
+        }
 
     def ask(self, method: str, request: bytes) -> bytes:
         """The one answer. A call may be held, but not for ever."""

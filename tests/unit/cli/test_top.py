@@ -48,7 +48,9 @@ def _look(trouble: str = "") -> Look:
     vitals = Vitals(100 << 20, 9 << 20, 187.0, 2, 12_345, 1, START)
     workers = [
         WorkerRecord.of(
-            WorkerView(WorkerInfo(f"worker:{n:08x}:1", (), 2, "3.11", ()), 2, [], n, False, vitals)
+            WorkerView(
+                WorkerInfo(f"worker:{n:08x}:1", (), 2, "3.11", ()), 2, [], n, False, vitals=vitals
+            )
         )
         for n in range(25)
     ]

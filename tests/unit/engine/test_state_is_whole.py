@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from taskqueue_ray.core import commands
+from taskqueue_ray.core.alerts import Report, Rule, Sink, Threshold, Verdict
 from taskqueue_ray.core.dispatch import apply
 from taskqueue_ray.core.events import Folded, Marked, Opened, Received, decode
 from taskqueue_ray.core.exchange import OutcomeKind
@@ -33,6 +34,10 @@ def _full() -> tuple[Ledger, int]:
     kept = Retention(completed=None, failed=1e9)
     ledger.do(commands.Configure("q", 5000, {"gold": 2.0}, kept))
     ledger.do(put(overlap="buffer_one"))
+    deep = Rule("deep", Threshold("pending", ">", 1.0), 0.0, sinks=(Sink("log", "log", b"sealed"),))
+    ledger.do(commands.SetAlert(deep))
+    ledger.do(commands.MuteAlert("no_workers", ledger.now + 60))
+    ledger.do(commands.JudgeAlerts(Report([Verdict("deep", ledger.now, True, 2.0, "2 > 1")])))
     ledger.do(commands.StoreCode("hash", StoredCode("f", "3.11", b"sealed", ledger.now)))
     ledger.do(commands.SetQuota(Quota("CPU", 80, True, "q")))
     ledger.do(commands.SetNodeMode("node1", "cordoned"))
@@ -77,6 +82,8 @@ def test_the_example_has_something_in_every_field() -> None:
     state = _full()[0].state
     for name in State.DURABLE:
         assert getattr(state, name), f"{name} is empty: give it a value in `_full`"
+    for name in state.alerts.__struct_fields__:
+        assert getattr(state.alerts, name), f"alerts.{name} is empty"
     states = {job.state for job in state.jobs.values()}
     assert states >= {*LIVE, JobState.FAILED}
     assert {type(one) for one in state.settled.values()} == {Job, type(_settled(state))}

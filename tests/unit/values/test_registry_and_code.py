@@ -170,7 +170,7 @@ def _elsewhere(tmp_path: Path, program: str, *structs: Any) -> None:
     here = sys.modules[__name__]
     cloudpickle.register_pickle_by_value(here)
     try:
-        data = code._dumps(structs)
+        data = code.dumps(structs)
     finally:
         cloudpickle.unregister_pickle_by_value(here)
     begin = f"import msgspec, pickle\nthem = pickle.loads({data!r})\n"

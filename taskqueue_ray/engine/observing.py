@@ -1,0 +1,111 @@
+"""The one place where what the queue knows of itself is put together for those that watch it.
+
+It costs what there are queues, lanes and workers, not what there are jobs.
+"""
+
+from collections.abc import Iterator
+
+from taskqueue_ray.core.aside import Pause
+from taskqueue_ray.core.exchange import WorkerInfo
+from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.core.model import Finished, Job
+from taskqueue_ray.core.observation import Observation, Unserved
+from taskqueue_ray.core.state import State
+from taskqueue_ray.core.why import unserved
+from taskqueue_ray.engine.commits import Commits
+from taskqueue_ray.engine.fleet import Fleet
+from taskqueue_ray.engine.folding import Folding
+from taskqueue_ray.engine.insights import Insights
+
+LINES = 1_000
+"""Lines of jobs that are looked at for ones that no worker serves."""
+
+
+class Observing:
+    """Observes one queue. `vanished` counts workers that left without a word since the opening."""
+
+    def __init__(
+        self, state: State, fleet: Fleet, insights: Insights, commits: Commits, folding: Folding
+    ) -> None:
+        self._state = state
+        self._fleet = fleet
+        self._insights = insights
+        self._commits = commits
+        self._folding = folding
+        self.vanished = 0
+        self.clock_jump = 0.0
+        self.watched_at: float | None = None
+
+    def observe(self, now: float) -> Observation:
+        """The queue now."""
+        lines = list(self._unserved())
+        return Observation(
+            at=now,
+            queues=self._insights.stats(),
+            workers=self._insights.workers(now),
+            unserved=lines,
+            gauges=self._gauges(now, lines),
+            counters=self._counters(),
+            low_space=self._commits.low_space,
+            fold_problem=str(self._folding.error or ""),
+            clock_jump=self.clock_jump,
+            keys=sorted(self._state.keys - {""}),
+            watched_ago=None if self.watched_at is None else now - self.watched_at,
+        )
+
+    def _gauges(self, now: float, lines: list[Unserved]) -> dict[str, dict[str, float]]:
+        ready = self._state.ready
+        heads = {name: ready.oldest(name) for name in self._state.totals}
+        waited = {
+            name: max(0.0, now - max(job.enqueued_at, job.due))
+            for name, job in heads.items()
+            if job is not None
+        }
+        jobs: dict[str, float] = dict.fromkeys(self._state.totals, 0.0)
+        for line in lines:
+            jobs[line.queue] = jobs.get(line.queue, 0.0) + line.jobs
+        behind = {"": self._behind(now)}
+        return {"oldest_waiting": waited, "unserved": jobs, "compaction_behind": behind}
+
+    def _counters(self) -> dict[str, dict[str, float]]:
+        poisoned = {name: float(one.poisoned) for name, one in self._state.totals.items()}
+        return {"poisoned": poisoned, "worker_churn": {"": float(self.vanished)}}
+
+    def _behind(self, now: float) -> float:
+        """Seconds for which what ended first has waited for a fold."""
+        parts = (*self._state.marked.values(), self._state.unfolded)
+        oldest = next((job for part in parts for job in part.values()), None)
+        ended = oldest.phase.at if oldest and isinstance(oldest.phase, Finished) else now
+        return max(0.0, now - ended)
+
+    def _unserved(self) -> Iterator[Unserved]:
+        workers = [one.info for one in self._fleet.workers.values() if one.info is not None]
+        left = LINES
+        for queue in list(self._state.ready.queues):
+            if Pause("queue", queue) in self._state.pauses:
+                continue
+            found: dict[str, Unserved] = {}
+            for count, job in self._lines(queue):
+                if (line := _of(job, count, workers)) is not None:
+                    known = found.get(line.sentence, line)
+                    more = known.jobs + count if known is not line else count
+                    found[line.sentence] = Unserved(queue, more, line.reason, line.sentence)
+                left -= 1
+            pending = self._state.totals[queue].counts[JobState.PENDING]
+            for line in found.values():
+                # Lines may still hold a job that has left.
+                yield Unserved(queue, min(line.jobs, pending), line.reason, line.sentence)
+            if left <= 0:
+                return
+
+    def _lines(self, queue: str) -> Iterator[tuple[int, Job]]:
+        for level in self._state.ready.queues[queue].levels.values():
+            for lane in level.values():
+                head = lane.oldest()
+                if head is not None:
+                    yield sum(map(len, lane.tenants.values())), head
+
+
+def _of(job: Job, count: int, workers: list[WorkerInfo]) -> Unserved | None:
+    why = unserved(job.options, workers)
+    return None if why is None else Unserved(job.options.queue, count, why.reason, why.sentence)
