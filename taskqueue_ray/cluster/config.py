@@ -53,8 +53,9 @@ _OF_THE_QUEUE = ("segment_bytes", "ballast_bytes", "log_level", "log_format")
 class WorkerConfig(msgspec.Struct, frozen=True):
     """For a worker actor. Sizes in bytes, times in seconds; None means without limit.
 
-    `timeout` and `cancel_grace` are for jobs that name none. `memory_limit` and `max_jobs` are of
-    one executor.
+    `timeout` and `cancel_grace` are for jobs that name none. `memory_limit`, `max_jobs` and
+    `max_age` are of one executor. `shape` is what the worker holds for each of them, in words. A
+    worker of a stored `pool` that cannot import the application does not begin.
     """
 
     name: str
@@ -75,12 +76,25 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     log_format: Format = "text"
     drain_seconds: float = 30.0
     cancel_grace: float = 5.0
+    max_age: float | None = None
+    shape: str = ""
+    pool: str = ""
 
 
 def queue_actor_name(location: str, shard: int = 0) -> str:
     """The name of the actor that owns a storage; equal locations give equal names."""
     digest = hashlib.sha256(location.encode()).hexdigest()[:12]
     return f"queue:{digest}:{shard}"
+
+
+def pool_actor_name(queue_actor: str) -> str:
+    """The name of the actor that looks after the stored pools of a queue."""
+    return f"pool:{queue_actor.removeprefix('queue:')}"
+
+
+def workers_prefix(queue_actor: str) -> str:
+    """What the names of all workers of stored pools of a queue begin with."""
+    return f"worker:{queue_actor.removeprefix('queue:')}:"
 
 
 def worker_id(actor: str, incarnation: str) -> str:
@@ -93,7 +107,15 @@ def actor_of(worker: str) -> str:
     return worker.rpartition(":")[0]
 
 
-def encode(config: QueueConfig | WorkerConfig) -> bytes:
+class PoolActorConfig(msgspec.Struct, frozen=True):
+    """For the pool actor."""
+
+    queue_actor: str
+    log_level: Level = "info"
+    log_format: Format = "text"
+
+
+def encode(config: QueueConfig | WorkerConfig | PoolActorConfig) -> bytes:
     """A configuration as bytes."""
     return msgspec.msgpack.encode(config)
 
@@ -101,6 +123,11 @@ def encode(config: QueueConfig | WorkerConfig) -> bytes:
 def decode_queue(data: bytes) -> QueueConfig:
     """The queue actor's configuration."""
     return msgspec.msgpack.decode(data, type=QueueConfig)
+
+
+def decode_pool(data: bytes) -> PoolActorConfig:
+    """The pool actor's configuration."""
+    return msgspec.msgpack.decode(data, type=PoolActorConfig)
 
 
 def decode_worker(data: bytes) -> WorkerConfig:

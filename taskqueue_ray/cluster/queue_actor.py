@@ -16,7 +16,7 @@ import msgspec
 
 from taskqueue_ray._version import VERSION
 from taskqueue_ray.cluster import config as configs
-from taskqueue_ray.cluster import rim
+from taskqueue_ray.cluster import pool_actor, rim
 from taskqueue_ray.cluster.archive import Archive
 from taskqueue_ray.cluster.loop import every
 from taskqueue_ray.cluster.termination import Terminable
@@ -47,6 +47,11 @@ from taskqueue_ray.storage.publication import FoldRequest, FoldResult
 
 TICK = 0.1
 HEARTBEAT = 5.0
+POOLS = 1.0
+"""Seconds between two looks at whether the pool actor is there, if there are pools."""
+
+POOL_PATIENCE = 5.0
+"""Seconds that workers of pools have to give back what they run, at the end of the queue."""
 PAUSE = 1.0
 """Seconds without a tick after which this process may have been frozen, and followed."""
 
@@ -130,6 +135,9 @@ class QueueActor(Terminable):
 
     async def shutdown(self) -> None:
         """An orderly end: everything applied is durable, the storage is free for the next owner."""
+        if self._engine is not None and self._engine.pools.are_stored():
+            name = configs.queue_actor_name(self._config.location)
+            await asyncio.to_thread(pool_actor.end, name, POOL_PATIENCE)
         await self._close(None)
         # Whoever opens it next may find it removed, or replaced, on purpose.
         await asyncio.to_thread(rim.forget_serving, self._config.location)
@@ -169,6 +177,7 @@ class QueueActor(Terminable):
         self._tasks += [
             asyncio.get_running_loop().create_task(every(TICK, self._tick, "queue")),
             asyncio.get_running_loop().create_task(every(HEARTBEAT, self._beat, "heartbeat")),
+            asyncio.get_running_loop().create_task(every(POOLS, self._see_to_pools, "pools")),
         ]
 
     async def _open(self) -> Opened:
@@ -275,6 +284,13 @@ class QueueActor(Terminable):
                 await asyncio.to_thread(self._opened.heartbeat)
             except Fenced as fenced:
                 self._fenced(fenced)
+
+    async def _see_to_pools(self) -> None:
+        """Pools come back with their queue, whatever has ended their actor."""
+        if self._engine is not None and self._engine.pools.are_stored():
+            config = self._config
+            name = configs.queue_actor_name(config.location)
+            await asyncio.to_thread(pool_actor.ensure, name, config.log_level, config.log_format)
 
     def _is_fenced(self) -> bool:
         """After a pause, somebody may have taken over: ask before anything is answered."""

@@ -20,7 +20,7 @@ from taskqueue_ray.cluster.ray_edge import RayEdge
 from taskqueue_ray.cluster.ray_executors import RayExecutors
 from taskqueue_ray.cluster.recycling import Recycling
 from taskqueue_ray.cluster.termination import Terminable
-from taskqueue_ray.core.errors import KeyMissing, TaskQueueError
+from taskqueue_ray.core.errors import InvalidSetting, KeyMissing, TaskQueueError
 from taskqueue_ray.core.exchange import Outcome, Progress, Save, WorkerInfo
 from taskqueue_ray.core.model import IN_RAY, JobId
 from taskqueue_ray.engine import logs
@@ -131,7 +131,7 @@ class WorkerActor(Terminable):
         if keyring is None:
             raise KeyMissing("any", [])
         queue = QueueHandle(config.queue_actor)
-        recycling = Recycling(config.max_jobs, config.memory_limit)
+        recycling = Recycling(config.max_jobs, config.memory_limit, config.max_age)
         own = Executors(
             concurrency=config.concurrency,
             app_modules=config.app,
@@ -163,6 +163,10 @@ class WorkerActor(Terminable):
         executors = AllHands(own, in_ray)
         self._life = _Life(executors, Exchanges(self._info(keyring), executors, queue.acall))
         await executors.start()
+        if config.pool and ":" not in config.pool and own.unusable:
+            # It could run nothing: the pool is to know, and to try again later.
+            module, problem = next(iter(own.unusable.items()))
+            raise InvalidSetting("app", f"{module} cannot be imported here: {problem}")
 
     def _info(self, keyring: Keyring) -> WorkerInfo:
         return WorkerInfo(
@@ -175,7 +179,10 @@ class WorkerActor(Terminable):
             host=socket.gethostname(),
             pid=os.getpid(),
             actor=self._config.name,
-            executors=("process", "async", *IN_RAY),
+            # What it holds is for its own processes; executors in Ray hold theirs.
+            executors=("process", "async") if self._config.shape else ("process", "async", *IN_RAY),
+            shape=self._config.shape,
+            pool=self._config.pool,
         )
 
     def _on_outcomes(self, outcomes: list[Outcome]) -> None:
@@ -194,6 +201,8 @@ class WorkerActor(Terminable):
         assert self._life is not None
         for incident in self._life.executors.tick(asyncio.get_running_loop().time()):
             log.warning("%s: %s", incident.kind, incident.text)
+        grown = self._life.executors.take_grown()
+        self._life.exchanges.add_grown([(one.type, one.size) for one in grown])
         self._life.exchanges.notice_running()
 
     async def _leave_when_told(self) -> None:

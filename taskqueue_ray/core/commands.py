@@ -8,6 +8,7 @@ from taskqueue_ray.core.changes import UNCHANGED, Changes
 from taskqueue_ray.core.exchange import Batch, Outcome, Save, WorkerInfo
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import JobId, StoredCode
+from taskqueue_ray.core.pool import Pool
 from taskqueue_ray.core.retention import Retention
 
 
@@ -125,6 +126,18 @@ class Fold(msgspec.Struct, frozen=True):
     through: int
 
 
+class SetPool(msgspec.Struct, frozen=True):
+    """Make a pool, or change the one of that name."""
+
+    pool: Pool
+
+
+class DeletePool(msgspec.Struct, frozen=True):
+    """Let a pool have no more workers."""
+
+    name: str
+
+
 Command = (
     Enqueue
     | Settle
@@ -143,4 +156,6 @@ Command = (
     | Configure
     | StoreCode
     | Fold
+    | SetPool
+    | DeletePool
 )

@@ -18,6 +18,7 @@ from taskqueue_ray.core import (
     events,
     expiring,
     leasing,
+    pools,
     promoting,
     redriving,
     settling,
@@ -89,6 +90,8 @@ DECIDERS: Mapping[type, _Decide] = {
     commands.Configure: lambda s, c, now, _: Decision(*controls.decide_configure(s, c, now)),
     commands.StoreCode: lambda s, c, _n, _b: Decision(upkeep.decide_store_code(s, c)),
     commands.Fold: lambda s, c, now, bounds: Decision(upkeep.decide_fold(s, c, now, bounds)),
+    commands.SetPool: lambda s, c, now, _: Decision(*pools.decide_set(s, c, now)),
+    commands.DeletePool: lambda s, c, now, _: Decision(*pools.decide_delete(s, c, now)),
 }
 """Which concern decides a command."""
 
@@ -113,6 +116,8 @@ APPLIERS: Mapping[type, _Apply] = {
     events.Folded: _folded,
     events.Received: upkeep.apply_received,
     events.Opened: upkeep.apply_opened,
+    events.PoolSet: pools.apply_set,
+    events.PoolDeleted: pools.apply_deleted,
 }
 """Which concern makes an event a fact."""
 

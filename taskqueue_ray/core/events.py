@@ -9,6 +9,7 @@ import msgspec
 from taskqueue_ray.core.changes import UNCHANGED, Changes
 from taskqueue_ray.core.exchange import Batch, BatchRecord, Outcome, Save
 from taskqueue_ray.core.model import JobId, QueueSettings, StoredCode
+from taskqueue_ray.core.pool import Pool
 
 
 class Enqueued:
@@ -221,6 +222,20 @@ class Folded(msgspec.Struct, frozen=True, array_like=True, tag="folded"):
     receipts_before: float = 0.0
 
 
+class PoolSet(msgspec.Struct, frozen=True, array_like=True, tag="pool_set"):
+    """A pool is new, or changed."""
+
+    at: float
+    pool: Pool
+
+
+class PoolDeleted(msgspec.Struct, frozen=True, array_like=True, tag="pool_deleted"):
+    """A pool is to have no more workers."""
+
+    at: float
+    name: str
+
+
 Plain = (
     Promoted
     | Leased
@@ -241,6 +256,8 @@ Plain = (
     | Opened
     | Marked
     | Folded
+    | PoolSet
+    | PoolDeleted
 )
 Event = Enqueued | Plain
 Stored = EnqueuedRecord | Plain

@@ -132,6 +132,10 @@ class WorkerInfo(msgspec.Struct, frozen=True):
     actor: str = ""
     full: tuple[str, ...] = ()
     """Places of jobs in Ray of which it wants no more now."""
+    shape: str = ""
+    """What it holds in Ray for its processes, in words; it serves jobs of that shape alone."""
+    pool: str = ""
+    """The pool that started it."""
 
 
 class WorkRequest(msgspec.Struct, frozen=True, array_like=True):
@@ -145,7 +149,8 @@ class WorkRequest(msgspec.Struct, frozen=True, array_like=True):
     before the outcomes do.
 
     `want` counts the jobs of its own processes. `rooms` says how many it wants besides for each
-    kind of executor in Ray, and `full` for which places none.
+    kind of executor in Ray, and `full` for which places none. `grown` are job types whose
+    executors were replaced because of their memory since the last exchange.
     """
 
     worker: str
@@ -162,6 +167,7 @@ class WorkRequest(msgspec.Struct, frozen=True, array_like=True):
     saves: list[Save] = []
     rooms: dict[str, int] = {}
     full: list[str] = []
+    grown: list[tuple[str, int]] = []
 
 
 class WorkReply(msgspec.Struct, frozen=True, array_like=True):
@@ -319,6 +325,8 @@ class WorkerView(msgspec.Struct, frozen=True):
     running: list[JobId]
     seen_ago: float
     draining: bool
+    grown: dict[str, int] = {}
+    """Job types for whose memory executors were replaced, and by how many bytes one had grown."""
 
 
 class Controls(msgspec.Struct, frozen=True):

@@ -57,6 +57,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_jobs: (
         Annotated[int, Meta(ge=1, description="Jobs after which an executor is replaced")] | None
     ) = None
+    max_age: (
+        Annotated[float, Meta(gt=0, description="Age at which an executor is replaced")] | None
+    ) = None
     timeout: Annotated[
         float, Meta(gt=0, description="Run time allowed to a job that names none")
     ] = 3600.0
@@ -137,7 +140,7 @@ ORIGINAL_NAMES = {
 """Variables of the original tool, and the settings that they stand for."""
 
 _LISTS = frozenset(("app", "encryption_keys"))
-_DURATIONS = frozenset(("timeout", "cancel_grace", "lease_seconds", "remember_seconds"))
+_DURATIONS = frozenset(("timeout", "max_age", "cancel_grace", "lease_seconds", "remember_seconds"))
 
 
 def resolve(sources: Iterable[Mapping[str, object]]) -> Settings:

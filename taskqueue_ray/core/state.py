@@ -29,6 +29,7 @@ from taskqueue_ray.core.model import (
     StoredCode,
     Tally,
 )
+from taskqueue_ray.core.pool import Pool
 from taskqueue_ray.core.ready import Ready
 
 INTERNED_OPTIONS = 4096
@@ -51,7 +52,7 @@ class State:
     DURABLE = (
         "jobs", "settled", "unfolded", "marked", "totals", "codes", "receipts", "keys", "unique",
         "pauses", "settings", "workflows", "ordinal", "lease", "epoch", "at", "folded",
-        "forgotten_before",
+        "forgotten_before", "pools",
     )  # fmt: skip
     DERIVED = (
         "ready", "delayed", "expiring", "held", "children", "suspects", "ended", "interned",
@@ -89,7 +90,12 @@ class State:
         """The last commit that history covers."""
         self.forgotten_before = 0.0
         """Jobs that ended before this time may be remembered by history only."""
+        self.pools: dict[str, Pool] = {}
+        """The workers that there are to be, by the pool's name."""
+        self._begin_index()
 
+    def _begin_index(self) -> None:
+        """The derived fields, of a queue without jobs."""
         self.ready = Ready(self.pauses)
         self.delayed: Heap[tuple[float, int, int, Job]] = Heap(_is_current)
         self.expiring = Expiries()

@@ -11,6 +11,7 @@ import msgspec
 from taskqueue_ray.core import commands
 from taskqueue_ray.core.blobs import BlobPart, BlobWanted
 from taskqueue_ray.core.changes import Changes
+from taskqueue_ray.core.demand import LookRequest
 from taskqueue_ray.core.envelopes import UNREADABLE, seal_reply
 from taskqueue_ray.core.errors import InvalidRequest, TaskQueueError
 from taskqueue_ray.core.exchange import Cursor, JobFilter, WatchRequest, WorkerInfo, WorkRequest
@@ -64,6 +65,11 @@ class Desk:
             "cancel": _typed(tuple[str, list[JobId], str], self._cancel),
             "redrive": _typed(tuple[str, list[JobId], Changes], self._redrive),
             "purge": _typed(tuple[str, list[JobId]], self._purge),
+            "set_pool": _typed(commands.SetPool, engine.pools.control),
+            "delete_pool": _typed(commands.DeletePool, engine.pools.control),
+            "pools": _typed(None, self._read(lambda _: engine.pools.statuses())),
+            "look": _typed(LookRequest, engine.pools.look),
+            "retire": _typed(list[str], self._read(engine.pools.retire)),
         }
 
     def serve(self, method: str, request: bytes, respond: Bytes) -> None:

@@ -34,6 +34,7 @@ from taskqueue_ray.engine.commits import Commits, Writer
 from taskqueue_ray.engine.fleet import Fleet, Respond, refuse
 from taskqueue_ray.engine.folding import Fold, Folding, FoldPolicy
 from taskqueue_ray.engine.insights import Insights
+from taskqueue_ray.engine.pools import Pools
 from taskqueue_ray.engine.retiring import Retiring
 from taskqueue_ray.engine.watching import Watching
 from taskqueue_ray.engine.work import Work
@@ -91,6 +92,7 @@ class Engine:
         self.work_desk = Work(self.path)
         self.watching = Watching(state, self.commits, self.fleet)
         self.insights = Insights(state, self.fleet)
+        self.pools = Pools(self.work_desk, self.insights)
         self.folding = Folding(
             state, self.commits, ports.fold, self._folded, fold_policy or FoldPolicy()
         )
@@ -163,7 +165,7 @@ class Engine:
 
     def why(self, job_id: JobId) -> Why | None:
         """Why a job is not running, if its record is in memory."""
-        found = self.insights.why(job_id, self.clock.now())
+        found = self.insights.why(job_id, self.clock.now(), self.pools.posts())
         if found is not None and found.reason == "turn" and self.commits.stalled:
             return Why("no_space", "the disk is full: nothing is leased until it has room again")
         return found
@@ -214,6 +216,7 @@ class Engine:
         self.folding.tick(now)
         self.insights.tidy(now)
         self.blobs.tick(now)
+        self.pools.tick(now)
         self._offer()
         self.commits.flush(all=True)
         return late
@@ -231,6 +234,7 @@ class Engine:
         """Answer everyone who waits; nothing is served afterwards. The default is for the end."""
         error = reason or QueueClosed("it was shut down")
         refuse(self.fleet.polls(), error)
+        self.pools.close(error)
         self.commits.close(error)
 
     # --- inside ---------------------------------------------------------------------------
@@ -303,4 +307,5 @@ class Engine:
 
     def _broken(self, error: TaskQueueError) -> None:
         refuse(self.fleet.polls(), error)
+        self.pools.close(error)
         self._on_broken(error)

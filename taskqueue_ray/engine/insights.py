@@ -1,6 +1,6 @@
 """Read-only views of the queue for people and programs. Nothing here waits for a commit."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Literal
 
@@ -16,6 +16,7 @@ from taskqueue_ray.core.exchange import (
 )
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import Finished, Job, JobId, Leased, Scheduled, Settled
+from taskqueue_ray.core.staffing import Post
 from taskqueue_ray.core.state import State, finish_key
 from taskqueue_ray.core.views import checkpoint_view, ended_view, finished_view
 from taskqueue_ray.core.why import Why, explain
@@ -176,13 +177,13 @@ class Insights:
         tally = self._state.workflows.get(name)
         return dict(tally.counts) if tally is not None else {}
 
-    def why(self, job_id: JobId, now: float) -> Why | None:
-        """Why a job is not running, if its record is in memory."""
+    def why(self, job_id: JobId, now: float, posts: Sequence[Post] = ()) -> Why | None:
+        """Why a job is not running, if its record is in memory; `posts` are pools at work."""
         job = self._state.jobs.get(job_id) or self._state.settled.get(job_id)
         if not isinstance(job, Job):
             return None
         workers = [one.info for one in self._fleet.workers.values() if one.info is not None]
-        return explain(self._state, job, workers, now)
+        return explain(self._state, job, workers, now, posts)
 
     def controls(self) -> Controls:
         """What operators have set."""
@@ -199,6 +200,7 @@ class Insights:
                 [job.id for job in self._state.held.get(worker, {}).values() if job.running],
                 max(0.0, now - session.seen),
                 session.draining,
+                dict(session.grown),
             )
             for worker, session in self._fleet.workers.items()
             if session.info is not None

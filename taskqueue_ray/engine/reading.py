@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from taskqueue_ray.core.blobs import Blob, BlobWanted
+from taskqueue_ray.core.demand import PoolStatus
 from taskqueue_ray.core.errors import InvalidRequest, StorageUnusable, TaskQueueError
 from taskqueue_ray.core.exchange import Cursor, JobFilter
 from taskqueue_ray.core.model import JobId
@@ -105,6 +106,10 @@ class ReadingDesk:
             "ended": (tuple[float, Cursor | None, int], lambda call: insights.ended(*call)),
             "workers": (None, lambda _: []),
             "controls": (None, lambda _: insights.controls()),
+            "pools": (
+                None,
+                lambda _: [PoolStatus(p.name, p.queues, p) for p in reading.state.pools.values()],
+            ),
             "why": (JobId, lambda job_id: insights.why(job_id, reading.state.at)),
             "past": (list[JobId], self._past),
             "search": (tuple[JobFilter, int], self._search),

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from taskqueue_ray.core.errors import QueueClosed, QueueFull
 from taskqueue_ray.core.model import OnParentFailure
 from taskqueue_ray.core.naming import check_name
+from taskqueue_ray.core.pool import Terms
 from taskqueue_ray.engine.payload import Sealer
 from taskqueue_ray.sdk import current, requests
 from taskqueue_ray.sdk.asking import AnyId, raw_id
@@ -20,6 +21,7 @@ from taskqueue_ray.sdk.job import Job, JobItem, as_item
 from taskqueue_ray.sdk.moving import Moving
 from taskqueue_ray.sdk.patience import Room, patience_here
 from taskqueue_ray.sdk.pipeline import WINDOW, Pipeline
+from taskqueue_ray.sdk.pools import Pools
 from taskqueue_ray.sdk.queues import Queues
 from taskqueue_ray.sdk.transport import Answer, Transport
 from taskqueue_ray.sdk.watcher import Watcher
@@ -49,11 +51,14 @@ class TaskQueue(Moving):
         on_close: Callable[[], None] | None = None,
         is_current: bool = True,
         max_batch: int = MAX_JOBS,
+        terms: Callable[[], Terms] | None = None,
     ) -> None:
         super().__init__(transport, sealer)
         self.location = location
         self.queues = Queues(self._ask)
         """Settings of single queues, and what is paused."""
+        self.pools = Pools(self._ask, terms)
+        """Workers that are kept running with the queue."""
         self.watcher = Watcher(transport)
         self.preparer = Preparer(transport, sealer, max_batch=max_batch)
         self._start_workers = start_workers

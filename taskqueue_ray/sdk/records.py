@@ -208,6 +208,10 @@ class WorkerRecord:
     node: str
     host: str
     pid: int
+    shape: str = ""
+    pool: str = ""
+    grown: tuple[tuple[str, int], ...] = ()
+    """Job types for whose memory its executors were replaced, and by how many bytes one grew."""
 
     @staticmethod
     def of(view: WorkerView) -> "WorkerRecord":
@@ -216,7 +220,8 @@ class WorkerRecord:
         running = tuple(map(to_text, view.running))
         return WorkerRecord(
             info.id, info.queues, info.concurrency, view.held, running, view.seen_ago,
-            view.draining, info.node, info.host, info.pid,
+            view.draining, info.node, info.host, info.pid, info.shape, info.pool,
+            tuple(view.grown.items()),
         )  # fmt: skip
 
     def row(self) -> dict[str, Any]:
@@ -231,6 +236,9 @@ class WorkerRecord:
             "state": "draining" if self.draining else "working",
             "host": self.host,
             "pid": self.pid,
+            "pool": self.pool,
+            "shape": self.shape,
+            "grown": ", ".join(f"{name}: {size >> 20} MiB" for name, size in self.grown),
         }
 
 

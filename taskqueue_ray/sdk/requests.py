@@ -10,7 +10,8 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from taskqueue_ray.core.changes import UNCHANGED, Changes
-from taskqueue_ray.core.commands import Configure, Pause, Resume
+from taskqueue_ray.core.commands import Configure, DeletePool, Pause, Resume, SetPool
+from taskqueue_ray.core.demand import PoolStatus
 from taskqueue_ray.core.exchange import (
     Controls,
     Cursor,
@@ -24,6 +25,7 @@ from taskqueue_ray.core.exchange import (
 )
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import JobId, QueueSettings, StoredCode
+from taskqueue_ray.core.pool import Pool
 from taskqueue_ray.core.why import Why
 
 T_co = TypeVar("T_co", covariant=True)
@@ -173,3 +175,23 @@ def why(job_id: JobId) -> Request[Why | None]:
 def store_code(code_hash: str, code: StoredCode) -> Request[None]:
     """Keep a function that is sent by value."""
     return Request("store_code", _encode((code_hash, code)), lambda _: None)
+
+
+def set_pool(pool: Pool) -> Request[Pool]:
+    """Make a pool, or change it."""
+    return Request("set_pool", _encode(SetPool(pool)), _reader(Pool))
+
+
+def delete_pool(name: str) -> Request[bool]:
+    """Let a pool have no more workers; False when there is none."""
+    return Request("delete_pool", _encode(DeletePool(name)), _bool)
+
+
+def pools() -> Request[list[PoolStatus]]:
+    """Every pool, and how it goes."""
+    return Request("pools", _encode(None), _reader(list[PoolStatus]))
+
+
+def drain(worker: str) -> Request[bool]:
+    """Ask a worker to finish what it runs, and to leave; False when it is not known."""
+    return Request("drain", _encode(worker), _bool)

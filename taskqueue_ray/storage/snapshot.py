@@ -36,6 +36,7 @@ from taskqueue_ray.core.model import (
     StoredCode,
     Tally,
 )
+from taskqueue_ray.core.pool import Pool
 from taskqueue_ray.core.state import State, Totals
 
 JOBS = "jobs.parquet"
@@ -112,6 +113,7 @@ class Control(msgspec.Struct, frozen=True):
     pauses: list[tuple[str, str, float]] = []
     settings: dict[str, QueueSettings] = {}
     workflows: dict[str, Tally] = {}
+    pools: dict[str, Pool] = {}
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -134,7 +136,7 @@ def write_snapshot(state: State) -> dict[str, bytes]:
         options, state.totals, state.codes, state.receipts, sorted(state.keys), state.ordinal,
         state.lease, state.epoch, state.at, state.folded, state.forgotten_before,
         state.unique, [(*pause, at) for pause, at in state.pauses.items()], state.settings,
-        state.workflows,
+        state.workflows, state.pools,
     )  # fmt: skip
     return {JOBS: jobs, SETTLED: settled, CONTROL: msgspec.json.encode(control)}
 
@@ -150,7 +152,7 @@ def read_snapshot(files: Mapping[str, bytes]) -> State:
     state.at, state.folded = control.at, control.folded
     state.forgotten_before = control.forgotten_before
     state.unique, state.settings = control.unique, control.settings
-    state.workflows = control.workflows
+    state.workflows, state.pools = control.workflows, control.pools
     state.pauses.update((Pause(kind, name), at) for kind, name, at in control.pauses)
     _load_settled(state, files[SETTLED])
     _load_jobs(state, files[JOBS], [state.intern(one) for one in control.options])

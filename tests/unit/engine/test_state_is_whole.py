@@ -10,7 +10,9 @@ from taskqueue_ray.core.events import Folded, Marked, Opened, Received, decode
 from taskqueue_ray.core.exchange import OutcomeKind
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import Claim, Job, StoredCode
+from taskqueue_ray.core.pool import Pool
 from taskqueue_ray.core.retention import Retention
+from taskqueue_ray.core.shape import Shape
 from taskqueue_ray.core.state import State
 from taskqueue_ray.storage.snapshot import read_snapshot, write_snapshot
 from tests.ledger import Ledger, facts, meaning
@@ -32,6 +34,7 @@ def _full() -> tuple[Ledger, int]:
     kept = Retention(completed=None, failed=1e9)
     ledger.do(commands.Configure("q", 5000, {"gold": 2.0}, kept))
     ledger.do(commands.StoreCode("hash", StoredCode("f", "3.11", b"sealed", ledger.now)))
+    ledger.do(commands.SetPool(Pool("p", ("q",), shapes=(Shape(num_gpus=0.5),))))
     grants = ledger.lease(6, _everything())
     ledger.start(*grants[4:])
     ledger.checkpoint(save(grants[1]), save(grants[2], 3, b"kept"), save(grants[5]))
