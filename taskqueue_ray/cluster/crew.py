@@ -27,6 +27,9 @@ Names = Callable[[Shape], str]
 """Gives a free name for the next worker of a shape."""
 
 
+ABSENT = 30
+"""Looks without a sign of a worker that is to leave, after which it is ended."""
+
 UNKNOWN = "?"
 """The shape of a worker that has not said it yet, and whose name does not tell it."""
 
@@ -40,6 +43,8 @@ class Hand:
     actor: Any
     brand: str = ""
     was_ready: bool = False
+    was_adopted: bool = False
+    absent: int = 0
     question: Any = None
     leave: Any = None
     impossible: bool = False
@@ -89,8 +94,8 @@ class Crew:
 
     def look(self) -> PoolLook:
         """What this pool says of itself when it looks at the queue."""
-        alive = any(hand.leave is None and not hand.impossible for hand in self.hands.values())
-        hungry = not (alive or self._has_work or self.pool.suspended or self.scaler.troubles)
+        busy = self.hands or self._has_work or self.scaler.troubles
+        hungry = not busy and not self.pool.suspended and not self.pool.minimum
         return PoolLook(self.owner, self.pool.queues, self._staff, hungry, self.pool.maximum)
 
     def adopt(self, name: str, brand: str, actor: Any) -> None:
@@ -98,7 +103,7 @@ class Crew:
         if name not in self.hands:
             known = {recruiting.brand(self.pool, one): text for text, one in self._shapes.items()}
             # The shape of one that is just starting may be unknown: it will say so itself.
-            self.hands[name] = Hand(name, known.get(brand, UNKNOWN), actor, brand)
+            self.hands[name] = Hand(name, known.get(brand, UNKNOWN), actor, brand, was_adopted=True)
             log.info("pool %s: adopted %s", self.owner, name)
 
     def tick(self, demands: Sequence[Demand], views: Iterable[WorkerView], now: float) -> None:
@@ -135,8 +140,12 @@ class Crew:
     def drain(self, name: str, seconds: float = recruiting.DRAIN) -> None:
         """Let a worker finish what it runs, take nothing more, and end."""
         hand = self.hands[name]
-        if hand.leave is None:
-            hand.leave = hand.actor.drain.remote(seconds)
+        if hand.leave is not None:
+            return
+        if hand.view is None and not (hand.was_ready or hand.was_adopted):
+            self.remove(name)  # it has not come up, and may never do
+            return
+        hand.leave = hand.actor.drain.remote(seconds)
 
     def remove(self, name: str) -> None:
         """End a worker at once."""
@@ -225,6 +234,9 @@ class Crew:
 
     def _see_off(self, hand: Hand) -> None:
         done, _ = ray.wait([hand.leave], timeout=0)
+        hand.absent = hand.absent + 1 if hand.view is None else 0
+        if not done and hand.absent > ABSENT:
+            self.remove(hand.name)  # Ray has never brought it up, it seems
         if done:
             try:
                 ray.get(hand.leave)

@@ -57,6 +57,7 @@ class WorkerActor(Terminable):
         self._gone = asyncio.Event()
         self._drained = asyncio.Event()
         self._all_ended = True
+        self._left: asyncio.Task[None] | None = None
         self.hear()
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._live()), loop.create_task(self._leave_when_told())]
@@ -83,11 +84,17 @@ class WorkerActor(Terminable):
             return True
         if not self._drained.is_set():
             self._all_ended = await self._life.executors.drain(timeout) and self._all_ended
-            await self._life.executors.stop()
-            await self._life.exchanges.leave()
-            self._drained.set()
-            self._gone.set()
+            if self._left is None:
+                # Whoever is the first to be through leaves for all who asked.
+                self._left = asyncio.get_running_loop().create_task(self._leave(self._life))
+            await asyncio.shield(self._left)
         return self._all_ended
+
+    async def _leave(self, life: _Life) -> None:
+        await life.executors.stop()
+        await life.exchanges.leave()
+        self._drained.set()
+        self._gone.set()
 
     # What executors in Ray use that are on another machine.
 
@@ -166,7 +173,8 @@ class WorkerActor(Terminable):
         if config.pool and ":" not in config.pool and own.unusable:
             # It could run nothing: the pool is to know, and to try again later.
             module, problem = next(iter(own.unusable.items()))
-            raise InvalidSetting("app", f"{module} cannot be imported here: {problem}")
+            words = problem.strip().splitlines()[-1]
+            raise InvalidSetting("app", f"{module} cannot be imported by a worker: {words}")
 
     def _info(self, keyring: Keyring) -> WorkerInfo:
         return WorkerInfo(

@@ -52,3 +52,95 @@ def test_from_zero_on_a_burst_and_back_to_zero(place: Place) -> None:
     assert worker.pool == "p"
     eventually(lambda: not workers_of(place), "back to zero")
     gone(place, q, "p")
+
+
+def test_a_pool_actor_that_is_killed_is_followed_by_one_that_adopts(
+    place: Place, tmp_path: Path
+) -> None:
+    q = place.connect()
+    gate = tmp_path / "gate"
+    q.pools.set("p", min=2, max=2)
+    held = q.enqueue(trial_jobs.waits_for, str(tmp_path / "w"), str(gate))
+    eventually(lambda: len(q.worker_health()) == 2, "both are there")
+    eventually(lambda: held.status() == "processing", "one is busy")
+    before = {worker.id for worker in q.worker_health()}
+    os.kill(pid_of(pool_actor(place)), signal.SIGKILL)
+    eventually(lambda: q.pools.get("p").seen_ago > 1.5, "nobody looks")
+    eventually(
+        lambda: q.pools.get("p").seen_ago < 1.0 and q.pools.get("p").ready == 2, "it is back"
+    )
+    assert {worker.id for worker in q.worker_health()} == before, "the same, and none twice"
+    assert len(workers_of(place)) == 2
+    gate.touch()
+    assert held.result(30)
+    assert held.info().losses == 0
+    gone(place, q, "p")
+
+
+def test_pools_come_back_with_the_queue(place: Place) -> None:
+    q = place.connect()
+    q.pools.set("p", min=1, max=1)
+    eventually(lambda: workers_of(place), "a worker")
+    place.shut_down()
+    eventually(lambda: not workers_of(place), "they end with the queue")
+    assert pool_actor(place) is None
+    q = place.connect()
+    eventually(lambda: q.worker_health(), "they come back with it")
+    assert q.enqueue(trial_jobs.add, 1, 2).result(30) == 3
+    os.kill(place.ping().pid, signal.SIGKILL)
+    assert q.enqueue(trial_jobs.add, 2, 2).result(30) == 4
+    assert len(workers_of(place)) == 1
+    gone(place, q, "p")
+
+
+def test_a_shape_that_no_node_has_waits_and_others_go_on(place: Place) -> None:
+    q = place.connect()
+    q.pools.set("p", max=1)
+    nowhere = q.enqueue(trial_jobs.add.options(executor="process", resources={"no_such": 1}), 1)
+    eventually(lambda: q.why(nowhere.id).reason == "impossible", "it says so")
+    assert "no_such=1" in q.why(nowhere.id).sentence
+    assert q.enqueue(trial_jobs.add, 1, 2).result(30) == 3
+    [problem] = q.pools.get("p").problems
+    assert "no node of this cluster can hold" in problem
+    nowhere.cancel()
+    gone(place, q, "p")
+
+
+def test_an_application_that_cannot_be_imported_is_told_and_not_tried_in_a_loop(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = tmp_path / "pool_trial_broken.py"
+    broken.write_text("raise RuntimeError('the licence has expired')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    q = place.connect(app=["pool_trial_broken"])
+    q.pools.set("p", min=1, max=1)
+    handle = q.enqueue("tests.cluster.trial_jobs.add", 1, 2)
+    eventually(lambda: q.why(handle.id).reason == "cannot_start", "it says so")
+    assert "the licence has expired" in q.why(handle.id).sentence
+    [problem] = q.pools.get("p").problems
+    assert "the licence has expired" in problem
+    eventually(lambda: q.pools.get("p").staff[0].failures >= 2, "it tries again")
+    assert q.pools.get("p").staff[0].retry_in > 1.0, "later and later"
+    assert handle.info().attempts == 0
+    broken.write_text("")
+    assert handle.result(60) == 3
+    eventually(lambda: not q.pools.get("p").problems, "all is well")
+    gone(place, q, "p")
+
+
+def test_fixed_shapes_and_a_changed_pool(place: Place) -> None:
+    """Workers hold what their jobs ask for; those of an earlier setting make way."""
+    q = place.connect()
+    q.pools.set("p", max=2, shapes=[{"num_cpus": 1}], concurrency=2)
+    plain = q.enqueue(trial_jobs.add, 1, 2)
+    shaped = trial_jobs.add.options(executor="process", num_cpus=1)
+    assert q.enqueue(shaped, 2, 2).result(30) == 4
+    [worker] = q.worker_health()
+    assert (worker.shape, worker.concurrency) == ("num_cpus=1", 2)
+    assert ray.available_resources()["CPU"] <= ray.cluster_resources()["CPU"] - 2.0
+    assert q.why(plain.id).reason == "no_fitting_worker"
+    q.pools.set("p", shapes="auto", concurrency=1)
+    assert plain.result(30) == 3
+    assert q.enqueue(shaped, 3, 2).result(30) == 5
+    eventually(lambda: worker.id not in {one.id for one in q.worker_health()}, "the old one left")
+    gone(place, q, "p")
