@@ -8,11 +8,12 @@ import typer
 from typer.main import get_command
 
 from taskqueue_ray._version import VERSION
-from taskqueue_ray.cli import jobs, keys, queues, storage
+from taskqueue_ray.cli import jobs, keys, pools, queues, storage, workers
 from taskqueue_ray.cli.bench.command import bench
 from taskqueue_ray.cli.demo import demo
 from taskqueue_ray.cli.failures import be_verbose, exit_code_of
 from taskqueue_ray.cli.render import say
+from taskqueue_ray.cli.service import down, up
 from taskqueue_ray.cli.stats import stats, status
 from taskqueue_ray.cli.trial import enqueue_tests
 from taskqueue_ray.cli.work import work
@@ -42,13 +43,15 @@ def taskqueue(
         raise typer.Exit
 
 
-for command in (demo, work, stats, status, bench):
+for command in (demo, work, stats, status, bench, up, down):
     app.command()(command)
 app.command("test")(enqueue_tests)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(queues.app, name="queues")
 app.add_typer(storage.app, name="storage")
 app.add_typer(keys.app, name="keys")
+app.add_typer(pools.app, name="pools")
+app.add_typer(workers.app, name="workers")
 # The names of the original tool.
 app.command("queue:work", hidden=True)(work)
 app.command("queue:test", hidden=True)(enqueue_tests)

@@ -12,8 +12,8 @@ from taskqueue_ray.core.naming import check_name
 from taskqueue_ray.core.pool import Pool, Terms, check_pool, parse_shapes
 from taskqueue_ray.core.timing import Duration, parse_duration
 from taskqueue_ray.sdk import requests
-from taskqueue_ray.sdk.tables import RecordList
 from taskqueue_ray.sdk.requests import Ask
+from taskqueue_ray.sdk.tables import RecordList
 
 UNCHANGED: Any = object()
 Shapes = Literal["auto"] | Sequence[Mapping[str, Any]]
@@ -143,6 +143,21 @@ class Pools:
         """Let a pool have no more workers: they finish what they run. False when there is none."""
         return bool(self._ask(requests.delete_pool(check_name("pool", name))))
 
+    def suspend(self, name: str) -> bool:
+        """Let its workers finish and start none until `resume` or `set`; False: it has none."""
+        return self._switch(name, suspended=True)
+
+    def resume(self, name: str) -> bool:
+        """Have workers again, as they were set; False when it is not suspended."""
+        return self._switch(name, suspended=False)
+
+    def _switch(self, name: str, *, suspended: bool) -> bool:
+        found = self.get(name)
+        if found is None or found.pool is None or found.pool.suspended is suspended:
+            return False
+        self._ask(requests.set_pool(replace(found.pool, suspended=suspended)))
+        return True
+
     def list(self) -> RecordList[PoolRecord]:
         """Every pool, those of programs included."""
         return RecordList(map(PoolRecord, self._ask(requests.pools())))
@@ -159,6 +174,14 @@ class Pools:
     async def adelete(self, name: str) -> bool:
         """`delete` for async code."""
         return await asyncio.to_thread(self.delete, name)
+
+    async def asuspend(self, name: str) -> bool:
+        """`suspend` for async code."""
+        return await asyncio.to_thread(self.suspend, name)
+
+    async def aresume(self, name: str) -> bool:
+        """`resume` for async code."""
+        return await asyncio.to_thread(self.resume, name)
 
     async def alist(self) -> RecordList[PoolRecord]:
         """`list` for async code."""
