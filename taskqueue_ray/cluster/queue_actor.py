@@ -95,6 +95,7 @@ class QueueActor(Terminable):
         self._problem: TaskQueueError = Recovering("opening the storage")
         self._ready = asyncio.Event()
         self._known = False
+        self._is_ending = False
         self._seen_at = 0.0
         self._watched: dict[str, asyncio.Task[None]] = {}
         self._tasks = [asyncio.get_running_loop().create_task(self._live())]
@@ -135,10 +136,15 @@ class QueueActor(Terminable):
 
     async def shutdown(self) -> None:
         """An orderly end: everything applied is durable, the storage is free for the next owner."""
-        if self._engine is not None and self._engine.pools.are_stored():
-            name = configs.queue_actor_name(self._config.location)
+        has_pools = self._engine is not None and self._engine.pools.are_stored()
+        self._is_ending = True  # and nobody brings back what ends now
+        name = configs.queue_actor_name(self._config.location)
+        if has_pools:
             await asyncio.to_thread(pool_actor.end, name, POOL_PATIENCE)
         await self._close(None)
+        if has_pools:
+            # Its start may have been on its way.
+            await asyncio.to_thread(pool_actor.end, name, 0.0)
         # Whoever opens it next may find it removed, or replaced, on purpose.
         await asyncio.to_thread(rim.forget_serving, self._config.location)
 
@@ -287,7 +293,7 @@ class QueueActor(Terminable):
 
     async def _see_to_pools(self) -> None:
         """Pools come back with their queue, whatever has ended their actor."""
-        if self._engine is not None and self._engine.pools.are_stored():
+        if self._engine is not None and not self._is_ending and self._engine.pools.are_stored():
             config = self._config
             name = configs.queue_actor_name(config.location)
             await asyncio.to_thread(pool_actor.ensure, name, config.log_level, config.log_format)

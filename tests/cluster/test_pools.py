@@ -95,9 +95,9 @@ def test_pools_come_back_with_the_queue(place: Place) -> None:
     eventually(lambda: workers_of(place), "a worker")
     place.shut_down()
     eventually(lambda: not workers_of(place), "they end with the queue")
-    assert pool_actor(place) is None
+    eventually(lambda: pool_actor(place) is None, "and so does their pool actor")
     q = place.connect()
-    eventually(lambda: q.worker_health(), "they come back with it")
+    eventually(q.worker_health, "they come back with it")
     assert q.enqueue(trial_jobs.add, 1, 2).result(30) == 3
     os.kill(place.ping().pid, signal.SIGKILL)
     assert q.enqueue(trial_jobs.add, 2, 2).result(30) == 4

@@ -32,9 +32,9 @@ def test_an_executor_that_has_grown_is_replaced_after_the_job() -> None:
         assert await it.result("pid") != grown
         [incident] = it.incidents
         assert incident.kind == "recycle"
-        assert "with jobs of keep" in incident.text, "not of the job that ran after it"
+        assert "with jobs of sample.keep" in incident.text, "not of the job that ran after it"
         [growth] = it.executors.take_grown()
-        assert growth.type == "keep"
+        assert growth.type == "sample.keep"
         assert growth.size > 32 * MIB
 
     scenario()
