@@ -33,7 +33,8 @@ def draw() -> str:
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH + 2 * LEFT} '
         f'{HEIGHT + 2 * TOP}" font-family="sans-serif" font-size="12">\n'
-        f'<rect x="{LEFT}" y="{TOP}" width="{WIDTH}" height="{HEIGHT}" fill="none" stroke="#ccc"/>\n'
+        f'<rect x="{LEFT}" y="{TOP}" width="{WIDTH}" height="{HEIGHT}" fill="none" '
+        f'stroke="#ccc"/>\n'
         f'<polyline points="{jobs}" fill="none" stroke="#999" stroke-width="1.5"/>\n'
         f'<polyline points="{workers}" fill="none" stroke="#1f6feb" stroke-width="2"/>\n'
         f'<g fill="#555">{ticks}</g>\n'
