@@ -136,15 +136,13 @@ class QueueActor(Terminable):
 
     async def shutdown(self) -> None:
         """An orderly end: everything applied is durable, the storage is free for the next owner."""
-        has_pools = self._engine is not None and self._engine.pools.are_stored()
         self._is_ending = True  # and nobody brings back what ends now
         name = configs.queue_actor_name(self._config.location)
-        if has_pools:
-            await asyncio.to_thread(pool_actor.end, name, POOL_PATIENCE)
+        # Also after its pools were suspended or deleted: what is left of them is in Ray.
+        await asyncio.to_thread(pool_actor.end, name, POOL_PATIENCE)
         await self._close(None)
-        if has_pools:
-            # Its start may have been on its way.
-            await asyncio.to_thread(pool_actor.end, name, 0.0)
+        # A start of the pool actor may have been on its way.
+        await asyncio.to_thread(pool_actor.end, name, 0.0)
         # Whoever opens it next may find it removed, or replaced, on purpose.
         await asyncio.to_thread(rim.forget_serving, self._config.location)
 

@@ -15,7 +15,7 @@ from tests.inprocess import Bench
 from tests.records import worker
 from tests.unit.sdk.jobs_for_tests import send
 
-GPU = {"executor": "process", "num_gpus": 0.5}
+GPU: dict[str, Any] = {"executor": "process", "num_gpus": 0.5}
 
 
 def look(bench: Bench, pool: PoolLook, **more: Any) -> Any:
@@ -68,11 +68,11 @@ def test_what_is_no_pool_is_refused_and_not_stored(bench: Bench, wrong: dict[str
 
 def test_demand_is_told_by_shape_and_queue(bench: Bench) -> None:
     for _ in range(3):
-        send.options(**GPU).enqueue("a")
-    send.options(priority=9).enqueue("a")
-    send.options(executor="actor", num_gpus=1).enqueue("a")
-    send.options(queue="other").enqueue("a")
-    send.options(delay="1h").enqueue("a")
+        _ = send.options(**GPU).enqueue("a")
+    _ = send.options(priority=9).enqueue("a")
+    _ = send.options(executor="actor", num_gpus=1).enqueue("a")
+    _ = send.options(queue="other").enqueue("a")
+    _ = send.options(delay="1h").enqueue("a")
     bench.advance(7.0)
     reply = seen(look(bench, PoolLook("x:1", ("mail",))))
     rows = {one.shape.text: (one.waiting, round(one.oldest)) for one in reply.demand["x:1"]}
@@ -84,7 +84,7 @@ def test_a_hungry_pool_hears_of_work_at_once_and_of_changes(bench: Bench) -> Non
     held = look(bench, hungry, detached=True, wait=10.0)
     bench.advance(1.0)
     assert not held.done()
-    send.enqueue("a")
+    _ = send.enqueue("a")
     bench.advance(0.1)
     assert seen(held).demand["p"][0].waiting == 1
     bench.work()
@@ -106,7 +106,7 @@ def test_only_an_idle_worker_is_let_go_and_it_gets_nothing_more(bench: Bench) ->
 
     for name in ("busy", "idle"):
         bench.host.serve("register", encode(worker(name, keys=key, pool="p")))
-    send.enqueue("a")
+    _ = send.enqueue("a")
     ask("busy", 1, 1)
     answer = bench.host.serve("retire", encode(["busy", "idle", "unknown"]))
     assert decode(answer.result(0), list[str]) == ["idle"]
