@@ -63,12 +63,15 @@ class Pools:
 
     def control(self, command: commands.SetPool | commands.DeletePool, respond: Respond) -> None:
         """Set or delete a pool. Whoever carries it out hears of it at the next tick."""
+        before = set(self.path.state.pools)
         try:
             reply = self.path.execute(command)
         except TaskQueueError as refusal:
             self.path.refuse(respond, refusal)
             return
         self._changes += 1
+        for name in before ^ self.path.state.pools.keys():
+            self._seen.pop(name, None)  # it was said of another pool of that name
         self.path.commits.flush()
         self.path.answer(respond, reply)
 
