@@ -118,6 +118,7 @@ def test_a_shape_that_no_node_has_waits_and_others_go_on(place: Place) -> None:
     gone(place, q)
 
 
+@pytest.mark.slow
 def test_an_application_that_cannot_be_imported_is_told_and_not_tried_in_a_loop(
     place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,6 +141,7 @@ def test_an_application_that_cannot_be_imported_is_told_and_not_tried_in_a_loop(
     gone(place, q)
 
 
+@pytest.mark.slow
 def test_fixed_shapes_and_a_changed_pool(place: Place) -> None:
     """Workers hold what their jobs ask for; those of an earlier setting make way."""
     q = place.connect()
