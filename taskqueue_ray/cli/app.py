@@ -8,13 +8,25 @@ import typer
 from typer.main import get_command
 
 from taskqueue_ray._version import VERSION
-from taskqueue_ray.cli import alerts, jobs, keys, nodes, queues, quotas, schedules, storage
+from taskqueue_ray.cli import (
+    alerts,
+    jobs,
+    keys,
+    nodes,
+    pools,
+    queues,
+    quotas,
+    schedules,
+    storage,
+    workers,
+)
 from taskqueue_ray.cli.bench.command import bench
 from taskqueue_ray.cli.demo import demo
 from taskqueue_ray.cli.doctor import doctor
 from taskqueue_ray.cli.enqueue import enqueue
 from taskqueue_ray.cli.failures import be_verbose, exit_code_of
 from taskqueue_ray.cli.render import say
+from taskqueue_ray.cli.service import down, up
 from taskqueue_ray.cli.stats import metrics, stats, status
 from taskqueue_ray.cli.top import top
 from taskqueue_ray.cli.trial import enqueue_tests
@@ -45,7 +57,7 @@ def taskqueue(
         raise typer.Exit
 
 
-for command in (demo, work, enqueue, stats, status, bench, doctor):
+for command in (demo, work, enqueue, stats, status, bench, doctor, up, down):
     app.command()(command)
 app.command()(top)
 app.command()(metrics)
@@ -58,6 +70,8 @@ app.add_typer(schedules.app, name="schedule")
 app.add_typer(nodes.app, name="nodes")
 app.add_typer(quotas.app, name="quotas")
 app.add_typer(alerts.app, name="alerts")
+app.add_typer(pools.app, name="pools")
+app.add_typer(workers.app, name="workers")
 # The names of the original tool.
 app.command("queue:work", hidden=True)(work)
 app.command("queue:test", hidden=True)(enqueue_tests)

@@ -7,6 +7,7 @@ import typer
 
 from taskqueue_ray.cli.opening import key_file_of, reader, settings_of
 from taskqueue_ray.cli.options import Address, Json, Storage
+from taskqueue_ray.cli.pools import print_pools
 from taskqueue_ray.cli.render import console, print_fields, print_json, print_table
 from taskqueue_ray.cli.top import follow
 from taskqueue_ray.cli.top_screen import counts_of
@@ -70,7 +71,7 @@ def metrics(storage: Storage = None, address: Address = None) -> None:
 
 
 def status(storage: Storage = None, address: Address = None, json: Json = False) -> None:
-    """Show the storage, who has it open, and the workers."""
+    """Show the storage, who has it open, the pools and the workers."""
     settings = settings_of(storage, address)
     location = location_of(settings)
     owner = live_owner(location, settings)
@@ -83,14 +84,18 @@ def status(storage: Storage = None, address: Address = None, json: Json = False)
         "key_file": None if settings.encryption_keys else str(key_file_of(settings)),
     }
     workers: list[dict[str, Any]] = []
+    pools: list[dict[str, Any]] = []
     if owner is not None:
         with reader(settings) as found:
             workers = found.worker_health().rows()
+            pools = found.pools.list().rows()
     if json:
-        print_json({**facts, "workers": workers})
+        print_json({**facts, "pools": pools, "workers": workers})
         return
     print_fields({**facts, "owner": facts["owner"] or "nobody: jobs wait until somebody connects"})
     if owner is not None:
+        if pools:
+            print_pools(pools)
         for worker in workers:
             worker["seen_ago"] = f"{worker['seen_ago']:.1f} s"
             worker["pid"] = str(worker["pid"])

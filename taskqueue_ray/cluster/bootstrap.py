@@ -11,6 +11,7 @@ import os
 import socket
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,6 +80,13 @@ class Connection:
             _close_queue(self.handle)
         if self.started_ray or self.joined_ray:
             ray.shutdown()
+
+    def stop(self) -> None:
+        """Stop the queue in good order, its pools' workers included; Ray goes on. Then `close`."""
+        self.handle.close()
+        _close_queue(self.handle)
+        with suppress(QueueClosed, ray.exceptions.RayError):
+            ray.kill(find_actor(self.handle.name), no_restart=True)
 
 
 def connect(settings: Settings, *, dashboard: bool = False) -> Connection:

@@ -60,8 +60,10 @@ _OF_THE_QUEUE = (
 class WorkerConfig(msgspec.Struct, frozen=True):
     """For a worker actor. Sizes in bytes, times in seconds; None means without limit.
 
-    `timeout` and `cancel_grace` are for jobs that name none. `memory_limit` and `max_jobs` are of
-    one executor. `holds` is what the worker counts as for quotas.
+    `timeout` and `cancel_grace` are for jobs that name none. `memory_limit`, `max_jobs` and
+    `max_age` are of one executor. `holds` is what the worker counts as for quotas, `shape` what it
+    holds for each executor, in words. A worker of a stored `pool` that cannot import the
+    application does not begin.
     """
 
     name: str
@@ -83,6 +85,9 @@ class WorkerConfig(msgspec.Struct, frozen=True):
     drain_seconds: float = 30.0
     cancel_grace: float = 5.0
     holds: dict[str, float] = {}
+    max_age: float | None = None
+    shape: str = ""
+    pool: str = ""
 
 
 class AlertConfig(msgspec.Struct, frozen=True):
@@ -116,6 +121,16 @@ def alert_actor_name(location: str, shard: int = 0) -> str:
     return queue_actor_name(location, shard).replace("queue:", "alerts:", 1)
 
 
+def pool_actor_name(queue_actor: str) -> str:
+    """The name of the actor that looks after the stored pools of a queue."""
+    return f"pool:{queue_actor.removeprefix('queue:')}"
+
+
+def workers_prefix(queue_actor: str) -> str:
+    """What the names of all workers of stored pools of a queue begin with."""
+    return f"worker:{queue_actor.removeprefix('queue:')}:"
+
+
 def worker_id(actor: str, incarnation: str) -> str:
     """The id of one life of a worker actor, new with every start of its process."""
     return f"{actor}:{incarnation}"
@@ -126,7 +141,15 @@ def actor_of(worker: str) -> str:
     return worker.rpartition(":")[0]
 
 
-def encode(config: QueueConfig | WorkerConfig | AlertConfig) -> bytes:
+class PoolActorConfig(msgspec.Struct, frozen=True):
+    """For the pool actor."""
+
+    queue_actor: str
+    log_level: Level = "info"
+    log_format: Format = "text"
+
+
+def encode(config: QueueConfig | WorkerConfig | AlertConfig | PoolActorConfig) -> bytes:
     """A configuration as bytes."""
     return msgspec.msgpack.encode(config)
 
@@ -134,6 +157,11 @@ def encode(config: QueueConfig | WorkerConfig | AlertConfig) -> bytes:
 def decode_queue(data: bytes) -> QueueConfig:
     """The queue actor's configuration."""
     return msgspec.msgpack.decode(data, type=QueueConfig)
+
+
+def decode_pool(data: bytes) -> PoolActorConfig:
+    """The pool actor's configuration."""
+    return msgspec.msgpack.decode(data, type=PoolActorConfig)
 
 
 def decode_worker(data: bytes) -> WorkerConfig:

@@ -95,6 +95,7 @@ class Exchanges:
         self._outcomes: list[Outcome] = []
         self._progress: dict[JobId, Progress] = {}
         self._saving = Saving()
+        self._grown: list[tuple[str, int]] = []
         self._saves_timer: asyncio.TimerHandle | None = None
         self._told: set[JobId] = set()
         self._wanted = 0
@@ -134,6 +135,12 @@ class Exchanges:
         if self._saves_timer is None:
             loop = asyncio.get_running_loop()
             self._saves_timer = loop.call_later(GATHER_SAVES, self._tell_saves)
+
+    def add_grown(self, grown: list[tuple[str, int]]) -> None:
+        """Executors were replaced for the sake of these job types, which took so many bytes."""
+        if grown:
+            self._grown += grown
+            self._tell()
 
     def _tell_saves(self) -> None:
         self._saves_timer = None
@@ -210,6 +217,7 @@ class Exchanges:
         saves = self._saving.take(self._sequence, outcomes, CALL_BYTES)
         self._news = self._news or bool(self._saving)
         progress, self._progress = self._progress, {}
+        grown, self._grown = self._grown, []
         running = self._hands.running() if self._open else []
         self._wanted = self._hands.room() if self._open else 0
         self._rooms = self._hands.rooms() if self._open else {}
@@ -233,6 +241,7 @@ class Exchanges:
             self._full,
             memory,
             self._vitals(),
+            grown,
         )
         self._unsure[request.sequence] = [outcome.id for outcome in outcomes]
         task = asyncio.get_running_loop().create_task(self._exchange(request))

@@ -42,7 +42,8 @@ class ExecutorSlot:
 
     `load` is the seconds of work that it is expected to hold, `moved` when it was last seen to
     get on. `charged` are the ordinals for whose sake it was killed, and why. `born_with` is its
-    private memory at its start, in bytes; `worn` says that it is to be replaced.
+    private memory at its start, in bytes, `born_at` when it was first looked at; `worn` says that
+    it is to be replaced.
     """
 
     def __init__(
@@ -66,6 +67,10 @@ class ExecutorSlot:
         self.killed_at = 0.0
         self.finished = 0
         self.born_with = 0
+        self.born_at = 0.0
+        self._grown: dict[str, int] = {}
+        self._grown_to = 0
+        self._last_type = ""
         self.worn = False
         self.retired_at = 0.0
         self.charged: dict[int, Charge] = {}
@@ -116,7 +121,17 @@ class ExecutorSlot:
         ticket = self.held.pop(ordinal, None)
         if ticket is not None:
             self.load = self.load - ticket.expected if self.held else 0.0
+            self._last_type = ticket.options.type
         return ticket
+
+    def charge(self, grown: int) -> None:
+        """It has grown by so much since its birth: what is new is put down to its last job."""
+        more, self._grown_to = grown - self._grown_to, grown
+        self._grown[self._last_type] = self._grown.get(self._last_type, 0) + more
+
+    def hungriest(self) -> str:
+        """The job type with whose runs it has grown most."""
+        return max(self._grown, key=self._grown.__getitem__, default="")
 
     def recall(self) -> None:
         """Ask for all that has not begun; answered by a report."""

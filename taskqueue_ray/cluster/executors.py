@@ -92,6 +92,11 @@ class Executors(Holder):
             self._nursery.tick(self._clock())
         self._dispatch(self._clock())
 
+    @property
+    def unusable(self) -> dict[str, str]:
+        """Modules of the application that could not be imported, and why."""
+        return self._nursery.unusable
+
     def submit(self, options: list[Options], grants: list[Grant]) -> None:
         """Take in leased jobs, whose `options` are indexes into `options`."""
         self._saw_async = self._saw_async or any(one.executor == "async" for one in options)

@@ -5,6 +5,7 @@ import asyncio
 from taskqueue_ray.cluster.executors import Executors
 from taskqueue_ray.cluster.incidents import Incident
 from taskqueue_ray.cluster.ray_executors import RayExecutors
+from taskqueue_ray.cluster.recycling import Growth
 from taskqueue_ray.core.exchange import Grant
 from taskqueue_ray.core.model import IN_RAY, JobId, Options
 
@@ -60,6 +61,10 @@ class AllHands:
     def tick(self, now: float) -> list[Incident]:
         """Look after both."""
         return self.own.tick(now) + self.in_ray.tick(now)
+
+    def take_grown(self) -> list[Growth]:
+        """Executors that were replaced for their memory since this was last asked."""
+        return self.own.take_grown() + self.in_ray.take_grown()
 
     async def drain(self, timeout: float) -> bool:  # noqa: ASYNC109  # answers, raises nothing
         """Take nothing more in and wait for what runs. True when all is done."""

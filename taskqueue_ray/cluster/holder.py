@@ -20,7 +20,7 @@ from taskqueue_ray.cluster.feeding import portion
 from taskqueue_ray.cluster.incidents import Incident
 from taskqueue_ray.cluster.inquest import Inquest
 from taskqueue_ray.cluster.pace import LONG, Pace, shared
-from taskqueue_ray.cluster.recycling import NEVER, Recycling
+from taskqueue_ray.cluster.recycling import NEVER, Growth, Recycling
 from taskqueue_ray.cluster.relay import Relay
 from taskqueue_ray.cluster.verdicts import Verdicts
 from taskqueue_ray.cluster.waiting import Ticket, Waiting
@@ -108,6 +108,7 @@ class Holder(ABC):
         self._start_after = 0.0
         self._draining = False
         self._changed = asyncio.Event()
+        self._grown: list[Growth] = []
 
     # --- what each has of its own ----------------------------------------------------------------
 
@@ -305,10 +306,25 @@ class Holder(ABC):
         """Replace an executor that is worn, between two of its jobs."""
         if not slot.stays or not self._recycling.is_worn(slot, now):
             return
+        self._name_grown()
         if not slot.held:
             slot.retire(now)
         elif slot.kind in IN_TURN and len(slot.held) > 1:
             slot.recall()
+
+    def _name_grown(self) -> None:
+        for one in self._recycling.take_grown():
+            self._grown.append(one)
+            text = (
+                f"executor {one.pid} is replaced: it has grown by {one.size >> 20} MiB, most of it "
+                f"with jobs of {one.type}"
+            )
+            self._incidents.append(Incident("recycle", text))
+
+    def take_grown(self) -> list[Growth]:
+        """Executors that were replaced for their memory since this was last asked."""
+        grown, self._grown = self._grown, []
+        return grown
 
     def _take_incidents(self) -> list[Incident]:
         incidents = self._incidents[:]

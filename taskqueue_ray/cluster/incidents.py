@@ -5,7 +5,17 @@ from typing import Literal, NamedTuple
 from taskqueue_ray.core.model import JobId
 
 IncidentKind = Literal[
-    "preload", "server", "fork", "timeout", "blocked", "cancel", "exit", "frozen", "call", "ray"
+    "preload",
+    "server",
+    "fork",
+    "timeout",
+    "blocked",
+    "cancel",
+    "exit",
+    "frozen",
+    "call",
+    "ray",
+    "recycle",
 ]
 
 

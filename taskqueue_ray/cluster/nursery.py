@@ -57,6 +57,8 @@ class Nursery:
         self._give_up_at = 0.0
         self._ended = False
         self.ready = asyncio.Event()
+        self.unusable: dict[str, str] = {}
+        """Modules that could not be imported, and why."""
 
     @property
     def pid(self) -> int:
@@ -118,6 +120,7 @@ class Nursery:
     def _take(self, report: ControlReport) -> None:
         match report:
             case Preloaded(problems):
+                self.unusable = dict(problems)
                 for module, problem in problems.items():
                     self._tell(Incident("preload", f"{module} cannot be used: {problem}"))
                 self._wait = _FIRST_WAIT

@@ -16,7 +16,7 @@ import msgspec
 
 from taskqueue_ray._version import VERSION
 from taskqueue_ray.cluster import config as configs
-from taskqueue_ray.cluster import nodes, rim, watchman
+from taskqueue_ray.cluster import nodes, pool_actor, rim, watchman
 from taskqueue_ray.cluster.archive import Archive
 from taskqueue_ray.cluster.loop import every
 from taskqueue_ray.cluster.metrics import EXPORT, RayMetrics
@@ -54,6 +54,11 @@ HEARTBEAT = 5.0
 LOOK = 1.0
 """Seconds between two looks at whether somebody watches over the queue."""
 
+POOLS = 1.0
+"""Seconds between two looks at whether the pool actor is there, if there are pools."""
+
+POOL_PATIENCE = 5.0
+"""Seconds that workers of pools have to give back what they run, at the end of the queue."""
 PAUSE = 1.0
 """Seconds without a tick after which this process may have been frozen, and followed."""
 
@@ -104,6 +109,7 @@ class QueueActor(Terminable):
         self._known = False
         self._metrics = RayMetrics()
         self._failures: Failures | None = None
+        self._is_ending = False
         self._seen_at = 0.0
         self._scheduler_due = 0.0
         self._watched: dict[str, asyncio.Task[None]] = {}
@@ -145,7 +151,13 @@ class QueueActor(Terminable):
 
     async def shutdown(self) -> None:
         """An orderly end: everything applied is durable, the storage is free for the next owner."""
+        self._is_ending = True  # and nobody brings back what ends now
+        name = configs.queue_actor_name(self._config.location)
+        # Also after its pools were suspended or deleted: what is left of them is in Ray.
+        await asyncio.to_thread(pool_actor.end, name, POOL_PATIENCE)
         await self._close(None)
+        # A start of the pool actor may have been on its way.
+        await asyncio.to_thread(pool_actor.end, name, 0.0)
         # Whoever opens it next may find it removed, or replaced, on purpose.
         await asyncio.to_thread(rim.forget_serving, self._config.location)
         await asyncio.to_thread(watchman.dismiss, self._config.location)
@@ -188,6 +200,7 @@ class QueueActor(Terminable):
             asyncio.get_running_loop().create_task(every(TICK, self._tick, "queue")),
             asyncio.get_running_loop().create_task(every(HEARTBEAT, self._beat, "heartbeat")),
             asyncio.get_running_loop().create_task(every(nodes.LOOK, self._look, "nodes")),
+            asyncio.get_running_loop().create_task(every(POOLS, self._see_to_pools, "pools")),
         ]
         if self._config.ray_metrics == "on":
             self._tasks.append(
@@ -339,6 +352,13 @@ class QueueActor(Terminable):
     async def _have_it_watched(self) -> None:
         if self._engine is not None and self._engine.alerting.needs_actor():
             await asyncio.to_thread(watchman.post, configs.watch_of(self._config))
+
+    async def _see_to_pools(self) -> None:
+        """Pools come back with their queue, whatever has ended their actor."""
+        if self._engine is not None and not self._is_ending and self._engine.pools.are_stored():
+            config = self._config
+            name = configs.queue_actor_name(config.location)
+            await asyncio.to_thread(pool_actor.ensure, name, config.log_level, config.log_format)
 
     def _is_fenced(self) -> bool:
         """After a pause, somebody may have taken over: ask before anything is answered."""

@@ -23,7 +23,7 @@ from taskqueue_ray.cluster.ray_executors import RayExecutors
 from taskqueue_ray.cluster.recycling import Recycling
 from taskqueue_ray.cluster.termination import Terminable
 from taskqueue_ray.cluster.vitals import EVERY, VitalSigns
-from taskqueue_ray.core.errors import KeyMissing, TaskQueueError
+from taskqueue_ray.core.errors import InvalidSetting, KeyMissing, TaskQueueError
 from taskqueue_ray.core.exchange import Outcome, Progress, Save, WorkerInfo
 from taskqueue_ray.core.model import IN_RAY, JobId
 from taskqueue_ray.engine import logs
@@ -64,6 +64,7 @@ class WorkerActor(Terminable):
         self._gone = asyncio.Event()
         self._drained = asyncio.Event()
         self._all_ended = True
+        self._left: asyncio.Task[None] | None = None
         self.hear()
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._live()), loop.create_task(self._leave_when_told())]
@@ -90,11 +91,17 @@ class WorkerActor(Terminable):
             return True
         if not self._drained.is_set():
             self._all_ended = await self._life.executors.drain(timeout) and self._all_ended
-            await self._life.executors.stop()
-            await self._life.exchanges.leave()
-            self._drained.set()
-            self._gone.set()
+            if self._left is None:
+                # Whoever is the first to be through leaves for all who asked.
+                self._left = asyncio.get_running_loop().create_task(self._leave(self._life))
+            await asyncio.shield(self._left)
         return self._all_ended
+
+    async def _leave(self, life: _Life) -> None:
+        await life.executors.stop()
+        await life.exchanges.leave()
+        self._drained.set()
+        self._gone.set()
 
     # What executors in Ray use that are on another machine.
 
@@ -139,7 +146,7 @@ class WorkerActor(Terminable):
         if keyring is None:
             raise KeyMissing("any", [])
         queue = QueueHandle(config.queue_actor)
-        recycling = Recycling(config.max_jobs, config.memory_limit)
+        recycling = Recycling(config.max_jobs, config.memory_limit, config.max_age)
         own = Executors(
             concurrency=config.concurrency,
             app_modules=config.app,
@@ -176,6 +183,11 @@ class WorkerActor(Terminable):
         self._tasks.append(
             asyncio.get_running_loop().create_task(every(EVERY, signs.measure, "vitals"))
         )
+        if config.pool and ":" not in config.pool and own.unusable:
+            # It could run nothing: the pool is to know, and to try again later.
+            module, problem = next(iter(own.unusable.items()))
+            words = problem.strip().splitlines()[-1]
+            raise InvalidSetting("app", f"{module} cannot be imported by a worker: {words}")
 
     def _info(self, keyring: Keyring) -> WorkerInfo:
         return WorkerInfo(
@@ -188,8 +200,11 @@ class WorkerActor(Terminable):
             host=socket.gethostname(),
             pid=os.getpid(),
             actor=self._config.name,
-            executors=("process", "async", *IN_RAY),
             holds=tuple(self._config.holds.items()),
+            # What it holds is for its own processes; executors in Ray hold theirs.
+            executors=("process", "async") if self._config.shape else ("process", "async", *IN_RAY),
+            shape=self._config.shape,
+            pool=self._config.pool,
         )
 
     def _on_outcomes(self, outcomes: list[Outcome]) -> None:
@@ -208,6 +223,8 @@ class WorkerActor(Terminable):
         assert self._life is not None
         for incident in self._life.executors.tick(asyncio.get_running_loop().time()):
             say(log, "incident", kind=incident.kind, text=incident.text, worker=self._id)
+        grown = self._life.executors.take_grown()
+        self._life.exchanges.add_grown([(one.type, one.size) for one in grown])
         self._life.exchanges.notice_running()
 
     async def _measure(self) -> None:

@@ -42,5 +42,15 @@ def round_trip(size: int = 300) -> Iterator[Callable[[], float]]:
     ray.kill(actor)
 
 
+def actor_start() -> float:
+    """The seconds from asking for a bare actor to its first answer."""
+    began = time.perf_counter()
+    actor: Any = ray.remote(Echo).options(num_cpus=0).remote()
+    ray.get(actor.echo.remote(b""))
+    seconds = time.perf_counter() - began
+    ray.kill(actor)
+    return seconds
+
+
 def _nothing(number: int) -> int:
     return number

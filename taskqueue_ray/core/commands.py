@@ -9,6 +9,7 @@ from taskqueue_ray.core.changes import UNCHANGED, Changes
 from taskqueue_ray.core.exchange import Batch, Outcome, Save, WorkerInfo
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import JobId, NodeMode, Quota, Registration, StoredCode
+from taskqueue_ray.core.pool import Pool
 from taskqueue_ray.core.retention import Retention
 from taskqueue_ray.core.schedule import Plan, Template
 
@@ -246,6 +247,18 @@ class JudgeAlerts(msgspec.Struct, frozen=True):
     report: Report
 
 
+class SetPool(msgspec.Struct, frozen=True):
+    """Make a pool, or change the one of that name."""
+
+    pool: Pool
+
+
+class DeletePool(msgspec.Struct, frozen=True):
+    """Let a pool have no more workers."""
+
+    name: str
+
+
 Command = (
     Enqueue
     | Settle
@@ -264,6 +277,8 @@ Command = (
     | Configure
     | StoreCode
     | Fold
+    | SetPool
+    | DeletePool
     | PutSchedule
     | ReviseSchedule
     | DropSchedule

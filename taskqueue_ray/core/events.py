@@ -19,6 +19,7 @@ from taskqueue_ray.core.model import (
     Strategy,
 )
 from taskqueue_ray.core.origin import By
+from taskqueue_ray.core.pool import Pool
 from taskqueue_ray.core.schedule import Schedule
 
 
@@ -362,6 +363,20 @@ class AlertDelivered(msgspec.Struct, frozen=True, array_like=True, tag="alert_de
     problem: str = ""
 
 
+class PoolSet(msgspec.Struct, frozen=True, array_like=True, tag="pool_set"):
+    """A pool is new, or changed."""
+
+    at: float
+    pool: Pool
+
+
+class PoolDeleted(msgspec.Struct, frozen=True, array_like=True, tag="pool_deleted"):
+    """A pool is to have no more workers."""
+
+    at: float
+    name: str
+
+
 Plain = (
     Promoted
     | Leased
@@ -382,6 +397,8 @@ Plain = (
     | Opened
     | Marked
     | Folded
+    | PoolSet
+    | PoolDeleted
     | SchedulePut
     | ScheduleDropped
     | Fired

@@ -138,6 +138,10 @@ class WorkerInfo(msgspec.Struct, frozen=True):
     """Places of jobs in Ray of which it wants no more now."""
     holds: tuple[tuple[str, float], ...] = ()
     """What it counts as for quotas, by the names that Ray has for resources."""
+    shape: str = ""
+    """What it holds in Ray for its processes, in words; it serves jobs of that shape alone."""
+    pool: str = ""
+    """The pool that started it."""
 
 
 class WorkRequest(msgspec.Struct, frozen=True, array_like=True):
@@ -152,7 +156,8 @@ class WorkRequest(msgspec.Struct, frozen=True, array_like=True):
 
     `want` counts the jobs of its own processes. `rooms` says how many it wants besides for each
     kind of executor in Ray, and `full` for which places none. Now and then come `memory`, what is
-    used of its node's and what that has, in bytes, and `vitals`.
+    used of its node's and what that has, in bytes, and `vitals`. `grown` are job types whose
+    executors were replaced because of their memory since the last exchange.
     """
 
     worker: str
@@ -171,6 +176,7 @@ class WorkRequest(msgspec.Struct, frozen=True, array_like=True):
     full: list[str] = []
     memory: list[int] = []
     vitals: Vitals | None = None
+    grown: list[tuple[str, int]] = []
 
 
 class WorkReply(msgspec.Struct, frozen=True, array_like=True):
@@ -339,6 +345,8 @@ class WorkerView(msgspec.Struct, frozen=True):
     barred: bool = False
     """Whether its node gets no jobs."""
     vitals: Vitals = Vitals()
+    grown: dict[str, int] = {}
+    """Job types for whose memory executors were replaced, and by how many bytes one had grown."""
 
 
 class Controls(msgspec.Struct, frozen=True):

@@ -19,6 +19,7 @@ from taskqueue_ray.core.model import (
     JobId,
     Lane,
     kind_of,
+    shape_of,
 )
 from taskqueue_ray.core.model import Leased as LeasedPhase
 from taskqueue_ray.core.state import State
@@ -100,6 +101,7 @@ def fits(worker: WorkerInfo, lane: Lane) -> bool:
     return (
         kind_of(place) in worker.executors
         and place not in worker.full
+        and shape_of(place) == worker.shape
         and (not key or key in worker.keys)
         and (python is None or python == worker.python)
     )
@@ -172,7 +174,7 @@ def decide_lose(state: State, command: Lose, now: float, bounds: Bounds) -> list
         return []
     event = Lost(now, command.worker, [], [], [], [])
     for job in jobs:
-        alone = len(jobs) == 1 and job.options.shape is None
+        alone = len(jobs) == 1 and not job.options.in_ray
         running = job.running or job.suspect or alone
         _sort(job, event, bounds.max_losses, running=running)
     return [event]
@@ -200,7 +202,7 @@ def apply_lost(state: State, event: Lost) -> None:
     for job_id in event.held:
         job = state.jobs[job_id]
         return_job(state, job, event.at)
-        if job.options.shape is None:
+        if not job.options.in_ray:
             state.suspect(job)
     for job_id in event.running:
         job = state.jobs[job_id]

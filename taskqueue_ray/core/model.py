@@ -36,7 +36,7 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True):
     the other. With `own_backoff` the job type has a function that says when to try again, and
     `backoff` is for when that cannot be asked. `cancel_grace` is in seconds; None: its worker's.
     `batch` is how many of these jobs one call of their handler takes, 0 when it takes one. `shape`
-    is of those that run in Ray.
+    is of those that run in Ray, and of those that need a worker of that shape.
     """
 
     queue: str
@@ -70,6 +70,11 @@ class Options(msgspec.Struct, frozen=True, omit_defaults=True):
         """The kind of executor, and its shape: jobs of one place can share executors."""
         return f"{self.executor} {self.shape.text}" if self.shape else self.executor
 
+    @property
+    def in_ray(self) -> bool:
+        """Whether an executor in Ray runs these jobs, and no process of the worker."""
+        return self.executor in IN_RAY
+
 
 Lane = tuple[str, str, str | None]
 """A place, the id of a key, and a version of Python."""
@@ -82,6 +87,16 @@ def kind_of(place: str) -> str:
     'actor'
     """
     return place.partition(" ")[0]
+
+
+def shape_of(place: str) -> str:
+    """The shape, in words, of the workers that serve a place; "" for plain ones.
+
+    >>> shape_of("process num_gpus=1"), shape_of("actor num_gpus=1")
+    ('num_gpus=1', '')
+    """
+    kind, _, shape = place.partition(" ")
+    return "" if kind in IN_RAY else shape
 
 
 OnConflict = Literal["return_existing", "drop", "replace", "raise"]

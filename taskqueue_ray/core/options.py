@@ -111,23 +111,29 @@ class JobOptions(msgspec.Struct, frozen=True):
 
     def _check_shape(self) -> None:
         """Refuse what the executor that was chosen would ignore."""
-        if self.executor in (None, *IN_RAY):
+        if self.executor != "async":
             return
         for name in SHAPE:
             if getattr(self, name) is not None:
                 shown = f"a value beside executor={self.executor!r}"
-                raise InvalidOption(name, shown, "executor='actor' or 'task'; None takes it back")
+                accepts = "executor='process', 'actor' or 'task'; None takes it back"
+                raise InvalidOption(name, shown, accepts)
 
     def kind(self, is_async: bool) -> ExecutorKind:
         """Where the job's code runs. With a shape and no executor named, in an actor."""
         if self.executor is not None:
             return self.executor
-        if any(getattr(self, name) is not None for name in SHAPE):
+        if self.is_shaped:
             return "actor"
         return "async" if is_async else "process"
 
+    @property
+    def is_shaped(self) -> bool:
+        """Whether anything was said of the resources that it needs."""
+        return any(getattr(self, name) is not None for name in SHAPE)
+
     def shape(self) -> Shape:
-        """What an executor in Ray holds for the job."""
+        """What is held in Ray for the job: by its executor there, or by its worker."""
         return Shape(
             num_cpus=self.num_cpus,
             num_gpus=self.num_gpus,
@@ -167,7 +173,7 @@ class JobOptions(msgspec.Struct, frozen=True):
             own_backoff=self.own_backoff,
             cancel_grace=self.cancel_grace,
             batch=batch,
-            shape=self.shape() if executor in IN_RAY else None,
+            shape=self.shape() if executor in IN_RAY or self.is_shaped else None,
         )
 
     @property
@@ -333,7 +339,7 @@ _CHECKS: dict[str, Callable[[Any], object]] = {
     "runtime_env": check_runtime_env,
 }
 SHAPE = ("num_cpus", "num_gpus", "memory", "resources", "label_selector", "runtime_env")
-"""The options that say what an executor in Ray holds."""
+"""The options that say what is held in Ray for a job."""
 
 _SHAPED = frozenset((*SHAPE, "executor"))
 _MAY_BE_NONE = frozenset(

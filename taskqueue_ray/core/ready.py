@@ -188,7 +188,7 @@ class Ready:
 
         Only lanes that `fits` accepts are looked at, so the cost is that of the jobs returned.
         """
-        sources = self._sources(queues)
+        sources = self.sources(queues)
         picked: list[Job] = []
         for priority in sorted({p for s in sources for p in s.priorities}, reverse=True):
             lanes = [
@@ -203,7 +203,8 @@ class Ready:
                 break
         return picked
 
-    def _sources(self, queues: tuple[str, ...]) -> list[QueueLanes]:
+    def sources(self, queues: tuple[str, ...]) -> list[QueueLanes]:
+        """The lanes of these queues (none named: of all) that are not paused."""
         names = dict.fromkeys(queues) if queues else self.queues
         pauses = self.aside.pauses
         return [

@@ -58,6 +58,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     max_jobs: (
         Annotated[int, Meta(ge=1, description="Jobs after which an executor is replaced")] | None
     ) = None
+    max_age: (
+        Annotated[float, Meta(gt=0, description="Age at which an executor is replaced")] | None
+    ) = None
     timeout: Annotated[
         float, Meta(gt=0, description="Run time allowed to a job that names none")
     ] = 3600.0
@@ -150,7 +153,7 @@ ORIGINAL_NAMES = {
 
 _LISTS = frozenset(("app", "encryption_keys"))
 _DURATIONS = frozenset(
-    ("timeout", "cancel_grace", "lease_seconds", "remember_seconds", "alert_interval")
+    ("timeout", "max_age", "cancel_grace", "lease_seconds", "remember_seconds", "alert_interval")
 )
 
 

@@ -31,6 +31,7 @@ from taskqueue_ray.core.model import (
     StoredCode,
     Tally,
 )
+from taskqueue_ray.core.pool import Pool
 from taskqueue_ray.core.ready import Ready
 from taskqueue_ray.core.schedule import Schedule
 
@@ -72,7 +73,7 @@ class State:
     DURABLE = (
         "jobs", "settled", "unfolded", "marked", "totals", "codes", "receipts", "keys", "unique",
         "pauses", "settings", "workflows", "ordinal", "lease", "epoch", "at", "folded",
-        "forgotten_before", "schedules", "premises", "alerts",
+        "forgotten_before", "schedules", "premises", "alerts", "pools",
     )  # fmt: skip
     DERIVED = (
         "ready", "delayed", "expiring", "held", "children", "suspects", "ended", "interned",
@@ -114,10 +115,12 @@ class State:
         self.premises = Premises()
         """Quotas, nodes, and how workers are placed."""
         self.alerts = Alerts()
+        self.pools: dict[str, Pool] = {}
+        """The workers that there are to be, by the pool's name."""
         self._begin()
 
     def _begin(self) -> None:
-        """The derived fields, of nothing."""
+        """The derived fields, of a queue without jobs."""
         self.ready = Ready(self.pauses)
         self.delayed: Heap[tuple[float, int, int, Job]] = Heap(_is_current)
         self.expiring = Expiries()

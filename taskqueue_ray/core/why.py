@@ -19,7 +19,9 @@ from taskqueue_ray.core.model import (
     Leased,
     Options,
     Scheduled,
+    shape_of,
 )
+from taskqueue_ray.core.staffing import Post, hindrance
 from taskqueue_ray.core.state import State
 
 AHEAD = 1_000
@@ -32,8 +34,8 @@ class Why(msgspec.Struct, frozen=True):
     """Why a job is not running, or that it is.
 
     `reason` is one of `finished`, `running`, `resources`, `delay`, `retry`, `parents`, `paused`,
-    `key`, `no_workers`, `no_fitting_worker`, `no_space`, `suspect` and `turn`; `facts` depend on
-    it. Times are seconds since the epoch.
+    `key`, `no_workers`, `no_fitting_worker`, `impossible`, `cannot_start`, `quota`, `starting`,
+    `no_space`, `suspect` and `turn`; `facts` depend on it. Times are seconds since the epoch.
     """
 
     reason: str
@@ -41,15 +43,21 @@ class Why(msgspec.Struct, frozen=True):
     facts: dict[str, Any] = {}
 
 
-def explain(state: State, job: Job, workers: Sequence[WorkerInfo], now: float) -> Why:
-    """The first reason that keeps the job from running, given the workers that there are."""
+def explain(
+    state: State,
+    job: Job,
+    workers: Sequence[WorkerInfo],
+    now: float,
+    posts: Sequence[Post] = (),
+) -> Why:
+    """The first reason that keeps the job from running, given the workers and pools there are."""
     match job.phase:
         case Finished(state=end, at=at, reason=reason):
             words = f"it has ended: {end}" + (f" ({reason})" if reason else "")
             return Why("finished", words, {"state": end.value, "at": at, "because": reason})
         case Leased(worker=worker, at=at):
             facts = {"worker": worker, "since": at, "started": job.running}
-            if job.options.shape is not None and not job.running:
+            if job.options.in_ray and not job.running:
                 return _placing(job.options, facts)
             began = "runs on" if job.running else "is in the hands of"
             return Why("running", f"it {began} worker {worker}, for {now - at:.0f} s", facts)
@@ -58,7 +66,7 @@ def explain(state: State, job: Job, workers: Sequence[WorkerInfo], now: float) -
         case Blocked(parents=parents):
             return _blocked(state, job, parents)
         case _:
-            return _pending(state, job, workers)
+            return _pending(state, job, workers, posts)
 
 
 def _placing(options: Options, facts: dict[str, Any]) -> Why:
@@ -97,7 +105,7 @@ def _blocked(state: State, job: Job, parents: set[JobId]) -> Why:
     return Why("parents", words, facts)
 
 
-def _pending(state: State, job: Job, workers: Sequence[WorkerInfo]) -> Why:
+def _pending(state: State, job: Job, workers: Sequence[WorkerInfo], posts: Sequence[Post]) -> Why:
     options = job.options
     pause = Pause("queue", options.queue)
     if pause not in state.pauses:
@@ -109,27 +117,36 @@ def _pending(state: State, job: Job, workers: Sequence[WorkerInfo]) -> Why:
         key, one = job.conditions.concurrency_key, to_text(holder.id)
         facts = {"key": key, "holder": one, "state": holder.state.value}
         return Why("key", f"job {one} goes before it: both have the key {key!r}", facts)
-    return unserved(job.options, workers) or _turn(state, job, workers)
+    return unserved(job.options, workers, posts) or _turn(state, job, workers)
 
 
-def unserved(options: Options, workers: Sequence[WorkerInfo]) -> Why | None:
+def unserved(
+    options: Options, workers: Sequence[WorkerInfo], posts: Sequence[Post] = ()
+) -> Why | None:
     """Why none of these workers would take such a job; None when one would."""
     serving = [one for one in workers if not one.queues or options.queue in one.queues]
+    if any(fits(one, options.lane) for one in serving):
+        return None
+    if (found := hindrance(options, posts)) is not None:
+        return Why(*found)
     if not serving:
         others = f"; {len(workers)} serve other queues" if workers else ""
         words = f"no worker serves the queue {options.queue!r}{others}"
         return Why("no_workers", words, {"queue": options.queue, "workers": len(workers)})
-    if any(fits(one, options.lane) for one in serving):
-        return None
+    shape = shape_of(options.lane[0])
     lacks = []
     if not any(options.executor in one.executors for one in serving):
         lacks.append(f"the executor {options.executor!r}")
+    if not any(shape == one.shape for one in serving):
+        lacks.append(f"the resources {shape}" if shape else "no resources, as the job asks")
     if options.key and not any(options.key in one.keys for one in serving):
         lacks.append(f"the encryption key {options.key}")
     if options.python and not any(options.python == one.python for one in serving):
         lacks.append(f"Python {options.python}, which its code needs")
     words = f"no worker of the queue {options.queue!r} has {' and '.join(lacks) or 'all it needs'}"
-    facts = {"executor": options.executor, "key": options.key, "python": options.python}
+    facts = {
+        "executor": options.executor, "key": options.key, "python": options.python, "shape": shape
+    }  # fmt: skip
     return Why("no_fitting_worker", words, facts)
 
 

@@ -12,6 +12,7 @@ from taskqueue_ray.core import commands
 from taskqueue_ray.core.alerts import Report
 from taskqueue_ray.core.blobs import BlobPart, BlobWanted
 from taskqueue_ray.core.changes import Changes
+from taskqueue_ray.core.demand import LookRequest
 from taskqueue_ray.core.envelopes import UNREADABLE, seal_reply
 from taskqueue_ray.core.errors import InvalidRequest, TaskQueueError
 from taskqueue_ray.core.exchange import (
@@ -95,6 +96,11 @@ class Desk:
             "observe": _typed(
                 None, self._read(lambda _: engine.observing.observe(engine.clock.now()))
             ),
+            "set_pool": _typed(commands.SetPool, engine.pools.control),
+            "delete_pool": _typed(commands.DeletePool, engine.pools.control),
+            "pools": _typed(None, self._read(lambda _: engine.pools.statuses())),
+            "look": _typed(LookRequest, engine.pools.look),
+            "retire": _typed(list[str], self._read(engine.pools.retire)),
         }
 
     def serve(self, method: str, request: bytes, respond: Bytes) -> None:

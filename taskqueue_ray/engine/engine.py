@@ -41,6 +41,7 @@ from taskqueue_ray.engine.insights import Insights
 from taskqueue_ray.engine.measures import Measures
 from taskqueue_ray.engine.nodes import Nodes
 from taskqueue_ray.engine.observing import Observing
+from taskqueue_ray.engine.pools import Pools
 from taskqueue_ray.engine.retiring import Retiring
 from taskqueue_ray.engine.scheduling import Scheduling
 from taskqueue_ray.engine.watching import Watching
@@ -119,6 +120,7 @@ class Engine:
         self.measures = Measures(
             state, self.fleet, self.path.meter, clock.now, lambda: self.commits.low_space
         )
+        self.pools = Pools(self.work_desk, self.insights)
         self.folding = Folding(
             state, self.commits, ports.fold, self._folded, fold_policy or FoldPolicy()
         )
@@ -202,7 +204,7 @@ class Engine:
 
     def why(self, job_id: JobId) -> Why | None:
         """Why a job is not running, if its record is in memory."""
-        found = self.insights.why(job_id, self.clock.now())
+        found = self.insights.why(job_id, self.clock.now(), self.pools.posts())
         if found is not None and found.reason == "turn" and self.commits.stalled:
             return Why("no_space", "the disk is full: nothing is leased until it has room again")
         if found is not None and found.reason in FOR_WANT_OF_WORKERS:
@@ -285,6 +287,7 @@ class Engine:
         self.insights.tidy(now)
         self.measures.tick(now)
         self.blobs.tick(now)
+        self.pools.tick(now)
         self._offer()
         self.commits.flush(all=True)
         return late
@@ -302,6 +305,7 @@ class Engine:
         """Answer everyone who waits; nothing is served afterwards. The default is for the end."""
         error = reason or QueueClosed("it was shut down")
         refuse(self.fleet.polls(), error)
+        self.pools.close(error)
         self.commits.close(error)
 
     # --- inside ---------------------------------------------------------------------------
@@ -390,4 +394,5 @@ class Engine:
 
     def _broken(self, error: TaskQueueError) -> None:
         refuse(self.fleet.polls(), error)
+        self.pools.close(error)
         self._on_broken(error)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from taskqueue_ray.core.errors import TaskQueueError
-from taskqueue_ray.core.exchange import Ended, Progress, WorkerInfo, WorkReply
+from taskqueue_ray.core.exchange import Ended, Outcome, Progress, WorkerInfo, WorkReply
 from taskqueue_ray.core.metering import Vitals
 from taskqueue_ray.core.model import JobId
 
@@ -19,6 +19,11 @@ CLIENT_TERM = 120.0
 LONGEST_HOLD = 60.0
 MOST_WANTED = 10_000
 """What a caller may ask for at most: seconds for which its call is held, and jobs at once."""
+
+SAMPLE = 16
+"""Outcomes of one exchange whose run times are added up; the others are taken to be like them."""
+
+MOST_TALLIES = 10_000
 
 Respond = Callable[[Any], None]
 """Takes one reply, or a `TaskQueueError`, and is called once."""
@@ -65,6 +70,8 @@ class WorkerSession:
     memory: tuple[int, int] = (0, 0)
     """What is used of its node's memory, and what that has."""
     vitals: Vitals = field(default_factory=Vitals)
+    grown: dict[str, int] = field(default_factory=dict)
+    """Job types for whose memory executors were replaced, and by how many bytes one had grown."""
 
     def in_flight(self) -> set[JobId]:
         """Jobs granted in replies that the worker has not confirmed yet."""
@@ -90,6 +97,18 @@ class Fleet:
     clients: dict[str, ClientSession] = field(default_factory=dict)
     progress: dict[JobId, Progress] = field(default_factory=dict)
     schedulers: dict[str, Poll] = field(default_factory=dict)
+    done: dict[tuple[str, str], tuple[int, float]] = field(default_factory=dict)
+    """Runs that ended, and their run time in seconds, by pool and shape of their workers."""
+
+    def tally(self, info: WorkerInfo, outcomes: list[Outcome]) -> None:
+        """Count runs of a pool's worker. A few of many are enough for the run time."""
+        count = len(outcomes)
+        some = outcomes if count <= SAMPLE else outcomes[:: -(-count // SAMPLE)]
+        seconds = sum([one.seconds for one in some]) * count / len(some)
+        if len(self.done) > MOST_TALLIES:
+            self.done.clear()
+        ended, before = self.done.get((info.pool, info.shape), (0, 0.0))
+        self.done[info.pool, info.shape] = (ended + count, before + seconds)
 
     def polls(self) -> list[Poll]:
         """Every held call."""

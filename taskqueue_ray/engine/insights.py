@@ -1,6 +1,6 @@
 """Read-only views of the queue for people and programs. Nothing here waits for a commit."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import attrgetter
 from typing import Literal
 
@@ -18,6 +18,7 @@ from taskqueue_ray.core.exchange import (
 )
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import Finished, Job, JobId, Leased, Scheduled, Settled
+from taskqueue_ray.core.staffing import Post
 from taskqueue_ray.core.state import State, finish_key
 from taskqueue_ray.core.views import checkpoint_view, ended_view, finished_view
 from taskqueue_ray.core.why import Why, explain
@@ -178,13 +179,13 @@ class Insights:
         tally = self._state.workflows.get(name)
         return dict(tally.counts) if tally is not None else {}
 
-    def why(self, job_id: JobId, now: float) -> Why | None:
-        """Why a job is not running, if its record is in memory."""
+    def why(self, job_id: JobId, now: float, posts: Sequence[Post] = ()) -> Why | None:
+        """Why a job is not running, if its record is in memory; `posts` are pools at work."""
         job = self._state.jobs.get(job_id) or self._state.settled.get(job_id)
         if not isinstance(job, Job):
             return None
         workers = [one.info for one in self._fleet.workers.values() if one.info is not None]
-        found = explain(self._state, job, workers, now)
+        found = explain(self._state, job, workers, now, posts)
         if (fired := job.conditions.fired) is not None:
             facts = {**found.facts, "schedule": fired.schedule, "scheduled_for": fired.due}
             return replace(found, facts=facts)
@@ -207,6 +208,7 @@ class Insights:
                 session.draining,
                 session.barred,
                 session.vitals,
+                dict(session.grown),
             )
             for worker, session in self._fleet.workers.items()
             if session.info is not None

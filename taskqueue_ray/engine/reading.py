@@ -10,6 +10,7 @@ import msgspec
 from taskqueue_ray.core import alerting
 from taskqueue_ray.core.admission import QuotaView
 from taskqueue_ray.core.blobs import Blob, BlobWanted
+from taskqueue_ray.core.demand import PoolStatus
 from taskqueue_ray.core.errors import InvalidRequest, StorageUnusable, TaskQueueError
 from taskqueue_ray.core.exchange import Cursor, JobFilter
 from taskqueue_ray.core.model import JobId
@@ -119,6 +120,10 @@ class ReadingDesk:
             "performance": (float, measures.performance),
             "metrics": (None, lambda _: measures.families()),
             "alerts": (None, lambda _: alerting.view(reading.state.alerts)),
+            "pools": (
+                None,
+                lambda _: [PoolStatus(p.name, p.queues, p) for p in reading.state.pools.values()],
+            ),
             "why": (JobId, lambda job_id: insights.why(job_id, reading.state.at)),
             "past": (list[JobId], self._past),
             "search": (tuple[JobFilter, int], self._search),

@@ -36,7 +36,7 @@ class Work:
     """The exchanges of all workers."""
 
     def __init__(self, path: WritePath) -> None:
-        self._path = path
+        self.path = self._path = path
         self._state = path.state
         self._workers = path.fleet.workers
         self._term = path.bounds.lease_seconds
@@ -81,6 +81,10 @@ class Work:
             self._path.answer(respond, WorkReply(request.sequence, stale=stale))
             return
         session.latest = request.sequence
+        if request.outcomes and session.info.pool:
+            self._path.fleet.tally(session.info, request.outcomes)
+        if request.grown:
+            session.grown.update(request.grown)
         self._renew(session, request, now)
         session.stale += stale
         session.want = min(request.want, MOST_WANTED)

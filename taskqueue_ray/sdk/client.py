@@ -11,6 +11,7 @@ from taskqueue_ray.core.errors import QueueClosed, QueueFull
 from taskqueue_ray.core.health import Facts, Health, examine
 from taskqueue_ray.core.model import OnParentFailure
 from taskqueue_ray.core.naming import check_name
+from taskqueue_ray.core.pool import Terms
 from taskqueue_ray.engine.payload import Sealer
 from taskqueue_ray.sdk import current, requests
 from taskqueue_ray.sdk.alerts import Alerts
@@ -24,6 +25,7 @@ from taskqueue_ray.sdk.moving import Moving
 from taskqueue_ray.sdk.nodes import LoadBalancer, Nodes
 from taskqueue_ray.sdk.patience import Room, patience_here
 from taskqueue_ray.sdk.pipeline import WINDOW, Pipeline
+from taskqueue_ray.sdk.pools import Pools
 from taskqueue_ray.sdk.queues import Queues
 from taskqueue_ray.sdk.quotas import Quotas
 from taskqueue_ray.sdk.scheduler import Scheduler
@@ -56,6 +58,7 @@ class TaskQueue(Moving):
         on_close: Callable[[], None] | None = None,
         is_current: bool = True,
         max_batch: int = MAX_JOBS,
+        terms: Callable[[], Terms] | None = None,
     ) -> None:
         super().__init__(transport, sealer)
         self.location = location
@@ -69,6 +72,8 @@ class TaskQueue(Moving):
         """Ceilings on what workers hold."""
         self.fault_tolerance = FaultTolerance(self._ask, self)
         """Jobs that are not done twice, and nodes that cannot be trusted."""
+        self.pools = Pools(self._ask, terms)
+        """Workers that are kept running with the queue."""
         self.watcher = Watcher(transport)
         self.preparer = Preparer(transport, sealer, max_batch=max_batch)
         self.scheduler = Scheduler(self._ask, self.preparer, self.opener)

@@ -12,7 +12,7 @@ from taskqueue_ray.engine.configuration import configure, keyring_of
 from taskqueue_ray.engine.context import current_or_none
 from taskqueue_ray.engine.payload import Sealer
 from taskqueue_ray.sdk.client import TaskQueue
-from taskqueue_ray.sdk.workforce import Workforce
+from taskqueue_ray.sdk.workforce import Workforce, terms_of
 
 if TYPE_CHECKING:
     from taskqueue_ray.cluster.bootstrap import Connection
@@ -70,5 +70,6 @@ def attach(settings: Settings) -> "tuple[TaskQueue, Connection]":
         examine=partial(examine_connected, found.handle, settings, found.location),
         on_close=found.close,
         max_batch=settings.max_batch,
+        terms=partial(terms_of, settings),
     )
     return queue, found

@@ -141,6 +141,17 @@ class Looking(Asking):
         """The same for async code."""
         return _rendered(await self._aask(requests.metrics()))
 
+    def drain_worker(self, id: str) -> bool:
+        """Let a worker finish what it runs, take nothing more, and leave; False: none of that id.
+
+        Another one comes when its pool needs one.
+        """
+        return bool(self._ask(requests.drain(id)))
+
+    async def adrain_worker(self, id: str) -> bool:
+        """The same for async code."""
+        return bool(await self._aask(requests.drain(id)))
+
     def history(self, since: Duration | datetime | None = None) -> History:
         """What ended: a table that pandas, Arrow and SQL can read. `since` as in `jobs`.
 

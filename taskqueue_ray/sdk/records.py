@@ -234,6 +234,10 @@ class WorkerRecord:
     jobs_done: int = 0
     restarts: int = 0
     started_at: datetime | None = None
+    shape: str = ""
+    pool: str = ""
+    grown: tuple[tuple[str, int], ...] = ()
+    """Job types for whose memory its executors were replaced, and by how many bytes one grew."""
 
     @property
     def last_renewal(self) -> datetime:
@@ -252,6 +256,7 @@ class WorkerRecord:
             "draining" if view.draining else "barred" if view.barred else silent,
             vitals.memory + vitals.executors_memory, vitals.executors_memory, vitals.cpu,
             vitals.executors, vitals.jobs_done, vitals.restarts, moment(vitals.started_at),
+            info.shape, info.pool, tuple(view.grown.items()),
         )  # fmt: skip
 
     def row(self) -> dict[str, Any]:
@@ -271,6 +276,9 @@ class WorkerRecord:
             "jobs_done": self.jobs_done,
             "restarts": self.restarts,
             "node": self.node,
+            "pool": self.pool,
+            "shape": self.shape,
+            "grown": ", ".join(f"{name}: {size >> 20} MiB" for name, size in self.grown),
         }
 
 

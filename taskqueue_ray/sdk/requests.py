@@ -16,6 +16,7 @@ from taskqueue_ray.core.commands import (
     Backfill,
     Configure,
     DeleteAlert,
+    DeletePool,
     DeleteQuota,
     DropSchedule,
     ForgetNode,
@@ -27,10 +28,12 @@ from taskqueue_ray.core.commands import (
     ReviseSchedule,
     RunSchedule,
     SetAlert,
+    SetPool,
     SetQuota,
     SetStrategy,
     TestAlert,
 )
+from taskqueue_ray.core.demand import PoolStatus
 from taskqueue_ray.core.exchange import (
     Controls,
     Cursor,
@@ -56,6 +59,7 @@ from taskqueue_ray.core.model import (
 )
 from taskqueue_ray.core.nodes import NodeView
 from taskqueue_ray.core.observation import Observation
+from taskqueue_ray.core.pool import Pool
 from taskqueue_ray.core.schedule import ScheduleView
 from taskqueue_ray.core.why import Why
 
@@ -338,3 +342,23 @@ def alerts() -> Request[AlertsView]:
 def observe() -> Request[Observation]:
     """What the queue says of itself to those that watch it."""
     return Request("observe", _encode(None), _reader(Observation))
+
+
+def set_pool(pool: Pool) -> Request[Pool]:
+    """Make a pool, or change it."""
+    return Request("set_pool", _encode(SetPool(pool)), _reader(Pool))
+
+
+def delete_pool(name: str) -> Request[bool]:
+    """Let a pool have no more workers; False when there is none."""
+    return Request("delete_pool", _encode(DeletePool(name)), _bool)
+
+
+def pools() -> Request[list[PoolStatus]]:
+    """Every pool, and how it goes."""
+    return Request("pools", _encode(None), _reader(list[PoolStatus]))
+
+
+def drain(worker: str) -> Request[bool]:
+    """Ask a worker to finish what it runs, and to leave; False when it is not known."""
+    return Request("drain", _encode(worker), _bool)

@@ -7,12 +7,17 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from taskqueue_ray.core.errors import InvalidRequest
+from taskqueue_ray.core.pool import Pool, Terms
 from taskqueue_ray.core.settings import MIB, Settings
 from taskqueue_ray.engine.registry import registry
 
 if TYPE_CHECKING:
     from taskqueue_ray.cluster.attached import AttachedWorkers
     from taskqueue_ray.cluster.handles import QueueHandle
+
+
+COOL_DOWN = 5.0
+"""Seconds for which workers of a program that are not needed stay."""
 
 
 class Workforce:
@@ -42,31 +47,21 @@ class Workforce:
 
     def start(self) -> "Workforce":
         """Start them and wait until the first are ready. Raises `Unavailable`."""
-        from taskqueue_ray.cluster.attached import AttachedWorkers, Fleet
-        from taskqueue_ray.cluster.config import WorkerConfig
+        from taskqueue_ray.cluster.attached import AttachedWorkers
 
         if self._workers is not None:
             raise InvalidRequest("these workers were started already")
-        settings = self._settings
-        config = WorkerConfig(
-            name="",
-            queue_actor=self._queue.name,
+        least, most = self._bounds
+        pool = Pool(
+            name="attached",
             queues=self._queues,
+            minimum=least,
+            maximum=most,
             concurrency=self._concurrency,
-            app=tuple(dict.fromkeys((*settings.app, *registry.modules))),
-            import_paths=import_paths(),
-            timeout=settings.timeout,
-            memory_limit=settings.memory_limit and settings.memory_limit * MIB,
-            max_jobs=settings.max_jobs,
-            key_file=settings.key_file,
-            max_result=settings.max_payload,
-            inline=settings.inline_payload,
-            max_batch=settings.max_batch,
-            log_level=settings.log_level,
-            log_format=settings.log_format,
-            cancel_grace=settings.cancel_grace,
+            cool_down=COOL_DOWN,
+            terms=terms_of(self._settings),
         )
-        self._workers = AttachedWorkers(self._queue, config, Fleet(*self._bounds))
+        self._workers = AttachedWorkers(self._queue, pool)
         self._workers.start()
         return self
 
@@ -100,6 +95,25 @@ class Workforce:
         trace: TracebackType | None,
     ) -> None:
         self.drain()
+
+
+def terms_of(settings: Settings) -> Terms:
+    """How workers run jobs, by these settings and what this program has of jobs."""
+    return Terms(
+        app=tuple(dict.fromkeys((*settings.app, *registry.modules))),
+        import_paths=import_paths(),
+        timeout=settings.timeout,
+        memory_limit=settings.memory_limit and settings.memory_limit * MIB,
+        max_jobs=settings.max_jobs,
+        max_age=settings.max_age,
+        key_file=settings.key_file,
+        max_result=settings.max_payload,
+        inline=settings.inline_payload,
+        max_batch=settings.max_batch,
+        log_level=settings.log_level,
+        log_format=settings.log_format,
+        cancel_grace=settings.cancel_grace,
+    )
 
 
 def import_paths() -> tuple[str, ...]:

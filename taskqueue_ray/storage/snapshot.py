@@ -38,6 +38,7 @@ from taskqueue_ray.core.model import (
     StoredCode,
     Tally,
 )
+from taskqueue_ray.core.pool import Pool
 from taskqueue_ray.core.schedule import Schedule
 from taskqueue_ray.core.state import State, Totals
 
@@ -118,6 +119,7 @@ class Control(msgspec.Struct, frozen=True):
     schedules: dict[str, Schedule] = {}
     premises: Premises = msgspec.field(default_factory=Premises)
     alerts: Alerts = msgspec.field(default_factory=Alerts)
+    pools: dict[str, Pool] = {}
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -140,7 +142,7 @@ def write_snapshot(state: State) -> dict[str, bytes]:
         options, state.totals, state.codes, state.receipts, sorted(state.keys), state.ordinal,
         state.lease, state.epoch, state.at, state.folded, state.forgotten_before,
         state.unique, [(*pause, at) for pause, at in state.pauses.items()], state.settings,
-        state.workflows, state.schedules, state.premises, state.alerts,
+        state.workflows, state.schedules, state.premises, state.alerts, state.pools,
     )  # fmt: skip
     return {JOBS: jobs, SETTLED: settled, CONTROL: msgspec.json.encode(control)}
 
@@ -160,6 +162,7 @@ def read_snapshot(files: Mapping[str, bytes]) -> State:
     state.schedules = control.schedules
     state.premises = control.premises
     state.alerts = control.alerts
+    state.pools = control.pools
     state.pauses.update((Pause(kind, name), at) for kind, name, at in control.pauses)
     _load_settled(state, files[SETTLED])
     _load_jobs(state, files[JOBS], [state.intern(one) for one in control.options])

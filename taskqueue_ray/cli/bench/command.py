@@ -14,7 +14,7 @@ import typer
 from rich.text import Text
 
 from taskqueue_ray._version import VERSION
-from taskqueue_ray.cli.bench import latency, memory, throughput
+from taskqueue_ray.cli.bench import latency, memory, pools, throughput
 from taskqueue_ray.cli.bench.effects import VARIABLE
 from taskqueue_ray.cli.bench.jobs import QUEUE
 from taskqueue_ray.cli.bench.results import Results
@@ -71,6 +71,7 @@ def _one_run(place: Path, sizes: Sizes) -> dict[str, float]:
         run = _yardsticks(place, sizes)
         run |= _latency(queue, sizes)
         run |= _rates(queue, effects, sizes)
+        run |= _burst(queue)
         _tell("backlog")
         with client(settings_of(str(place / "backlog"))) as (fresh, another):
             run |= _backlog(fresh, another, sizes)
@@ -144,6 +145,14 @@ def _rates(queue: TaskQueue, effects: Path, sizes: Sizes) -> dict[str, float]:
     finally:
         workers.drain()
     return run
+
+
+def _burst(queue: TaskQueue) -> dict[str, float]:
+    from taskqueue_ray.cluster import yardsticks
+
+    _tell("a pool without workers")
+    burst, bare = pools.burst_on_an_empty_pool(queue, yardsticks.actor_start)
+    return {"burst": 1000 * burst, "actor_start": 1000 * bare}
 
 
 def _backlog(queue: TaskQueue, connection: "Connection", sizes: Sizes) -> dict[str, float]:

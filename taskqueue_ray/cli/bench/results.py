@@ -19,6 +19,7 @@ class Measure:
 RAW = Measure("raw_tasks", "raw Ray tasks (yardstick)", "/s")
 TRIP = Measure("round_trip", "bare actor round trip, p50 (yardstick)", "ms")
 IDLE_TRIP = Measure("idle_round_trip", "bare round trip after a pause of 20 ms, p50", "ms")
+ACTOR = Measure("actor_start", "start of a bare actor (yardstick)", "ms")
 FSYNC = Measure("fsync", "fdatasync of 512 bytes, p50", "ms")
 E2E = Measure("end_to_end", "end to end", "/s", RAW.name)
 AGAIN = Measure("drain_again", "drain, all jobs ready at once", "/s", RAW.name)
@@ -45,6 +46,8 @@ MEASURES = (
     Measure("result_p50", "enqueue to result, p50", "ms", TRIP.name),
     IDLE_TRIP,
     Measure("idle_result_p50", "enqueue to result after such a pause, p50", "ms", IDLE_TRIP.name),
+    ACTOR,
+    Measure("burst", "a burst on a pool without workers, to the first result", "ms", ACTOR.name),
     Measure("executor_memory", "private memory of an executor, plain jobs", "MiB"),
     Measure("waiting_job_memory", "queue actor's memory per waiting job", "B"),
     Measure("recovery", "recovery of the waiting jobs after kill -9", "s"),
@@ -107,6 +110,7 @@ _TO = {
     RAW.name: "raw Ray tasks",
     TRIP.name: "round trip",
     IDLE_TRIP.name: "the like round trip",
+    ACTOR.name: "start of an actor",
     E2E.name: "end to end",
     AGAIN.name: "the like drain",
     "trips_per_second": "round trips/s",

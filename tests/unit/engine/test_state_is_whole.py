@@ -11,7 +11,9 @@ from taskqueue_ray.core.events import Folded, Marked, Opened, Received, decode
 from taskqueue_ray.core.exchange import OutcomeKind
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import Claim, Job, Quota, Registration, StoredCode
+from taskqueue_ray.core.pool import Pool
 from taskqueue_ray.core.retention import Retention
+from taskqueue_ray.core.shape import Shape
 from taskqueue_ray.core.state import State
 from taskqueue_ray.storage.snapshot import read_snapshot, write_snapshot
 from tests.ledger import Ledger, facts, meaning
@@ -43,6 +45,7 @@ def _full() -> tuple[Ledger, int]:
     ledger.do(commands.SetNodeMode("node1", "cordoned"))
     ledger.do(commands.RegisterNode("box", Registration("10.0.0.1", 0, ("ssd",), 2.0)))
     ledger.do(commands.SetStrategy("weighted"))
+    ledger.do(commands.SetPool(Pool("p", ("q",), shapes=(Shape(num_gpus=0.5),))))
     grants = ledger.lease(6, _everything())
     ledger.start(*grants[4:])
     ledger.checkpoint(save(grants[1]), save(grants[2], 3, b"kept"), save(grants[5]))

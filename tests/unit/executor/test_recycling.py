@@ -30,6 +30,22 @@ def test_an_executor_that_has_grown_is_replaced_after_the_job() -> None:
         grown = await it.result("keep", 64)
         await it.until(lambda: grown not in it.executors.pids())
         assert await it.result("pid") != grown
+        [incident] = it.incidents
+        assert incident.kind == "recycle"
+        assert "with jobs of sample.keep" in incident.text, "not of the job that ran after it"
+        [growth] = it.executors.take_grown()
+        assert growth.type == "sample.keep"
+        assert growth.size > 32 * MIB
+
+    scenario()
+
+
+def test_an_old_executor_is_replaced_between_two_jobs() -> None:
+    @lab(recycling=Recycling(max_age=0.3))
+    async def scenario(it: Lab) -> None:
+        first = await it.result("pid")
+        await it.until(lambda: first not in it.executors.pids())
+        assert await it.result("c_sleep", 0.6) is None, "not while it runs one"
         assert it.incidents == []
 
     scenario()

@@ -203,9 +203,17 @@ def test_a_shape_without_an_executor_means_an_actor(
     assert (shared.shape is not None) == (kind in ("actor", "task"))
 
 
-@pytest.mark.parametrize("executor", ["process", "async"])
-def test_a_shape_that_would_be_ignored_is_refused(executor: str) -> None:
-    with pytest.raises(InvalidOption, match="executor='actor' or 'task'") as refused:
+def test_a_process_may_have_a_shape_which_is_its_worker_s() -> None:
+    plain = JobOptions().but({"executor": "process"}).shared("a.b", False, "", None, None)
+    assert (plain.shape, plain.lane) == (None, ("process", "", None))
+    given = {"executor": "process", "num_gpus": 0.5}
+    shaped = JobOptions().but(given).shared("a.b", False, "", None, None)
+    assert shaped.lane == ("process num_gpus=0.5", "", None)
+
+
+def test_a_shape_that_would_be_ignored_is_refused() -> None:
+    executor = "async"
+    with pytest.raises(InvalidOption, match="executor='process', 'actor' or 'task'") as refused:
         JobOptions().but({"executor": executor, "num_gpus": 1})
     assert refused.value.fields["option"] == "num_gpus"
     shaped = JobOptions().but({"num_gpus": 1, "resources": {"disk": 1}})
