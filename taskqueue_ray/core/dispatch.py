@@ -18,6 +18,7 @@ from taskqueue_ray.core import (
     events,
     expiring,
     leasing,
+    limits,
     promoting,
     redriving,
     settling,
@@ -45,6 +46,8 @@ def _enqueue(state: State, command: commands.Enqueue, now: float, bounds: Bounds
     enqueueing.check(command.batch, bounds)
     known = enqueueing.find_known(state, command)
     conflicts = uniqueness.find_conflicts(state, command.batch, known, now)
+    if state.limits:
+        limits.check_units(state, command.batch, known)
     return Decision(*enqueueing.decide(state, command, now, bounds, known, conflicts))
 
 
@@ -89,6 +92,10 @@ DECIDERS: Mapping[type, _Decide] = {
     commands.Configure: lambda s, c, now, _: Decision(*controls.decide_configure(s, c, now)),
     commands.StoreCode: lambda s, c, _n, _b: Decision(upkeep.decide_store_code(s, c)),
     commands.Fold: lambda s, c, now, bounds: Decision(upkeep.decide_fold(s, c, now, bounds)),
+    commands.SetLimit: lambda s, c, now, _: Decision(*limits.decide_set(s, c, now)),
+    commands.DeleteLimit: lambda s, c, now, _: Decision(*limits.decide_delete(s, c, now)),
+    commands.Throttle: lambda s, c, now, _: Decision(*limits.decide_throttle(s, c, now)),
+    commands.Acquire: lambda s, c, now, _: Decision(*limits.decide_acquire(s, c, now)),
 }
 """Which concern decides a command."""
 
@@ -113,6 +120,10 @@ APPLIERS: Mapping[type, _Apply] = {
     events.Folded: _folded,
     events.Received: upkeep.apply_received,
     events.Opened: upkeep.apply_opened,
+    events.LimitSet: limits.apply_set,
+    events.LimitDeleted: limits.apply_deleted,
+    events.Throttled: limits.apply_throttled,
+    events.Permitted: limits.apply_permitted,
 }
 """Which concern makes an event a fact."""
 

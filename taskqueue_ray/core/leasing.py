@@ -36,7 +36,7 @@ def decide_lease(state: State, command: Lease, now: float) -> list[Event]:
     if state.suspects and want > 0:
         # Were all suspects passed over, there would still be as many as it wants.
         want += len(state.suspects)
-    jobs = state.ready.pick(worker.queues, lambda lane: fits(worker, lane), want)
+    jobs = _pick(state, worker, want, now)
     if state.expiring.due(now):
         jobs = [job for job in jobs if not 0 < job.conditions.expires <= now or not may_expire(job)]
     if state.suspects:
@@ -45,6 +45,24 @@ def decide_lease(state: State, command: Lease, now: float) -> list[Event]:
         return []
     ids = [job.id for job in _portion(jobs, command.max_bytes)]
     return [Leased(now, worker.id, state.lease + 1, ids)]
+
+
+def _pick(state: State, worker: WorkerInfo, want: int, now: float) -> list[Job]:
+    def able(lane: Lane) -> bool:
+        return fits(worker, lane)
+
+    ready = state.ready
+    if not ready.gates.places:
+        return ready.pick(worker.queues, able, want)
+    ready.gates.reopen(now)
+    while True:
+        hands = state.held.get(worker.id, {}).values()
+        allowance = ready.allowance(now, worker.concurrency, hands)
+        jobs = ready.pick(worker.queues, able, want, allowance)
+        again = ready.gates.put_away(allowance.noted, now)
+        if not again or len(jobs) >= want:
+            return jobs
+        ready.gates.reopen(now)
 
 
 def _portion(jobs: list[Job], max_bytes: int) -> list[Job]:
@@ -119,6 +137,8 @@ def apply_leased(state: State, event: Leased) -> None:
         job.delivery += 1
         taken.append(job)
     state.ready.took(taken)
+    if state.limits:
+        state.ready.gates.take(taken, event.at)
 
 
 def decide_start(state: State, command: Start, now: float) -> list[Event]:

@@ -126,6 +126,21 @@ class Input(msgspec.Struct, frozen=True, array_like=True, gc=False):
     workflow: str = ""
 
 
+MAX_UNITS = 1_000_000_000
+"""Of a limit, and of a start."""
+
+MAX_LIMITS = 16
+"""Limits that one job may name."""
+
+
+class Use(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A start of the job counts `units` of the limit `name`, on the meter of `key`."""
+
+    name: str
+    units: int = 1
+    key: str = ""
+
+
 class Conditions(msgspec.Struct, frozen=True, omit_defaults=True):
     """What some jobs ask for and most do not.
 
@@ -134,7 +149,7 @@ class Conditions(msgspec.Struct, frozen=True, omit_defaults=True):
     `ordered`, none overtakes one that waits for a retry. `on_parent_failure` says what becomes of
     it when a parent ends without completing. `inputs` are arguments that are results of
     parents. `workflow` names the one that it belongs to. `before` are blocked jobs that wait for
-    this one too.
+    this one too. `limits` are those that it is started under.
     """
 
     expires: float = 0.0
@@ -146,6 +161,7 @@ class Conditions(msgspec.Struct, frozen=True, omit_defaults=True):
     inputs: tuple[Input, ...] = ()
     workflow: str = ""
     before: tuple[JobId, ...] = ()
+    limits: tuple[Use, ...] = ()
 
     @property
     def holds_a_key(self) -> bool:
@@ -339,12 +355,14 @@ class Hold(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class QueueSettings(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a queue has of its own. `max_depth` None: as all queues; `weights` of fair keys.
 
-    `retention` None: its ended jobs are kept for as long as those of all queues.
+    `retention` None: its ended jobs are kept for as long as those of all queues. `concurrency` is
+    how many of its jobs run at a time, None: any number.
     """
 
     max_depth: int | None = None
     weights: dict[str, float] = {}
     retention: Retention | None = None
+    concurrency: int | None = None
 
 
 class Receipt(msgspec.Struct, frozen=True, array_like=True):

@@ -11,6 +11,7 @@ from taskqueue_ray.core.deadletters import DeadLetters
 from taskqueue_ray.core.expiries import Expiries
 from taskqueue_ray.core.heaps import Heap
 from taskqueue_ray.core.lifecycle import IllegalMove, JobState, Move
+from taskqueue_ray.core.meters import Meter, Rule
 from taskqueue_ray.core.model import (
     PENDING,
     PLAIN,
@@ -30,6 +31,7 @@ from taskqueue_ray.core.model import (
     Tally,
 )
 from taskqueue_ray.core.ready import Ready
+from taskqueue_ray.core.usage import Usage
 
 INTERNED_OPTIONS = 4096
 
@@ -51,11 +53,11 @@ class State:
     DURABLE = (
         "jobs", "settled", "unfolded", "marked", "totals", "codes", "receipts", "keys", "unique",
         "pauses", "settings", "workflows", "ordinal", "lease", "epoch", "at", "folded",
-        "forgotten_before",
+        "forgotten_before", "limits", "meters", "throttled",
     )  # fmt: skip
     DERIVED = (
         "ready", "delayed", "expiring", "held", "children", "suspects", "ended", "interned",
-        "alike", "dead",
+        "alike", "dead", "usage",
     )  # fmt: skip
 
     __slots__ = DURABLE + DERIVED
@@ -90,7 +92,18 @@ class State:
         self.forgotten_before = 0.0
         """Jobs that ended before this time may be remembered by history only."""
 
-        self.ready = Ready(self.pauses)
+        self.limits: dict[str, dict[str, Rule]] = {}
+        """Rules of limits, by name and key; the key "" has what holds for all others."""
+        self.meters: dict[str, dict[str, Meter]] = {}
+        """What was used lately of rates."""
+        self.throttled: dict[str, dict[str, float]] = {}
+        """Limits that are closed, and until when."""
+        self._begin()
+
+    def _begin(self) -> None:
+        """What is derived of nothing."""
+        self.usage = Usage(self.limits, self.meters, self.throttled)
+        self.ready = Ready(self.pauses, self.usage)
         self.delayed: Heap[tuple[float, int, int, Job]] = Heap(_is_current)
         self.expiring = Expiries()
         self.held: dict[str, dict[JobId, Job]] = {}
@@ -192,6 +205,8 @@ class State:
         if not held:
             del self.held[phase.worker]
         job.running = False
+        if self.usage.counted:
+            self.ready.gates.give_back((job,))
         self.acquit(job)
         self.expiring.add(job)
 
@@ -238,10 +253,13 @@ class State:
         """Make the derived fields anew from the durable ones, after a snapshot was loaded."""
         for queue, settings in self.settings.items():
             self.ready.weigh(queue, settings.weights)
+        self.usage.rebuild()
         for job in self.jobs.values():
             self.ready.occupy(job)
         for job in self.jobs.values():
             self.index(job)
+        for name in self.limits:
+            self.usage.count(name, self.held)
 
     def index(self, job: Job) -> None:
         """Enter one job into the derived fields, according to its phase."""

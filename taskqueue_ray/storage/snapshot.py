@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from taskqueue_ray.core.aside import Pause
 from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.core.meters import Meter, Rule
 from taskqueue_ray.core.model import (
     PLAIN,
     Attempt,
@@ -112,6 +113,9 @@ class Control(msgspec.Struct, frozen=True):
     pauses: list[tuple[str, str, float]] = []
     settings: dict[str, QueueSettings] = {}
     workflows: dict[str, Tally] = {}
+    limits: dict[str, dict[str, Rule]] = {}
+    meters: dict[str, dict[str, Meter]] = {}
+    throttled: dict[str, dict[str, float]] = {}
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -134,7 +138,7 @@ def write_snapshot(state: State) -> dict[str, bytes]:
         options, state.totals, state.codes, state.receipts, sorted(state.keys), state.ordinal,
         state.lease, state.epoch, state.at, state.folded, state.forgotten_before,
         state.unique, [(*pause, at) for pause, at in state.pauses.items()], state.settings,
-        state.workflows,
+        state.workflows, state.limits, state.meters, state.throttled,
     )  # fmt: skip
     return {JOBS: jobs, SETTLED: settled, CONTROL: msgspec.json.encode(control)}
 
@@ -151,6 +155,9 @@ def read_snapshot(files: Mapping[str, bytes]) -> State:
     state.forgotten_before = control.forgotten_before
     state.unique, state.settings = control.unique, control.settings
     state.workflows = control.workflows
+    state.limits.update(control.limits)
+    state.meters.update(control.meters)
+    state.throttled.update(control.throttled)
     state.pauses.update((Pause(kind, name), at) for kind, name, at in control.pauses)
     _load_settled(state, files[SETTLED])
     _load_jobs(state, files[JOBS], [state.intern(one) for one in control.options])
