@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from taskqueue_ray.core.errors import JobFailed as JobFailed
     from taskqueue_ray.core.errors import JobNotFound as JobNotFound
     from taskqueue_ray.core.errors import KeyMissing as KeyMissing
+    from taskqueue_ray.core.errors import LimitConflict as LimitConflict
+    from taskqueue_ray.core.errors import LimitTimeout as LimitTimeout
     from taskqueue_ray.core.errors import PayloadTooLarge as PayloadTooLarge
     from taskqueue_ray.core.errors import QueueClosed as QueueClosed
     from taskqueue_ray.core.errors import QueueFull as QueueFull
@@ -41,6 +43,7 @@ if TYPE_CHECKING:
     from taskqueue_ray.core.errors import Unavailable as Unavailable
     from taskqueue_ray.core.exchange import BatchSummary as BatchSummary
     from taskqueue_ray.core.lifecycle import JobState as JobState
+    from taskqueue_ray.core.limiting import Limit as Limit
     from taskqueue_ray.engine.context import Cancel as Cancel
     from taskqueue_ray.engine.context import Fail as Fail
     from taskqueue_ray.engine.context import Retry as Retry
@@ -72,7 +75,8 @@ _ERRORS = (
     "BatchEnded", "CommitUnknown", "Conflict", "DuplicateJob", "Fenced", "InvalidArguments",
     "InvalidKey",
     "InvalidOption", "InvalidRequest", "InvalidSetting", "JobCancelled", "JobExpired", "JobFailed",
-    "JobNotFound", "KeyMissing", "OwnedElsewhere", "PayloadTooLarge", "QueueClosed", "QueueFull",
+    "JobNotFound", "KeyMissing", "LimitConflict", "LimitTimeout",
+    "OwnedElsewhere", "PayloadTooLarge", "QueueClosed", "QueueFull",
     "Recovering", "ResultTimeout", "SealBroken", "StorageCorrupt", "StorageFull",
     "StorageUnusable", "TaskQueueError", "Unavailable", "UnknownJobType", "Unserialisable",
 )  # fmt: skip
@@ -81,6 +85,7 @@ _HOMES = {
     "BatchSummary": "core.exchange",
     "JobState": "core.lifecycle",
     "Batch": "core.batching",
+    "Limit": "core.limiting",
     "Unique": "core.claims",
     **dict.fromkeys(("Cancel", "Fail", "Retry", "Snooze", "WaitFor", "current"), "engine.context"),
     **dict.fromkeys(("await_for", "wait_for"), "sdk.awaiting"),

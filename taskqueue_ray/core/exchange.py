@@ -321,6 +321,15 @@ class WorkerView(msgspec.Struct, frozen=True):
     draining: bool
 
 
+class AcquireRequest(msgspec.Struct, frozen=True):
+    """Running code wants units of a rate, and waits up to `wait` seconds in this call."""
+
+    name: str
+    units: int = 1
+    key: str = ""
+    wait: float = 0.0
+
+
 class Permit(msgspec.Struct, frozen=True, array_like=True):
     """Whether units of a rate were given; if not, from when on to ask again."""
 

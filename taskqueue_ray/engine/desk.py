@@ -13,11 +13,19 @@ from taskqueue_ray.core.blobs import BlobPart, BlobWanted
 from taskqueue_ray.core.changes import Changes
 from taskqueue_ray.core.envelopes import UNREADABLE, seal_reply
 from taskqueue_ray.core.errors import InvalidRequest, TaskQueueError
-from taskqueue_ray.core.exchange import Cursor, JobFilter, WatchRequest, WorkerInfo, WorkRequest
+from taskqueue_ray.core.exchange import (
+    AcquireRequest,
+    Cursor,
+    JobFilter,
+    WatchRequest,
+    WorkerInfo,
+    WorkRequest,
+)
+from taskqueue_ray.core.limits import look
 from taskqueue_ray.core.model import JobId, StoredCode
 from taskqueue_ray.engine.engine import Engine
 
-PROTOCOL = 4
+PROTOCOL = 5
 """Rises when a method or a record changes so that an older peer would misread it."""
 
 Bytes = Callable[[bytes], None]
@@ -64,6 +72,11 @@ class Desk:
             "cancel": _typed(tuple[str, list[JobId], str], self._cancel),
             "redrive": _typed(tuple[str, list[JobId], Changes], self._redrive),
             "purge": _typed(tuple[str, list[JobId]], self._purge),
+            "set_limit": _typed(commands.SetLimit, engine.control),
+            "delete_limit": _typed(commands.DeleteLimit, engine.control),
+            "throttle": _typed(commands.Throttle, engine.control),
+            "acquire": _typed(AcquireRequest, engine.permits.acquire),
+            "limits": _typed(None, self._read(lambda _: look(engine.state, engine.clock.now()))),
         }
 
     def serve(self, method: str, request: bytes, respond: Bytes) -> None:

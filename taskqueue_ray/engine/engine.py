@@ -34,6 +34,7 @@ from taskqueue_ray.engine.commits import Commits, Writer
 from taskqueue_ray.engine.fleet import Fleet, Respond, refuse
 from taskqueue_ray.engine.folding import Fold, Folding, FoldPolicy
 from taskqueue_ray.engine.insights import Insights
+from taskqueue_ray.engine.permits import Permits
 from taskqueue_ray.engine.retiring import Retiring
 from taskqueue_ray.engine.watching import Watching
 from taskqueue_ray.engine.work import Work
@@ -45,7 +46,14 @@ Past = Mapping[JobId, JobState]
 LookUp = Callable[[list[JobId], Callable[[Past | TaskQueueError], None]], None]
 """Asks history how jobs ended that memory no longer knows, and calls back."""
 
-Control = commands.Pause | commands.Resume | commands.Configure
+Control = (
+    commands.Pause
+    | commands.Resume
+    | commands.Configure
+    | commands.SetLimit
+    | commands.DeleteLimit
+    | commands.Throttle
+)
 Move = commands.Cancel | commands.Redrive | commands.Purge
 
 
@@ -61,6 +69,8 @@ class Ports:
     blobs: BlobFiles | None = None
     beside: Beside = AT_ONCE
     """Where the blobs are read and written."""
+    alarm: Callable[[float], None] = lambda _: None
+    """Has `Engine.wake` called after so many seconds, instead of what was asked before."""
 
 
 class Engine:
@@ -97,6 +107,7 @@ class Engine:
         self.folding.last_commit = state.folded
         self.retiring = Retiring(self.path)
         self.blobs = Blobs(state, self.commits, clock, ports.blobs, ports.beside)
+        self.permits = Permits(self.path, ports.alarm)
         self.path.on_ended = self.watching.notify
 
     def open(self, epoch: int, clock_jump: float = 0.0) -> None:
@@ -160,6 +171,7 @@ class Engine:
     def control(self, command: Control, respond: Respond) -> None:
         """Pause, resume or configure; answers with what the command says of itself."""
         self._carry_out(command, respond)
+        self.permits.serve(self.clock.now())
 
     def why(self, job_id: JobId) -> Why | None:
         """Why a job is not running, if its record is in memory."""
@@ -187,6 +199,7 @@ class Engine:
     def work(self, request: WorkRequest, respond: Respond) -> None:
         """One exchange of a worker; answers with a `WorkReply`."""
         self.work_desk.exchange(request, self.clock.now(), respond)
+        self.permits.mind(self.clock.now())
         self.commits.flush()
 
     def lose(self, worker: str) -> bool:
@@ -214,9 +227,15 @@ class Engine:
         self.folding.tick(now)
         self.insights.tidy(now)
         self.blobs.tick(now)
+        self.permits.serve(now)
         self._offer()
         self.commits.flush(all=True)
         return late
+
+    def wake(self) -> None:
+        """A limit has opened: what waited for it goes on."""
+        self.permits.serve(self.clock.now())
+        self._offer()
 
     def horizons(self) -> list[Horizon]:
         """What the history is to keep no longer."""
@@ -231,6 +250,7 @@ class Engine:
         """Answer everyone who waits; nothing is served afterwards. The default is for the end."""
         error = reason or QueueClosed("it was shut down")
         refuse(self.fleet.polls(), error)
+        self.permits.close(error)
         self.commits.close(error)
 
     # --- inside ---------------------------------------------------------------------------
@@ -273,6 +293,7 @@ class Engine:
 
     def _offer(self) -> None:
         self.work_desk.offer(self.clock.now())
+        self.permits.mind(self.clock.now())
         self.commits.flush()
 
     def _unsure(self, jobs: list[JobSpec]) -> list[JobId]:
@@ -303,4 +324,5 @@ class Engine:
 
     def _broken(self, error: TaskQueueError) -> None:
         refuse(self.fleet.polls(), error)
+        self.permits.close(error)
         self._on_broken(error)

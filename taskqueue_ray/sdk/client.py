@@ -17,6 +17,7 @@ from taskqueue_ray.sdk.batches import MAX_JOBS, Batch, Parcel, Preparer
 from taskqueue_ray.sdk.callbacks import JobBatch
 from taskqueue_ray.sdk.handle import JobHandle
 from taskqueue_ray.sdk.job import Job, JobItem, as_item
+from taskqueue_ray.sdk.limits import Concurrency, RateLimiter
 from taskqueue_ray.sdk.moving import Moving
 from taskqueue_ray.sdk.patience import Room, patience_here
 from taskqueue_ray.sdk.pipeline import WINDOW, Pipeline
@@ -54,6 +55,10 @@ class TaskQueue(Moving):
         self.location = location
         self.queues = Queues(self._ask)
         """Settings of single queues, and what is paused."""
+        self.rate_limiter = RateLimiter(self._ask, transport, self._check_open)
+        """Rates by name."""
+        self.concurrency = Concurrency(self._ask)
+        """How many run at a time, by name or type."""
         self.watcher = Watcher(transport)
         self.preparer = Preparer(transport, sealer, max_batch=max_batch)
         self._start_workers = start_workers

@@ -58,6 +58,7 @@ class OptionArguments(TypedDict, total=False):
     resources: dict[str, float] | None
     label_selector: dict[str, str] | None
     runtime_env: dict[str, Any] | None
+    limits: object
 
 
 class JobItem(Generic[R_co]):
@@ -228,8 +229,8 @@ def job(
 
     Options: `id, name, queue, priority` (0 to 100, a higher one runs sooner), `max_attempts,
     backoff, retry_on, give_up_on, timeout, delay, at, expires, unique, tags, category, depends_on,
-    on_parent_failure, fair_key, concurrency_key, ordered, cancel_grace, executor` ("process";
-    "async", which `async def` gets by itself; "actor" or "task" in Ray, with `num_cpus, num_gpus,
+    on_parent_failure, fair_key, concurrency_key, ordered, limits, cancel_grace, executor`
+    ("process"; "async", which `async def` gets by itself; "actor" or "task" in Ray, with `num_cpus, num_gpus,
     memory, resources, label_selector, runtime_env`); see the guides. Durations are seconds, a
     `timedelta`, or text such as "5m". A `backoff` may be a function of the attempt's number and
     its exception that gives a duration, or None for the default. `type` is the registered name, by

@@ -5,12 +5,12 @@ Each is made once and sent either way, so that a method and its `a…` twin cann
 
 import secrets
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
 from taskqueue_ray.core.changes import UNCHANGED, Changes
-from taskqueue_ray.core.commands import Configure, Pause, Resume
+from taskqueue_ray.core.commands import Configure, DeleteLimit, Pause, Resume, SetLimit
 from taskqueue_ray.core.exchange import (
     Controls,
     Cursor,
@@ -19,10 +19,12 @@ from taskqueue_ray.core.exchange import (
     JobFilter,
     JobPage,
     JobView,
+    LimitView,
     QueueStats,
     WorkerView,
 )
 from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.core.meters import Rule
 from taskqueue_ray.core.model import JobId, QueueSettings, StoredCode
 from taskqueue_ray.core.why import Why
 
@@ -173,3 +175,18 @@ def why(job_id: JobId) -> Request[Why | None]:
 def store_code(code_hash: str, code: StoredCode) -> Request[None]:
     """Keep a function that is sent by value."""
     return Request("store_code", _encode((code_hash, code)), lambda _: None)
+
+
+def set_limit(name: str, rule: Rule, key: str) -> Request[bool]:
+    """Give a limit a rule; False when it has that already."""
+    return Request("set_limit", _encode(SetLimit(name, rule, key)), _bool)
+
+
+def delete_limit(name: str, kind: Literal["rate", "concurrency"], key: str) -> Request[bool]:
+    """Take a rule back; False when there is none."""
+    return Request("delete_limit", _encode(DeleteLimit(name, kind, key)), _bool)
+
+
+def limits() -> Request[list[LimitView]]:
+    """All limits and throttles."""
+    return Request("limits", _encode(None), _reader(list[LimitView]))
