@@ -10,6 +10,7 @@ import msgspec
 from taskqueue_ray.core.blobs import Blob, BlobWanted
 from taskqueue_ray.core.errors import InvalidRequest, StorageUnusable, TaskQueueError
 from taskqueue_ray.core.exchange import Cursor, JobFilter
+from taskqueue_ray.core.limits import look
 from taskqueue_ray.core.model import JobId
 from taskqueue_ray.core.state import State
 from taskqueue_ray.engine.blobs import read_part
@@ -105,6 +106,7 @@ class ReadingDesk:
             "ended": (tuple[float, Cursor | None, int], lambda call: insights.ended(*call)),
             "workers": (None, lambda _: []),
             "controls": (None, lambda _: insights.controls()),
+            "limits": (None, lambda _: look(reading.state, reading.state.at)),
             "why": (JobId, lambda job_id: insights.why(job_id, reading.state.at)),
             "past": (list[JobId], self._past),
             "search": (tuple[JobFilter, int], self._search),

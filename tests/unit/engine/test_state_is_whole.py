@@ -9,6 +9,7 @@ from taskqueue_ray.core.dispatch import apply
 from taskqueue_ray.core.events import Folded, Marked, Opened, Received, decode
 from taskqueue_ray.core.exchange import OutcomeKind
 from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.core.meters import Rule
 from taskqueue_ray.core.model import Claim, Job, StoredCode
 from taskqueue_ray.core.retention import Retention
 from taskqueue_ray.core.state import State
@@ -31,6 +32,10 @@ def _full() -> tuple[Ledger, int]:
     ledger.do(commands.Pause("tag", "paused"))
     kept = Retention(completed=None, failed=1e9)
     ledger.do(commands.Configure("q", 5000, {"gold": 2.0}, kept))
+    ledger.do(commands.SetLimit("api", Rule("rate", 5, 1e4, smooth=True)))
+    ledger.do(commands.SetLimit("gpu", Rule("concurrency", 2), "a key"))
+    ledger.do(commands.Acquire("api", 2))
+    ledger.do(commands.Throttle("gpu", 1e5))
     ledger.do(commands.StoreCode("hash", StoredCode("f", "3.11", b"sealed", ledger.now)))
     grants = ledger.lease(6, _everything())
     ledger.start(*grants[4:])
