@@ -26,6 +26,9 @@ from taskqueue_ray.core.state import State
 _GRANT_BYTES = 64
 """What a grant weighs on the wire besides its payload."""
 
+ROUNDS = 8
+"""Picks in one lease, while lines that one limit holds make way for others of another."""
+
 PATIENCE = 10.0
 """Seconds for which a worker empties its hands for a suspect; it passes one over after that."""
 
@@ -54,15 +57,16 @@ def _pick(state: State, worker: WorkerInfo, want: int, now: float) -> list[Job]:
     ready = state.ready
     if not ready.gates.places:
         return ready.pick(worker.queues, able, want)
-    ready.gates.reopen(now)
-    while True:
+    jobs: list[Job] = []
+    for _ in range(ROUNDS):
+        ready.gates.reopen(now)
         hands = state.held.get(worker.id, {}).values()
         allowance = ready.allowance(now, worker.concurrency, hands)
         jobs = ready.pick(worker.queues, able, want, allowance)
         again = ready.gates.put_away(allowance.noted, now)
         if not again or len(jobs) >= want:
-            return jobs
-        ready.gates.reopen(now)
+            break
+    return jobs
 
 
 def _portion(jobs: list[Job], max_bytes: int) -> list[Job]:

@@ -265,3 +265,14 @@ def stops_slowly(file: str, seconds: float) -> str:
         time.sleep(0.01)
     time.sleep(seconds)
     return run.end()
+
+
+@tq.job(queue="trial", limits=["api"])
+def limited(n: int) -> int:
+    return n
+
+
+@tq.job(queue="trial")
+def permitted() -> str:
+    tq.current().rate_limit("permits", timeout=30)
+    return "permitted"
