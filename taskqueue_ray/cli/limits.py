@@ -48,7 +48,7 @@ def set_limit(
 ) -> None:
     """Set a rate (with --per) or how many run at a time (without)."""
     if type is not None and n is None and name is not None:
-        name, n = None, _number(name)
+        n, name = _number(name), None
     if n is None:
         raise InvalidOption("N", "nothing", "how many: a whole number from 1")
     if per is None and smooth:

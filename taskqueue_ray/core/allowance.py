@@ -40,9 +40,8 @@ class Allowance:
         self._rooms: dict[str, float] = {}
         self.noted: list[tuple[GateLine, Use]] = []
         """Lines that could not go, each with the limit that holds it."""
-        for job in held:
-            if usage.gate_of(job):
-                self._fill(job.options)
+        for job in usage.gated(held):
+            self._fill(job.options)
 
     def has_room(self, kind: str) -> bool:
         """Whether the worker could start another job of this kind of executor soon."""

@@ -299,6 +299,10 @@ class Gates:
 
     # --- reading ------------------------------------------------------------------------------
 
+    def any_open(self) -> bool:
+        """Whether there is a line that leasing has to look at."""
+        return any(place.open.head() is not None for place in self.all_places())
+
     def priorities(self, queues: Iterable[str]) -> set[int]:
         """The priorities of the jobs of some queues."""
         return {one for queue in queues for one in self.places.get(queue, ())}

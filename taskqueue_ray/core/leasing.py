@@ -60,6 +60,8 @@ def _pick(state: State, worker: WorkerInfo, want: int, now: float) -> list[Job]:
     jobs: list[Job] = []
     for _ in range(ROUNDS):
         ready.gates.reopen(now)
+        if not ready.gates.any_open():
+            return ready.pick(worker.queues, able, want)
         hands = state.held.get(worker.id, {}).values()
         allowance = ready.allowance(now, worker.concurrency, hands)
         jobs = ready.pick(worker.queues, able, want, allowance)

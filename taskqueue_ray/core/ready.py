@@ -143,12 +143,11 @@ class Ready:
 
     def _parted(self, jobs: list[Job], tell: Callable[[list[Job]], None]) -> list[Job]:
         """Tell the gates of the jobs that are theirs; returns the others."""
-        gate_of = self.usage.gate_of
-        theirs = [job for job in jobs if gate_of(job)]
+        theirs = self.usage.gated(jobs)
         if not theirs:
             return jobs
         tell(theirs)
-        return [job for job in jobs if not gate_of(job)]
+        return [job for job in jobs if not self.usage.gate_of(job)]
 
     def _lanes_of(self, jobs: Iterable[Job]) -> list[tuple[Options, TenantLane, Collection[str]]]:
         """The lanes in which jobs stood, each with the fair keys of its jobs in their order."""

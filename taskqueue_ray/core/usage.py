@@ -52,6 +52,12 @@ class Usage:
         own = () if conditions is PLAIN else conditions.limits
         return own + self.implied(job.options) if self.queues or self.types else own
 
+    def gated(self, jobs: Iterable[Job]) -> list[Job]:
+        """Those that are started under anything."""
+        if self.queues or self.types:
+            return [job for job in jobs if self.gate_of(job)]
+        return [job for job in jobs if job.conditions is not PLAIN and job.conditions.limits]
+
     def implied(self, options: Options) -> Gate:
         """The limits of the queue and of the type."""
         found: Gate = ()
@@ -125,7 +131,7 @@ class Usage:
     def take(self, jobs: Iterable[Job], at: float) -> set[MeterId]:
         """These jobs are leased; returns the meters that they have used."""
         used: dict[MeterId, int] = {}
-        for job in jobs:
+        for job in self.gated(jobs):
             for use in self.gate_of(job):
                 mid = (use.name, use.key)
                 used[mid] = used.get(mid, 0) + self.units(use)
@@ -152,7 +158,7 @@ class Usage:
     def give_back(self, jobs: Iterable[Job]) -> set[MeterId]:
         """The leases of these jobs have ended; returns the concurrency limits that have room."""
         freed: set[MeterId] = set()
-        for job in jobs:
+        for job in self.gated(jobs):
             for use in self.gate_of(job):
                 if use.name in self.counted:
                     mid = (use.name, use.key)

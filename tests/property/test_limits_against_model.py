@@ -4,11 +4,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from taskqueue_ray.core import commands
-from taskqueue_ray.core.exchange import OutcomeKind
+from taskqueue_ray.core.exchange import Outcome, OutcomeKind
 from taskqueue_ray.core.meters import Rule
-from taskqueue_ray.core.model import Use
+from taskqueue_ray.core.model import Job, Use
 from tests.ledger import Ledger, facts, grant_of
-from tests.records import options, spec, worker
+from tests.records import options, outcome, spec, worker
 
 NAMES = ("rate", "smooth", "two", "other")
 USES = st.builds(Use, st.sampled_from(NAMES), st.integers(1, 3), st.sampled_from(("", "k")))
@@ -152,7 +152,5 @@ def test_all_of_a_rate_is_used_when_there_is_a_backlog() -> None:
     assert all(b - a >= 1.0 for a, b in zip(starts, starts[5000:], strict=False))
 
 
-def _done(job):  # type: ignore[no-untyped-def]
-    from tests.records import outcome
-
+def _done(job: Job) -> Outcome:
     return outcome(grant_of(job))

@@ -128,11 +128,15 @@ def _rates(queue: TaskQueue, effects: Path, sizes: Sizes) -> dict[str, float]:
         _tell("conditions")
         run["unique"] = throughput.end_to_end(queue, effects, sizes.jobs, throughput.unique)
         run["fair"] = throughput.end_to_end(queue, effects, sizes.jobs, throughput.fair)
+        queue.rate_limiter.set_limit("bench", 1_000_000_000, per=1)
+        run["limited"] = throughput.end_to_end(queue, effects, sizes.naps, throughput.limited)
         run["fan_in"] = throughput.fan_in(queue, effects, sizes.fan_in)
         run["naps"] = throughput.end_to_end(queue, effects, sizes.naps, throughput.napping)
         _tell("actors")
         throughput.end_to_end(queue, effects, WARM_UP, throughput.in_actors)
         run["in_actors"] = throughput.end_to_end(queue, effects, sizes.jobs, throughput.in_actors)
+        _tell("a closed limit")
+        run["beside_closed"] = throughput.beside_closed(queue, effects, sizes.jobs, sizes.closed)
     finally:
         workers.drain()
     return run

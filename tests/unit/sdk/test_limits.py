@@ -1,6 +1,7 @@
 """Limits as programs and running jobs see them."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -89,7 +90,7 @@ def test_wrong_units_and_keys(wrong: dict[str, Any]) -> None:
 def test_wrong_limits(bench: Bench) -> None:
     q = bench.q
     q.concurrency.set_limit("gpu", 1)
-    wrong = [
+    wrong: list[Callable[[], object]] = [
         lambda: q.rate_limiter.set_limit("api", -1),
         lambda: q.rate_limiter.set_limit("api", 1.5),  # type: ignore[arg-type]
         lambda: q.rate_limiter.set_limit("api", 1, per=-1),
