@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from taskqueue_ray.core.errors import JobFailed as JobFailed
     from taskqueue_ray.core.errors import JobNotFound as JobNotFound
     from taskqueue_ray.core.errors import KeyMissing as KeyMissing
+    from taskqueue_ray.core.errors import LimitConflict as LimitConflict
+    from taskqueue_ray.core.errors import LimitTimeout as LimitTimeout
     from taskqueue_ray.core.errors import PayloadTooLarge as PayloadTooLarge
     from taskqueue_ray.core.errors import PhraseNotUnderstood as PhraseNotUnderstood
     from taskqueue_ray.core.errors import QueueClosed as QueueClosed
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
     from taskqueue_ray.core.errors import UnknownNode as UnknownNode
     from taskqueue_ray.core.exchange import BatchSummary as BatchSummary
     from taskqueue_ray.core.lifecycle import JobState as JobState
+    from taskqueue_ray.core.limiting import Limit as Limit
     from taskqueue_ray.engine.context import Cancel as Cancel
     from taskqueue_ray.engine.context import Fail as Fail
     from taskqueue_ray.engine.context import Retry as Retry
@@ -85,9 +88,9 @@ _ERRORS = (
     "AlertNotFound", "AmbiguousPhrase", "BatchEnded", "CommitUnknown", "Conflict", "DuplicateJob",
     "Fenced", "InvalidArguments", "InvalidKey", "PhraseNotUnderstood",
     "InvalidOption", "InvalidRequest", "InvalidSetting", "JobCancelled", "JobExpired", "JobFailed",
-    "JobNotFound", "KeyMissing", "OwnedElsewhere", "PayloadTooLarge", "QueueClosed", "QueueFull",
-    "Recovering", "ResultTimeout", "ScheduleChanged", "ScheduleExists", "ScheduleNotFound",
-    "SealBroken", "StorageCorrupt", "StorageFull",
+    "JobNotFound", "KeyMissing", "LimitConflict", "LimitTimeout", "OwnedElsewhere",
+    "PayloadTooLarge", "QueueClosed", "QueueFull", "Recovering", "ResultTimeout", "ScheduleChanged",
+    "ScheduleExists", "ScheduleNotFound", "SealBroken", "StorageCorrupt", "StorageFull",
     "StorageUnusable", "TaskQueueError", "Unavailable", "UnknownJobType", "Unserialisable",
     "NodeFenced", "QuotaBelowWorker", "UnknownCapability", "UnknownNode",
 )  # fmt: skip
@@ -97,6 +100,7 @@ _HOMES = {
     "JobState": "core.lifecycle",
     "Batch": "core.batching",
     "Threshold": "core.alerts",
+    "Limit": "core.limiting",
     "Unique": "core.claims",
     **dict.fromkeys(("Cancel", "Fail", "Retry", "Snooze", "WaitFor", "current"), "engine.context"),
     **dict.fromkeys(("await_for", "wait_for"), "sdk.awaiting"),

@@ -12,6 +12,7 @@ from taskqueue_ray.cli import (
     alerts,
     jobs,
     keys,
+    limits,
     nodes,
     pools,
     queues,
@@ -72,6 +73,7 @@ app.add_typer(quotas.app, name="quotas")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(pools.app, name="pools")
 app.add_typer(workers.app, name="workers")
+app.add_typer(limits.app, name="limits")
 # The names of the original tool.
 app.command("queue:work", hidden=True)(work)
 app.command("queue:test", hidden=True)(enqueue_tests)

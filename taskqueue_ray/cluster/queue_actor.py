@@ -113,6 +113,7 @@ class QueueActor(Terminable):
         self._seen_at = 0.0
         self._scheduler_due = 0.0
         self._watched: dict[str, asyncio.Task[None]] = {}
+        self._alarm: asyncio.TimerHandle | None = None
         self._tasks = [asyncio.get_running_loop().create_task(self._live())]
         self._leaving = asyncio.get_running_loop().create_task(self._leave_when_told())
 
@@ -266,7 +267,13 @@ class QueueActor(Terminable):
         self._writer = JournalWriter(opened.journal, loop.call_soon_threadsafe)
         self._beside = Threads(loop.call_soon_threadsafe)
         ports = Ports(
-            self._writer, self._fold, self._look_up, self._end, opened.blobs, self._beside
+            self._writer,
+            self._fold,
+            self._look_up,
+            self._end,
+            opened.blobs,
+            self._beside,
+            self._set_alarm,
         )
         policy = FoldPolicy(rows=self._config.fold_rows, age=self._config.fold_age)
         engine = Engine(
@@ -341,6 +348,20 @@ class QueueActor(Terminable):
     async def _export(self) -> None:
         if self._engine is not None:
             self._metrics.export(self._engine.measures.families())
+
+    def _set_alarm(self, seconds: float) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = asyncio.get_running_loop().call_later(seconds, self._wake)
+
+    def _wake(self) -> None:
+        self._alarm = None
+        if not self._is_fenced() and self._engine is not None:
+            try:
+                self._engine.wake()
+            except Exception:
+                self._distrust()
+                raise
 
     async def _beat(self) -> None:
         if self._opened is not None:

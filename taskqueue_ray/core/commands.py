@@ -1,6 +1,7 @@
 """What the queue can be asked to do, once it has passed the door."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 import msgspec
 
@@ -8,6 +9,7 @@ from taskqueue_ray.core.alerts import Report, Rule
 from taskqueue_ray.core.changes import UNCHANGED, Changes
 from taskqueue_ray.core.exchange import Batch, Outcome, Save, WorkerInfo
 from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.core.meters import LimitRule
 from taskqueue_ray.core.model import JobId, NodeMode, Quota, Registration, StoredCode
 from taskqueue_ray.core.pool import Pool
 from taskqueue_ray.core.retention import Retention
@@ -113,6 +115,39 @@ class Configure(msgspec.Struct, frozen=True):
     max_depth: int | msgspec.UnsetType | None = msgspec.UNSET
     weights: dict[str, float] | msgspec.UnsetType = msgspec.UNSET
     retention: Retention | msgspec.UnsetType | None = msgspec.UNSET
+    concurrency: int | msgspec.UnsetType | None = msgspec.UNSET
+
+
+class SetLimit(msgspec.Struct, frozen=True):
+    """Give a limit a rule, for one key or (empty) for all that have none of their own."""
+
+    name: str
+    rule: LimitRule
+    key: str = ""
+
+
+class DeleteLimit(msgspec.Struct, frozen=True):
+    """Take a rule back: that of one key, or (empty) all of the limit."""
+
+    name: str
+    kind: Literal["rate", "concurrency"]
+    key: str = ""
+
+
+class Throttle(msgspec.Struct, frozen=True):
+    """Start nothing under a limit for so many seconds; 0 opens it again."""
+
+    name: str
+    seconds: float
+    key: str = ""
+
+
+class Acquire(msgspec.Struct, frozen=True):
+    """Allow running code some units of a rate, if there are any now."""
+
+    name: str
+    units: int = 1
+    key: str = ""
 
 
 class SetQuota(msgspec.Struct, frozen=True):
@@ -296,4 +331,8 @@ Command = (
     | MuteAlert
     | TestAlert
     | JudgeAlerts
+    | SetLimit
+    | DeleteLimit
+    | Throttle
+    | Acquire
 )

@@ -6,7 +6,8 @@ from taskqueue_ray.core.aside import Pause as What
 from taskqueue_ray.core.commands import Configure, Pause, Resume
 from taskqueue_ray.core.errors import InvalidOption
 from taskqueue_ray.core.events import Configured, Event, Paused, Resumed
-from taskqueue_ray.core.model import QueueSettings
+from taskqueue_ray.core.limits import set_of_queue
+from taskqueue_ray.core.model import MAX_UNITS, QueueSettings
 from taskqueue_ray.core.naming import check_label, check_name, check_type_name
 from taskqueue_ray.core.retention import check_retention
 from taskqueue_ray.core.state import State
@@ -41,9 +42,13 @@ def decide_configure(
         known.max_depth if command.max_depth is UNSET else command.max_depth,
         known.weights if command.weights is UNSET else command.weights,
         known.retention if command.retention is UNSET else command.retention,
+        known.concurrency if command.concurrency is UNSET else command.concurrency,
     )
     if settings.max_depth is not None and settings.max_depth < 0:
         raise InvalidOption("max_depth", str(settings.max_depth), "a whole number from 0")
+    if settings.concurrency is not None and not 1 <= settings.concurrency <= MAX_UNITS:
+        accepts = "a whole number from 1; to start nothing, pause the queue"
+        raise InvalidOption("concurrency", str(settings.concurrency), accepts)
     for key, weight in settings.weights.items():
         if not MIN_WEIGHT <= weight <= MAX_WEIGHT:
             accepts = f"numbers from {MIN_WEIGHT} to {MAX_WEIGHT:g}"
@@ -73,6 +78,7 @@ def apply_configured(state: State, event: Configured) -> None:
     """From now on these are the settings of the queue."""
     state.settings[event.queue] = event.settings
     state.ready.weigh(event.queue, event.settings.weights)
+    set_of_queue(state, event.queue, event.settings.concurrency)
 
 
 def _check(kind: str, name: str) -> What:

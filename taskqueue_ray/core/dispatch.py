@@ -20,6 +20,7 @@ from taskqueue_ray.core import (
     expiring,
     firing,
     leasing,
+    limits,
     nodes,
     placement,
     pools,
@@ -56,6 +57,8 @@ def _enqueue(state: State, command: commands.Enqueue, now: float, bounds: Bounds
     enqueueing.check(command.batch, bounds)
     known = enqueueing.find_known(state, command)
     conflicts = uniqueness.find_conflicts(state, command.batch, known, now)
+    if state.limits:
+        limits.check_units(state, command.batch, known)
     return Decision(*enqueueing.decide(state, command, now, bounds, known, conflicts))
 
 
@@ -167,6 +170,10 @@ DECIDERS: Mapping[type, _Decide] = {
     commands.MuteAlert: lambda s, c, now, _: Decision(*alerting.decide_mute(s, c, now)),
     commands.TestAlert: lambda s, c, now, _: Decision(*alerting.decide_test(s, c, now)),
     commands.JudgeAlerts: lambda s, c, now, _: Decision(*alerting.decide_judge(s, c, now)),
+    commands.SetLimit: lambda s, c, now, _: Decision(*limits.decide_set(s, c, now)),
+    commands.DeleteLimit: lambda s, c, now, _: Decision(*limits.decide_delete(s, c, now)),
+    commands.Throttle: lambda s, c, now, _: Decision(*limits.decide_throttle(s, c, now)),
+    commands.Acquire: lambda s, c, now, _: Decision(*limits.decide_acquire(s, c, now)),
 }
 """Which concern decides a command."""
 
@@ -208,6 +215,10 @@ APPLIERS: Mapping[type, _Apply] = {
     events.AlertMuted: alerting.apply_muted,
     events.AlertChanged: alerting.apply_changed,
     events.AlertDelivered: alerting.apply_delivered,
+    events.LimitSet: limits.apply_set,
+    events.LimitDeleted: limits.apply_deleted,
+    events.Throttled: limits.apply_throttled,
+    events.Permitted: limits.apply_permitted,
 }
 """Which concern makes an event a fact."""
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from taskqueue_ray.core import awaiting
+from taskqueue_ray.core import awaiting, limits
 from taskqueue_ray.core.bounds import Bounds
 from taskqueue_ray.core.commands import Enqueue
 from taskqueue_ray.core.depth import check_room
@@ -99,6 +99,7 @@ def check(batch: Batch, bounds: Bounds) -> None:
         assert spec.conditions is not None
         _check_conditions(spec.conditions)
         _check_inputs(spec.conditions.inputs, spec.parents)
+        limits.check_uses(spec.conditions.limits)
         if spec.conditions.on_parent_failure == "only" and not spec.parents:
             raise InvalidRequest("a job that runs only when a parent fails needs a parent")
 
@@ -265,7 +266,7 @@ def apply(state: State, event: Enqueued) -> list[Job]:
         job = state.jobs[spec.id] = Job(spec.id, own, spec.payload, ordinal, at)
         if own is not before:
             before, line, counts = own, None, state.total(own.queue).counts
-            paused = state.ready.aside.pause_of(own) is not None
+            paused = state.ready.sets_apart(own)
         conditions = PLAIN
         if spec.conditions is not None:
             conditions = job.conditions = state.conditions(spec.conditions)
@@ -315,7 +316,7 @@ def _accepted(event: Enqueued) -> Iterable[JobSpec]:
 def _stands_alone(conditions: Conditions) -> bool:
     """Whether a job cannot simply go to the end of a line."""
     return conditions is not PLAIN and bool(
-        conditions.concurrency_key or conditions.workflow or conditions.before
+        conditions.concurrency_key or conditions.limits or conditions.workflow or conditions.before
     )
 
 

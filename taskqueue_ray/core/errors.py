@@ -162,6 +162,20 @@ class UnknownCapability(InvalidRequest):
         )
 
 
+class LimitConflict(InvalidRequest):
+    """A name is either that of a rate or that of a concurrency limit."""
+
+    def __init__(self, name: str, is_a: str, wanted: str) -> None:
+        TaskQueueError.__init__(
+            self,
+            f"the limit {name!r} is a {is_a} limit and no {wanted} limit; choose another name for "
+            "the other, or delete it first",
+            name=name,
+            is_a=is_a,
+            wanted=wanted,
+        )
+
+
 class JobNotFound(InvalidRequest):
     """No job with that id is known, neither waiting nor in the history."""
 
@@ -343,6 +357,18 @@ class ResultTimeout(TaskQueueError, TimeoutError):
 
 
 # --- fenced or closed: reconnect --------------------------------------------------------------
+
+
+class LimitTimeout(TaskQueueError, TimeoutError):
+    """A limit had nothing left in the time that the caller gave. Nothing was used of it."""
+
+    def __init__(self, name: str, seconds: float) -> None:
+        super().__init__(
+            f"the limit {name!r} let nothing through in {seconds:g} s; wait longer, or give the "
+            "worker back meanwhile with `raise tq.Snooze(...)`",
+            name=name,
+            seconds=seconds,
+        )
 
 
 class QueueClosed(TaskQueueError):

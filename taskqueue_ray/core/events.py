@@ -9,6 +9,7 @@ import msgspec
 from taskqueue_ray.core.alerts import Notice, Rule, Standing
 from taskqueue_ray.core.changes import UNCHANGED, Changes
 from taskqueue_ray.core.exchange import Batch, BatchRecord, Outcome, Save
+from taskqueue_ray.core.meters import LimitRule
 from taskqueue_ray.core.model import (
     JobId,
     NodeMode,
@@ -190,6 +191,44 @@ class Configured(msgspec.Struct, frozen=True, array_like=True, tag="configured")
     at: float
     queue: str
     settings: QueueSettings
+
+
+class LimitSet(msgspec.Struct, frozen=True, array_like=True, tag="limit_set"):
+    """A limit has this rule from now on, for one key or (empty) for all that have no own one.
+
+    What is used of it counts on.
+    """
+
+    at: float
+    name: str
+    key: str
+    rule: LimitRule
+
+
+class LimitDeleted(msgspec.Struct, frozen=True, array_like=True, tag="limit_deleted"):
+    """The rule of a limit is gone: of one key, or (empty) all of it."""
+
+    at: float
+    name: str
+    key: str
+
+
+class Throttled(msgspec.Struct, frozen=True, array_like=True, tag="throttled"):
+    """Nothing starts under a limit before `until`: under one key of it, or (empty) under any."""
+
+    at: float
+    name: str
+    key: str
+    until: float
+
+
+class Permitted(msgspec.Struct, frozen=True, array_like=True, tag="permitted"):
+    """Running code was allowed some units of a rate."""
+
+    at: float
+    name: str
+    key: str
+    units: int
 
 
 class CodeStored(msgspec.Struct, frozen=True, array_like=True, tag="code"):
@@ -414,6 +453,10 @@ Plain = (
     | AlertMuted
     | AlertChanged
     | AlertDelivered
+    | LimitSet
+    | LimitDeleted
+    | Throttled
+    | Permitted
 )
 Event = Enqueued | Plain
 Stored = EnqueuedRecord | Plain

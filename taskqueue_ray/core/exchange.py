@@ -349,6 +349,40 @@ class WorkerView(msgspec.Struct, frozen=True):
     """Job types for whose memory executors were replaced, and by how many bytes one had grown."""
 
 
+class AcquireRequest(msgspec.Struct, frozen=True):
+    """Running code wants units of a rate, and waits up to `wait` seconds in this call."""
+
+    name: str
+    units: int = 1
+    key: str = ""
+    wait: float = 0.0
+
+
+class Permit(msgspec.Struct, frozen=True, array_like=True):
+    """Whether units of a rate were given; if not, from when on to ask again."""
+
+    given: bool
+    at: float
+
+
+class LimitView(msgspec.Struct, frozen=True):
+    """A limit, or a throttle of a name that has none. `key` "" is for all that are not named.
+
+    `used` is what counts now, for a limit of many keys what those without one have; `keys` is how
+    many meters there are. `until` is when a throttle ends, 0 when there is none.
+    """
+
+    name: str
+    key: str
+    kind: str
+    n: int = 0
+    per: float = 0.0
+    smooth: bool = False
+    used: int = 0
+    keys: int = 0
+    until: float = 0.0
+
+
 class Controls(msgspec.Struct, frozen=True):
     """What operators have set: pauses as (kind, name, since), and settings of single queues."""
 

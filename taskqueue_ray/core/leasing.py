@@ -27,6 +27,9 @@ from taskqueue_ray.core.state import State
 _GRANT_BYTES = 64
 """What a grant weighs on the wire besides its payload."""
 
+ROUNDS = 8
+"""Picks in one lease, while lines that one limit holds make way for others of another."""
+
 PATIENCE = 10.0
 """Seconds for which a worker empties its hands for a suspect; it passes one over after that."""
 
@@ -37,7 +40,7 @@ def decide_lease(state: State, command: Lease, now: float) -> list[Event]:
     if state.suspects and want > 0:
         # Were all suspects passed over, there would still be as many as it wants.
         want += len(state.suspects)
-    jobs = state.ready.pick(worker.queues, lambda lane: fits(worker, lane), want)
+    jobs = _pick(state, worker, want, now)
     if state.expiring.due(now):
         jobs = [job for job in jobs if not 0 < job.conditions.expires <= now or not may_expire(job)]
     if state.suspects:
@@ -46,6 +49,27 @@ def decide_lease(state: State, command: Lease, now: float) -> list[Event]:
         return []
     ids = [job.id for job in _portion(jobs, command.max_bytes)]
     return [Leased(now, worker.id, state.lease + 1, ids)]
+
+
+def _pick(state: State, worker: WorkerInfo, want: int, now: float) -> list[Job]:
+    def able(lane: Lane) -> bool:
+        return fits(worker, lane)
+
+    ready = state.ready
+    if not ready.gates.places:
+        return ready.pick(worker.queues, able, want)
+    jobs: list[Job] = []
+    for _ in range(ROUNDS):
+        ready.gates.reopen(now)
+        if not ready.gates.any_open():
+            return ready.pick(worker.queues, able, want)
+        hands = state.held.get(worker.id, {}).values()
+        allowance = ready.allowance(now, worker.concurrency, hands)
+        jobs = ready.pick(worker.queues, able, want, allowance)
+        again = ready.gates.put_away(allowance.noted, now)
+        if not again or len(jobs) >= want:
+            break
+    return jobs
 
 
 def _portion(jobs: list[Job], max_bytes: int) -> list[Job]:
@@ -121,6 +145,8 @@ def apply_leased(state: State, event: Leased) -> None:
         job.delivery += 1
         taken.append(job)
     state.ready.took(taken)
+    if state.limits:
+        state.ready.gates.take(taken, event.at)
 
 
 def decide_start(state: State, command: Start, now: float) -> list[Event]:

@@ -142,6 +142,21 @@ class Input(msgspec.Struct, frozen=True, array_like=True, gc=False):
     workflow: str = ""
 
 
+MAX_UNITS = 1_000_000_000
+"""Of a limit, and of a start."""
+
+MAX_LIMITS = 16
+"""Limits that one job may name."""
+
+
+class Use(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A start of the job counts `units` of the limit `name`, on the meter of `key`."""
+
+    name: str
+    units: int = 1
+    key: str = ""
+
+
 class Conditions(msgspec.Struct, frozen=True, omit_defaults=True):
     """What some jobs ask for and most do not.
 
@@ -150,7 +165,8 @@ class Conditions(msgspec.Struct, frozen=True, omit_defaults=True):
     `ordered`, none overtakes one that waits for a retry. `on_parent_failure` says what becomes of
     it when a parent ends without completing. `inputs` are arguments that are results of
     parents. `workflow` names the one that it belongs to. `before` are blocked jobs that wait for
-    this one too. `fired` is of jobs that a schedule has made; no client can say it.
+    this one too. `fired` is of jobs that a schedule has made; no client can say it. `limits` are
+    those that it is started under.
     """
 
     expires: float = 0.0
@@ -163,6 +179,7 @@ class Conditions(msgspec.Struct, frozen=True, omit_defaults=True):
     workflow: str = ""
     before: tuple[JobId, ...] = ()
     fired: FiredBy | None = None
+    limits: tuple[Use, ...] = ()
 
     @property
     def holds_a_key(self) -> bool:
@@ -361,12 +378,14 @@ class Hold(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class QueueSettings(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a queue has of its own. `max_depth` None: as all queues; `weights` of fair keys.
 
-    `retention` None: its ended jobs are kept for as long as those of all queues.
+    `retention` None: its ended jobs are kept for as long as those of all queues. `concurrency` is
+    how many of its jobs run at a time, None: any number.
     """
 
     max_depth: int | None = None
     weights: dict[str, float] = {}
     retention: Retention | None = None
+    concurrency: int | None = None
 
 
 class Quota(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ import msgspec
 from taskqueue_ray.core.claims import Unique, check_unique
 from taskqueue_ray.core.errors import InvalidOption
 from taskqueue_ray.core.identity import from_text
+from taskqueue_ray.core.limiting import check_limits
 from taskqueue_ray.core.model import (
     IN_RAY,
     PLAIN,
@@ -21,6 +22,7 @@ from taskqueue_ray.core.model import (
     JobId,
     OnParentFailure,
     Options,
+    Use,
 )
 from taskqueue_ray.core.naming import (
     check_label,
@@ -86,6 +88,7 @@ class JobOptions(msgspec.Struct, frozen=True):
     resources: tuple[tuple[str, float], ...] | None = None
     label_selector: tuple[tuple[str, str], ...] | None = None
     runtime_env: str | None = None
+    limits: tuple[Use, ...] = ()
 
     def but(self, given: Mapping[str, object]) -> "JobOptions":
         """These options with the checked changes of `given`. Raises `InvalidOption`.
@@ -201,6 +204,7 @@ class JobOptions(msgspec.Struct, frozen=True):
             on_parent_failure=self.on_parent_failure,
             workflow=self.workflow,
             before=self.before,
+            limits=self.limits,
         )
         return None if found == PLAIN else found
 
@@ -337,6 +341,7 @@ _CHECKS: dict[str, Callable[[Any], object]] = {
     "resources": check_resources,
     "label_selector": check_label_selector,
     "runtime_env": check_runtime_env,
+    "limits": check_limits,
 }
 SHAPE = ("num_cpus", "num_gpus", "memory", "resources", "label_selector", "runtime_env")
 """The options that say what is held in Ray for a job."""

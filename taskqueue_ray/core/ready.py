@@ -8,17 +8,19 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from heapq import merge
 from itertools import islice
 
+from taskqueue_ray.core.allowance import Allowance
 from taskqueue_ray.core.aside import Aside, Pause
+from taskqueue_ray.core.gates import Gates
 from taskqueue_ray.core.lanes import EQUAL, LaneQueue, Line, TenantLane, Weights, age
 from taskqueue_ray.core.model import Job, Lane, Options, kind_of
+from taskqueue_ray.core.usage import Usage
 
 
-def _merged(lanes: list[TenantLane]) -> Iterator[Job]:
+def _merged(lines: list[Iterator[Job]], *, by_age: bool) -> Iterator[Job]:
     """By age; but lanes in which tenants take turns are in no order of age: by turns then."""
-    if all(len(lane.tenants) <= 1 for lane in lanes):
-        yield from merge(*(lane.jobs() for lane in lanes), key=age)
+    if by_age:
+        yield from merge(*lines, key=age)
         return
-    lines = [lane.jobs() for lane in lanes]
     while lines:
         heads = [(line, next(line, None)) for line in lines]
         yield from (job for _, job in heads if job is not None)
@@ -64,11 +66,13 @@ class QueueLanes:
 class Ready:
     """All pending jobs, in the order in which they are to be leased."""
 
-    __slots__ = ("aside", "kinds", "queues", "weights")
+    __slots__ = ("aside", "gates", "kinds", "queues", "usage", "weights")
 
-    def __init__(self, pauses: Mapping[Pause, float]) -> None:
+    def __init__(self, pauses: Mapping[Pause, float], usage: Usage | None = None) -> None:
         self.queues: dict[str, QueueLanes] = {}
         self.aside = Aside(pauses)
+        self.usage = usage or Usage({}, {}, {})
+        self.gates = Gates(self.usage)
         self.weights: dict[str, Weights] = {}
         """The weights of fair keys, by queue."""
         self.kinds: set[str] = set()
@@ -79,9 +83,24 @@ class Ready:
     def add(self, job: Job) -> None:
         """A job became pending; it stands in line, or aside."""
         if not job.conditions.concurrency_key and not self.aside.pauses:
-            self.line_of(job).add(job)
+            self._stand(job)
         else:
             self._let_in(self.aside.admit(job))
+
+    def sets_apart(self, options: Options) -> bool:
+        """Whether such jobs cannot simply go to the end of a line, whatever they ask for."""
+        if self.aside.pauses and self.aside.pause_of(options) is not None:
+            return True
+        usage = self.usage
+        return bool((usage.queues or usage.types) and usage.implied(options))
+
+    def _stand(self, job: Job) -> None:
+        gate = self.usage.gate_of(job)
+        if not gate:
+            self.line_of(job).add(job)
+            return
+        self.kinds.add(kind_of(job.options.lane[0]))
+        self.gates.add(job, gate, self.weights.get(job.options.queue, EQUAL))
 
     def line_of(self, job: Job) -> LaneQueue:
         """The line in which a job stands."""
@@ -106,6 +125,8 @@ class Ready:
 
     def took(self, jobs: list[Job]) -> None:
         """These jobs were leased: each is a turn of its tenant."""
+        if self.gates.places:
+            jobs = self._parted(jobs, self.gates.took)
         for options, lane, keys in self._lanes_of(jobs):
             if len(lane.ring) > 1:
                 lane.took(keys)
@@ -114,9 +135,19 @@ class Ready:
 
     def trim(self, jobs: Iterable[Job]) -> None:
         """These jobs left the pending state: tidy the heads of their lines."""
+        if self.gates.places:
+            jobs = self._parted(list(jobs), self.gates.trim)
         for options, lane, keys in self._lanes_of(jobs):
             if lane.trim(keys):
                 self._drop(options)
+
+    def _parted(self, jobs: list[Job], tell: Callable[[list[Job]], None]) -> list[Job]:
+        """Tell the gates of the jobs that are theirs; returns the others."""
+        theirs = self.usage.gated(jobs)
+        if not theirs:
+            return jobs
+        tell(theirs)
+        return [job for job in jobs if not self.usage.gate_of(job)]
 
     def _lanes_of(self, jobs: Iterable[Job]) -> list[tuple[Options, TenantLane, Collection[str]]]:
         """The lanes in which jobs stood, each with the fair keys of its jobs in their order."""
@@ -146,7 +177,7 @@ class Ready:
 
     def _let_in(self, jobs: list[Job]) -> None:
         for job in jobs:
-            self.line_of(job).add(job)
+            self._stand(job)
 
     # --- pauses and weights -------------------------------------------------------------------
 
@@ -164,9 +195,18 @@ class Ready:
         for job in self.aside.resume(pause):
             self.add(job)
 
+    def stand_anew(self) -> None:
+        """A queue or a type has a limit now, or has none: all jobs stand in line again."""
+        waiting = {job.id: job for job in self._all()}
+        self.queues.clear()
+        self.gates.clear()
+        for job in sorted(waiting.values(), key=age):
+            self._stand(job)
+
     def weigh(self, queue: str, weights: Mapping[str, float]) -> None:
         """Set the weights of the fair keys of a queue; 1 is what the others have."""
         self.weights[queue] = found = Weights(weights)
+        self.gates.weigh(queue, found)
         lanes = self.queues.get(queue)
         if lanes is not None:
             lanes.weights = found
@@ -180,24 +220,48 @@ class Ready:
                 for lane in level.values():
                     for line in lane.tenants.values():
                         yield from line
+        for gated in self.gates.lines():
+            yield from gated
 
     # --- reading --------------------------------------------------------------------------------
 
-    def pick(self, queues: tuple[str, ...], fits: Callable[[Lane], bool], want: int) -> list[Job]:
+    def allowance(self, now: float, slots: int = 1 << 30, held: Collection[Job] = ()) -> Allowance:
+        """What may be picked of jobs under limits."""
+        return Allowance(self.usage, self.gates.claims, now, slots, held)
+
+    def pick(
+        self,
+        queues: tuple[str, ...],
+        fits: Callable[[Lane], bool],
+        want: int,
+        allowance: Allowance | None = None,
+    ) -> list[Job]:
         """Up to `want` jobs of these queues (none named: all), highest priority first, then oldest.
 
-        Only lanes that `fits` accepts are looked at, so the cost is that of the jobs returned.
+        Only lanes that `fits` accepts are looked at, so the cost is that of the jobs returned. Jobs
+        under limits are among them as far as the `allowance` goes.
         """
         sources = self.sources(queues)
+        gated: list[str] = []
+        priorities = {p for s in sources for p in s.priorities}
+        if allowance is not None:
+            gated = self._unpaused(queues or tuple(self.gates.places))
+            priorities |= self.gates.priorities(gated)
         picked: list[Job] = []
-        for priority in sorted({p for s in sources for p in s.priorities}, reverse=True):
+        for priority in sorted(priorities, reverse=True):
             lanes = [
                 lane
                 for source in sources
                 for key, lane in source.levels.get(priority, {}).items()
                 if fits(key)
             ]
-            jobs = lanes[0].jobs() if len(lanes) == 1 else _merged(lanes)
+            lines = [lane.jobs() for lane in lanes]
+            if allowance is not None:
+                lines += [one.jobs(allowance) for one in self.gates.at(gated, priority, fits)]
+            by_age = len(lines) < 2 or all(len(lane.tenants) <= 1 for lane in lanes)
+            jobs = lines[0] if len(lines) == 1 else _merged(lines, by_age=by_age)
+            if allowance is not None:
+                jobs = allowance.admitted(jobs)
             picked.extend(islice(jobs, want - len(picked)))
             if len(picked) == want:
                 break
@@ -205,13 +269,13 @@ class Ready:
 
     def sources(self, queues: tuple[str, ...]) -> list[QueueLanes]:
         """The lanes of these queues (none named: of all) that are not paused."""
-        names = dict.fromkeys(queues) if queues else self.queues
+        names = queues or tuple(self.queues)
+        return [self.queues[name] for name in self._unpaused(names) if name in self.queues]
+
+    def _unpaused(self, queues: tuple[str, ...]) -> list[str]:
         pauses = self.aside.pauses
-        return [
-            self.queues[name]
-            for name in names
-            if name in self.queues and not (pauses and Pause("queue", name) in pauses)
-        ]
+        names = dict.fromkeys(queues)
+        return [name for name in names if not (pauses and Pause("queue", name) in pauses)]
 
     def lines(self, queue: str | None = None) -> list[Line]:
         """All lines of a queue, or of all, and who stands aside. A job may be in several."""
@@ -219,12 +283,12 @@ class Ready:
         levels = [level for one in some if one is not None for level in one.levels.values()]
         lanes = [lane for level in levels for lane in level.values()]
         lines: list[Line] = [line for lane in lanes for line in lane.tenants.values()]
-        return lines + self.aside.lines()
+        return lines + self.gates.lines(queue) + self.aside.lines()
 
     def oldest(self, queue: str) -> Job | None:
         """The leasable job of a queue that came in first."""
         lanes = self.queues.get(queue)
-        if lanes is None:
-            return None
-        heads = (lane.oldest() for level in lanes.levels.values() for lane in level.values())
+        levels = lanes.levels.values() if lanes is not None else ()
+        heads = [lane.oldest() for level in levels for lane in level.values()]
+        heads += [place.oldest() for place in self.gates.all_places(queue)]
         return min((job for job in heads if job is not None), key=age, default=None)

@@ -136,6 +136,8 @@ def _moment(due: float, otherwise: float) -> float:
 def apply(state: State, event: Settled) -> None:
     """End or re-queue the jobs."""
     at, jobs, held = event.at, state.jobs, state.held.get(event.worker, {})
+    if state.usage.counted:
+        state.ready.gates.give_back(jobs[one.id] for one in event.completed)
     for outcome in event.completed:
         job = jobs.pop(outcome.id)
         del held[outcome.id]

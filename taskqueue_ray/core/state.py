@@ -12,6 +12,7 @@ from taskqueue_ray.core.deadletters import DeadLetters
 from taskqueue_ray.core.expiries import Expiries
 from taskqueue_ray.core.heaps import Heap
 from taskqueue_ray.core.lifecycle import IllegalMove, JobState, Move
+from taskqueue_ray.core.meters import LimitRule, Meter
 from taskqueue_ray.core.model import (
     PENDING,
     PLAIN,
@@ -34,6 +35,7 @@ from taskqueue_ray.core.model import (
 from taskqueue_ray.core.pool import Pool
 from taskqueue_ray.core.ready import Ready
 from taskqueue_ray.core.schedule import Schedule
+from taskqueue_ray.core.usage import Usage
 
 INTERNED_OPTIONS = 4096
 
@@ -73,11 +75,12 @@ class State:
     DURABLE = (
         "jobs", "settled", "unfolded", "marked", "totals", "codes", "receipts", "keys", "unique",
         "pauses", "settings", "workflows", "ordinal", "lease", "epoch", "at", "folded",
-        "forgotten_before", "schedules", "premises", "alerts", "pools",
+        "forgotten_before", "schedules", "premises", "alerts", "pools", "limits", "meters",
+        "throttled",
     )  # fmt: skip
     DERIVED = (
         "ready", "delayed", "expiring", "held", "children", "suspects", "ended", "interned",
-        "alike", "dead", "runs", "firing",
+        "alike", "dead", "runs", "firing", "usage",
     )  # fmt: skip
 
     __slots__ = DURABLE + DERIVED
@@ -104,10 +107,10 @@ class State:
         """Settings of single queues."""
         self.workflows: dict[str, Tally] = {}
         """Counters of workflows of which there is a record, or was lately."""
-        self.ordinal = self.lease = self.epoch = 0
+        self.ordinal = self.lease = self.epoch = self.folded = 0
+        """`folded` is the last commit that history covers."""
         self.at = 0.0
         """The latest time of any event: time never runs back from it."""
-        self.folded = 0  # the last commit that history covers
         self.forgotten_before = 0.0
         """Jobs that ended before this time may be remembered by history only."""
         self.schedules: dict[str, Schedule] = {}
@@ -117,11 +120,18 @@ class State:
         self.alerts = Alerts()
         self.pools: dict[str, Pool] = {}
         """The workers that there are to be, by the pool's name."""
+        self.limits: dict[str, dict[str, LimitRule]] = {}
+        """Rules of limits, by name and key; the key "" has what holds for all others."""
+        self.meters: dict[str, dict[str, Meter]] = {}
+        """What was used lately of rates."""
+        self.throttled: dict[str, dict[str, float]] = {}
+        """Limits that are closed, and until when."""
         self._begin()
 
     def _begin(self) -> None:
         """The derived fields, of a queue without jobs."""
-        self.ready = Ready(self.pauses)
+        self.usage = Usage(self.limits, self.meters, self.throttled)
+        self.ready = Ready(self.pauses, self.usage)
         self.delayed: Heap[tuple[float, int, int, Job]] = Heap(_is_current)
         self.expiring = Expiries()
         self.held: dict[str, dict[JobId, Job]] = {}
@@ -226,6 +236,8 @@ class State:
         if not held:
             del self.held[phase.worker]
         job.running = False
+        if self.usage.counted:
+            self.ready.gates.give_back((job,))
         self.acquit(job)
         self.expiring.add(job)
 
@@ -272,12 +284,15 @@ class State:
         """Make the derived fields anew from the durable ones, after a snapshot was loaded."""
         for queue, settings in self.settings.items():
             self.ready.weigh(queue, settings.weights)
+        self.usage.rebuild()
         for job in self.jobs.values():
             self.ready.occupy(job)
         for job in self.jobs.values():
             self.index(job)
         for schedule in self.schedules.values():
             self.wake(schedule)
+        for name in self.limits:
+            self.usage.count(name, self.held)
 
     def follow(self, job: Job) -> None:
         """A job that a schedule has made is there, or there again: its schedule knows of it."""

@@ -10,6 +10,7 @@ from taskqueue_ray.core.exchange import WorkerInfo
 from taskqueue_ray.core.identity import to_text
 from taskqueue_ray.core.leasing import fits
 from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.core.meters import NEVER
 from taskqueue_ray.core.model import (
     ASIDE,
     Blocked,
@@ -35,7 +36,8 @@ class Why(msgspec.Struct, frozen=True):
 
     `reason` is one of `finished`, `running`, `resources`, `delay`, `retry`, `parents`, `paused`,
     `key`, `no_workers`, `no_fitting_worker`, `impossible`, `cannot_start`, `quota`, `starting`,
-    `no_space`, `suspect` and `turn`; `facts` depend on it. Times are seconds since the epoch.
+    `no_space`, `suspect`, `limit` and `turn`; `facts` depend on it. Times are seconds since the
+    epoch.
     """
 
     reason: str
@@ -66,7 +68,7 @@ def explain(
         case Blocked(parents=parents):
             return _blocked(state, job, parents)
         case _:
-            return _pending(state, job, workers, posts)
+            return _pending(state, job, workers, posts, now)
 
 
 def _placing(options: Options, facts: dict[str, Any]) -> Why:
@@ -105,7 +107,9 @@ def _blocked(state: State, job: Job, parents: set[JobId]) -> Why:
     return Why("parents", words, facts)
 
 
-def _pending(state: State, job: Job, workers: Sequence[WorkerInfo], posts: Sequence[Post]) -> Why:
+def _pending(
+    state: State, job: Job, workers: Sequence[WorkerInfo], posts: Sequence[Post], now: float
+) -> Why:
     options = job.options
     pause = Pause("queue", options.queue)
     if pause not in state.pauses:
@@ -117,7 +121,39 @@ def _pending(state: State, job: Job, workers: Sequence[WorkerInfo], posts: Seque
         key, one = job.conditions.concurrency_key, to_text(holder.id)
         facts = {"key": key, "holder": one, "state": holder.state.value}
         return Why("key", f"job {one} goes before it: both have the key {key!r}", facts)
-    return unserved(job.options, workers, posts) or _turn(state, job, workers)
+    return (
+        unserved(job.options, workers, posts)
+        or explain_limits(state, job, now)
+        or _turn(state, job, workers, now)
+    )
+
+
+def explain_limits(state: State, job: Job, now: float) -> Why | None:
+    """The limit that opens last of those that hold it."""
+    usage = state.usage
+    closed = [use for use in usage.gate_of(job) if not usage.admits(use, now)]
+    if not closed:
+        return None
+    use = max(closed, key=lambda one: usage.opens(one, now))
+    rule, opens = usage.rule(use.name, use.key), usage.opens(use, now)
+    left = max(0, usage.left(use.name, use.key, now)[0])
+    until = opens if opens < NEVER else None
+    facts = {
+        "limit": use.name, "key": use.key or None, "units": use.units, "left": left, "until": until,
+        "kind": rule.kind if rule else "throttle", "n": rule.n if rule else None,
+        "per": rule.per if rule and rule.kind == "rate" else None,
+        "throttled": usage.throttled_until(use.name, use.key) > now,
+    }  # fmt: skip
+    of = f" for the key {use.key!r}" if use.key else ""
+    when = "" if until is None else f", until in {until - now:.1f} s"
+    if facts["throttled"]:
+        words = f"the limit {use.name!r}{of} was throttled{when}"
+    elif rule is not None and rule.kind == "rate":
+        words = f"{rule.n} starts in {rule.per:g} s are allowed by the limit {use.name!r}{of}{when}"
+    else:
+        n = rule.n if rule else 0
+        words = f"{n} at a time are allowed by the limit {use.name!r}{of}, and as many run"
+    return Why("limit", words, facts)
 
 
 def unserved(
@@ -150,9 +186,10 @@ def unserved(
     return Why("no_fitting_worker", words, facts)
 
 
-def _turn(state: State, job: Job, workers: Sequence[WorkerInfo]) -> Why:
+def _turn(state: State, job: Job, workers: Sequence[WorkerInfo], now: float) -> Why:
     queue = job.options.queue
-    line = state.ready.pick((queue,), lambda lane: lane == job.options.lane, AHEAD + 1)
+    allowance = state.ready.allowance(now)
+    line = state.ready.pick((queue,), lambda lane: lane == job.options.lane, AHEAD + 1, allowance)
     ahead = next((place for place, one in enumerate(line) if one is job), None)
     count = f"more than {AHEAD:,}" if ahead is None else f"{ahead:,}"
     if job.suspect:

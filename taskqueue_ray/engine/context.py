@@ -1,5 +1,6 @@
 """What a running job can learn of itself and say: `tq.current()`, and the ways to end early."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar, Token
 from datetime import datetime
@@ -16,6 +17,7 @@ from taskqueue_ray.core.model import JobId, Options
 from taskqueue_ray.core.origin import scheduled_for
 from taskqueue_ray.core.timing import Duration, parse_duration
 from taskqueue_ray.engine.payload import Kind, Sealer
+from taskqueue_ray.engine.rates import Wish, throttling
 from taskqueue_ray.engine.values import decode_value, encode_value
 
 
@@ -171,6 +173,49 @@ class Context:
         """Whether somebody asked for this job to be cancelled; a long loop should look and stop."""
         return self._channel.cancelled(self._grant.id)
 
+    def rate_limit(
+        self,
+        name: str,
+        units: int = 1,
+        *,
+        key: object = None,
+        timeout: Duration | None = None,
+    ) -> None:
+        """Wait until a rate has so many units left, and use them up. Raises `LimitTimeout`.
+
+        The job holds its executor meanwhile; a job that names the limit among its options waits in
+        the queue and holds nothing. In a coroutine: `await tq.current().arate_limit(name)`.
+
+        >>> tq.current().rate_limit("api_calls", timeout="30s")  # doctest: +SKIP
+        """
+        if _in_event_loop():
+            raise InvalidRequest(
+                "rate_limit would hold up the event loop: await tq.current().arate_limit(...)"
+            )
+        Wish(name, units, key, timeout).acquire(self._channel.call)
+
+    async def arate_limit(
+        self,
+        name: str,
+        units: int = 1,
+        *,
+        key: object = None,
+        timeout: Duration | None = None,  # noqa: ASYNC109  # of the wish, which the queue holds
+    ) -> None:
+        """`rate_limit` for coroutines: others run meanwhile."""
+        await Wish(name, units, key, timeout).aacquire(self._channel.acall)
+
+    def throttle(self, name: str, seconds: Duration, key: object = None) -> None:
+        """Start nothing under a limit for so long, as the other side has asked for it.
+
+        >>> tq.current().throttle("api_calls", 30)  # doctest: +SKIP
+        """
+        self._channel.call("throttle", throttling(name, seconds, key))
+
+    async def athrottle(self, name: str, seconds: Duration, key: object = None) -> None:
+        """`throttle` for coroutines."""
+        await self._channel.acall("throttle", throttling(name, seconds, key))
+
     def progress(self, done: float, total: float = 0.0, message: str = "") -> None:
         """Say how far the job is, in units of its own. Cheap; what comes too often is merged.
 
@@ -209,6 +254,14 @@ class Context:
 
     def __repr__(self) -> str:
         return f"<Context of job {to_text(self._grant.id)}, attempt {self._grant.attempt}>"
+
+
+def _in_event_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 _current: ContextVar[Context | None] = ContextVar("taskqueue_ray_job", default=None)

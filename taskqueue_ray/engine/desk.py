@@ -16,6 +16,7 @@ from taskqueue_ray.core.demand import LookRequest
 from taskqueue_ray.core.envelopes import UNREADABLE, seal_reply
 from taskqueue_ray.core.errors import InvalidRequest, TaskQueueError
 from taskqueue_ray.core.exchange import (
+    AcquireRequest,
     Cursor,
     FireRequest,
     JobFilter,
@@ -23,11 +24,12 @@ from taskqueue_ray.core.exchange import (
     WorkerInfo,
     WorkRequest,
 )
+from taskqueue_ray.core.limits import look
 from taskqueue_ray.core.model import JobId, StoredCode
 from taskqueue_ray.engine.engine import Engine
 from taskqueue_ray.engine.grounds import methods_of
 
-PROTOCOL = 4
+PROTOCOL = 5
 """Rises when a method or a record changes so that an older peer would misread it."""
 
 Bytes = Callable[[bytes], None]
@@ -101,6 +103,11 @@ class Desk:
             "pools": _typed(None, self._read(lambda _: engine.pools.statuses())),
             "look": _typed(LookRequest, engine.pools.look),
             "retire": _typed(list[str], self._read(engine.pools.retire)),
+            "set_limit": _typed(commands.SetLimit, engine.control),
+            "delete_limit": _typed(commands.DeleteLimit, engine.control),
+            "throttle": _typed(commands.Throttle, engine.control),
+            "acquire": _typed(AcquireRequest, engine.permits.acquire),
+            "limits": _typed(None, self._read(lambda _: look(engine.state, engine.clock.now()))),
         }
 
     def serve(self, method: str, request: bytes, respond: Bytes) -> None:

@@ -41,6 +41,7 @@ from taskqueue_ray.engine.insights import Insights
 from taskqueue_ray.engine.measures import Measures
 from taskqueue_ray.engine.nodes import Nodes
 from taskqueue_ray.engine.observing import Observing
+from taskqueue_ray.engine.permits import Permits
 from taskqueue_ray.engine.pools import Pools
 from taskqueue_ray.engine.retiring import Retiring
 from taskqueue_ray.engine.scheduling import Scheduling
@@ -64,6 +65,9 @@ Control = (
     | commands.RegisterNode
     | commands.ForgetNode
     | commands.SetStrategy
+    | commands.SetLimit
+    | commands.DeleteLimit
+    | commands.Throttle
 )
 FOR_WANT_OF_WORKERS = frozenset(("no_workers", "no_fitting_worker", "turn"))
 """Reasons for which a job waits and more workers would help."""
@@ -83,6 +87,8 @@ class Ports:
     blobs: BlobFiles | None = None
     beside: Beside = AT_ONCE
     """Where the blobs are read and written."""
+    alarm: Callable[[float], None] = lambda _: None
+    """Has `Engine.wake` called after so many seconds, instead of what was asked before."""
 
 
 class Engine:
@@ -130,6 +136,7 @@ class Engine:
         self.scheduling = Scheduling(
             self.path, self.work_desk, self._carry_out, self._offer, location
         )
+        self.permits = Permits(self.path, ports.alarm)
         self.path.on_ended = self.watching.notify
         self.observing = Observing(state, self.fleet, self.insights, self.commits, self.folding)
         self.alerting = Alerting(self.path, self.observing)
@@ -201,6 +208,7 @@ class Engine:
     def control(self, command: Control, respond: Respond) -> None:
         """Pause, resume or configure; answers with what the command says of itself."""
         self._carry_out(command, respond)
+        self.permits.serve(self.clock.now())
 
     def why(self, job_id: JobId) -> Why | None:
         """Why a job is not running, if its record is in memory."""
@@ -238,6 +246,7 @@ class Engine:
     def work(self, request: WorkRequest, respond: Respond) -> None:
         """One exchange of a worker; answers with a `WorkReply`."""
         self.work_desk.exchange(request, self.clock.now(), respond)
+        self.permits.mind(self.clock.now())
         self.commits.flush()
 
     def lose(self, worker: str, *, for_good: bool = False) -> bool:
@@ -288,9 +297,15 @@ class Engine:
         self.measures.tick(now)
         self.blobs.tick(now)
         self.pools.tick(now)
+        self.permits.serve(now)
         self._offer()
         self.commits.flush(all=True)
         return late
+
+    def wake(self) -> None:
+        """A limit has opened: what waited for it goes on."""
+        self.permits.serve(self.clock.now())
+        self._offer()
 
     def horizons(self) -> list[Horizon]:
         """What the history is to keep no longer."""
@@ -306,6 +321,7 @@ class Engine:
         error = reason or QueueClosed("it was shut down")
         refuse(self.fleet.polls(), error)
         self.pools.close(error)
+        self.permits.close(error)
         self.commits.close(error)
 
     # --- inside ---------------------------------------------------------------------------
@@ -364,6 +380,7 @@ class Engine:
 
     def _offer(self) -> None:
         self.work_desk.offer(self.clock.now())
+        self.permits.mind(self.clock.now())
         self.commits.flush()
 
     def _unsure(self, jobs: list[JobSpec]) -> list[JobId]:
@@ -395,4 +412,5 @@ class Engine:
     def _broken(self, error: TaskQueueError) -> None:
         refuse(self.fleet.polls(), error)
         self.pools.close(error)
+        self.permits.close(error)
         self._on_broken(error)

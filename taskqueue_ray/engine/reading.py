@@ -13,6 +13,7 @@ from taskqueue_ray.core.blobs import Blob, BlobWanted
 from taskqueue_ray.core.demand import PoolStatus
 from taskqueue_ray.core.errors import InvalidRequest, StorageUnusable, TaskQueueError
 from taskqueue_ray.core.exchange import Cursor, JobFilter
+from taskqueue_ray.core.limits import look
 from taskqueue_ray.core.model import JobId
 from taskqueue_ray.core.placement import DEFAULT
 from taskqueue_ray.core.quotas import ceiling_of
@@ -124,6 +125,7 @@ class ReadingDesk:
                 None,
                 lambda _: [PoolStatus(p.name, p.queues, p) for p in reading.state.pools.values()],
             ),
+            "limits": (None, lambda _: look(reading.state, reading.state.at)),
             "why": (JobId, lambda job_id: insights.why(job_id, reading.state.at)),
             "past": (list[JobId], self._past),
             "search": (tuple[JobFilter, int], self._search),

@@ -21,6 +21,7 @@ from taskqueue_ray.sdk.callbacks import JobBatch
 from taskqueue_ray.sdk.fault_tolerance import FaultTolerance
 from taskqueue_ray.sdk.handle import JobHandle
 from taskqueue_ray.sdk.job import Job, JobItem, as_item
+from taskqueue_ray.sdk.limits import Concurrency, RateLimiter
 from taskqueue_ray.sdk.moving import Moving
 from taskqueue_ray.sdk.nodes import LoadBalancer, Nodes
 from taskqueue_ray.sdk.patience import Room, patience_here
@@ -74,6 +75,10 @@ class TaskQueue(Moving):
         """Jobs that are not done twice, and nodes that cannot be trusted."""
         self.pools = Pools(self._ask, terms)
         """Workers that are kept running with the queue."""
+        self.rate_limiter = RateLimiter(self._ask, transport, self._check_open)
+        """Rates by name."""
+        self.concurrency = Concurrency(self._ask)
+        """How many run at a time, by name or type."""
         self.watcher = Watcher(transport)
         self.preparer = Preparer(transport, sealer, max_batch=max_batch)
         self.scheduler = Scheduler(self._ask, self.preparer, self.opener)

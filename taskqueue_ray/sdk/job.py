@@ -58,6 +58,7 @@ class OptionArguments(TypedDict, total=False):
     resources: dict[str, float] | None
     label_selector: dict[str, str] | None
     runtime_env: dict[str, Any] | None
+    limits: object
 
 
 class JobItem(Generic[R_co]):
@@ -228,14 +229,14 @@ def job(
 
     Options: `id, name, queue, priority` (0 to 100, a higher one runs sooner), `max_attempts,
     backoff, retry_on, give_up_on, timeout, delay, at, expires, unique, tags, category, depends_on,
-    on_parent_failure, fair_key, concurrency_key, ordered, cancel_grace, executor` ("process";
-    "async", which `async def` gets by itself; "actor" or "task" in Ray, with `num_cpus, num_gpus,
-    memory, resources, label_selector, runtime_env`); see the guides. Durations are seconds, a
-    `timedelta`, or text such as "5m". A `backoff` may be a function of the attempt's number and
-    its exception that gives a duration, or None for the default. `type` is the registered name, by
-    default the dotted path; `middleware` stands around the jobs of this type alone, the first
-    outermost. With a `batch` the function is vectorized: it takes a list of items and returns as
-    many results, and a job has one item. Raises `InvalidOption`.
+    on_parent_failure, fair_key, concurrency_key, ordered, limits, cancel_grace, executor`
+    ("process"; "async", which `async def` gets by itself; "actor" or "task" in Ray, with `num_cpus,
+    num_gpus, memory, resources, label_selector, runtime_env`); see the guides. Durations are
+    seconds, a `timedelta`, or text such as "5m". A `backoff` may be a function of the attempt's
+    number and its exception that gives a duration, or None for the default. `type` is the
+    registered name, by default the dotted path; `middleware` stands around the jobs of this type
+    alone, the first outermost. With a `batch` the function is vectorized: it takes a list of items
+    and returns as many results, and a job has one item. Raises `InvalidOption`.
 
     >>> @job(queue="mail", priority=10, timeout="30s")
     ... def send_email(to: str, subject: str = "") -> str:

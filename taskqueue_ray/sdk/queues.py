@@ -41,6 +41,7 @@ class Queues:
         max_depth: int | None = UNCHANGED,
         weights: Mapping[str, float] = UNCHANGED,
         retention: Duration | Mapping[str, Duration | None] | None = UNCHANGED,
+        concurrency: int | None = UNCHANGED,
     ) -> QueueSettings:
         """Change settings of one queue; what is not named stays. Returns what holds now.
 
@@ -49,6 +50,7 @@ class Queues:
         one of a tenant that is not named; 0.1 to 1000. `retention` is for how long its ended jobs
         are kept, if not for as long as the setting of that name says (None: as that says): a
         duration, for all but dead letters, or one for each state, `"forever"` included.
+        `concurrency` is how many of its jobs run at a time in the whole cluster (None: any number).
 
         >>> q.queues.configure("mail", max_depth=10_000, weights={"gold": 3})  # doctest: +SKIP
         >>> q.queues.configure("mail", retention={"failed": "30d"})  # doctest: +SKIP
@@ -57,7 +59,8 @@ class Queues:
         depth = UNSET if max_depth is UNCHANGED else _depth(max_depth)
         shares = UNSET if weights is UNCHANGED else _weights(weights)
         kept = UNSET if retention is UNCHANGED else _retention(retention)
-        command = Configure(queue, depth, shares, kept)
+        at_once = UNSET if concurrency is UNCHANGED else _concurrency(concurrency)
+        command = Configure(queue, depth, shares, kept, at_once)
         settings: QueueSettings = self._ask(requests.configure(command))
         return settings
 
@@ -101,6 +104,13 @@ def _depth(value: object) -> int | None:
     if value is None or (type(value) is int and value >= 0):
         return value
     raise InvalidOption("max_depth", ascii(value)[:80], "a whole number from 0, or None")
+
+
+def _concurrency(value: object) -> int | None:
+    if value is None or (type(value) is int and value >= 1):
+        return value
+    accepts = "a whole number from 1, or None; to start nothing, pause the queue"
+    raise InvalidOption("concurrency", ascii(value)[:80], accepts)
 
 
 def _retention(value: object) -> Retention | None:

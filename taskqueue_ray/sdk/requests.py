@@ -5,7 +5,7 @@ Each is made once and sent either way, so that a method and its `a…` twin cann
 
 import secrets
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
@@ -16,6 +16,7 @@ from taskqueue_ray.core.commands import (
     Backfill,
     Configure,
     DeleteAlert,
+    DeleteLimit,
     DeletePool,
     DeleteQuota,
     DropSchedule,
@@ -28,6 +29,7 @@ from taskqueue_ray.core.commands import (
     ReviseSchedule,
     RunSchedule,
     SetAlert,
+    SetLimit,
     SetPool,
     SetQuota,
     SetStrategy,
@@ -42,12 +44,14 @@ from taskqueue_ray.core.exchange import (
     JobFilter,
     JobPage,
     JobView,
+    LimitView,
     QueueStats,
     SchedulePage,
     WorkerView,
 )
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.metering import Family, PerformanceReport
+from taskqueue_ray.core.meters import LimitRule
 from taskqueue_ray.core.model import (
     JobId,
     NodeMode,
@@ -362,3 +366,18 @@ def pools() -> Request[list[PoolStatus]]:
 def drain(worker: str) -> Request[bool]:
     """Ask a worker to finish what it runs, and to leave; False when it is not known."""
     return Request("drain", _encode(worker), _bool)
+
+
+def set_limit(name: str, rule: LimitRule, key: str) -> Request[bool]:
+    """Give a limit a rule; False when it has that already."""
+    return Request("set_limit", _encode(SetLimit(name, rule, key)), _bool)
+
+
+def delete_limit(name: str, kind: Literal["rate", "concurrency"], key: str) -> Request[bool]:
+    """Take a rule back; False when there is none."""
+    return Request("delete_limit", _encode(DeleteLimit(name, kind, key)), _bool)
+
+
+def limits() -> Request[list[LimitView]]:
+    """All limits and throttles."""
+    return Request("limits", _encode(None), _reader(list[LimitView]))

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from taskqueue_ray.core.alerts import Alerts
 from taskqueue_ray.core.aside import Pause
 from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.core.meters import LimitRule, Meter
 from taskqueue_ray.core.model import (
     PLAIN,
     Attempt,
@@ -120,6 +121,9 @@ class Control(msgspec.Struct, frozen=True):
     premises: Premises = msgspec.field(default_factory=Premises)
     alerts: Alerts = msgspec.field(default_factory=Alerts)
     pools: dict[str, Pool] = {}
+    limits: dict[str, dict[str, LimitRule]] = {}
+    meters: dict[str, dict[str, Meter]] = {}
+    throttled: dict[str, dict[str, float]] = {}
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -142,7 +146,8 @@ def write_snapshot(state: State) -> dict[str, bytes]:
         options, state.totals, state.codes, state.receipts, sorted(state.keys), state.ordinal,
         state.lease, state.epoch, state.at, state.folded, state.forgotten_before,
         state.unique, [(*pause, at) for pause, at in state.pauses.items()], state.settings,
-        state.workflows, state.schedules, state.premises, state.alerts, state.pools,
+        state.workflows, state.schedules, state.premises, state.alerts, state.pools, state.limits,
+        state.meters, state.throttled,
     )  # fmt: skip
     return {JOBS: jobs, SETTLED: settled, CONTROL: msgspec.json.encode(control)}
 
@@ -163,6 +168,9 @@ def read_snapshot(files: Mapping[str, bytes]) -> State:
     state.premises = control.premises
     state.alerts = control.alerts
     state.pools = control.pools
+    state.limits.update(control.limits)
+    state.meters.update(control.meters)
+    state.throttled.update(control.throttled)
     state.pauses.update((Pause(kind, name), at) for kind, name, at in control.pauses)
     _load_settled(state, files[SETTLED])
     _load_jobs(state, files[JOBS], [state.intern(one) for one in control.options])

@@ -270,3 +270,14 @@ def stops_slowly(file: str, seconds: float) -> str:
 @tq.job(queue="reports")
 def report(alert: dict[str, Any], room: str = "") -> str:
     return f"{alert['rule']} {alert['state']} {room}"
+
+
+@tq.job(queue="trial", limits=["api"])
+def limited(n: int) -> int:
+    return n
+
+
+@tq.job(queue="trial")
+def permitted() -> str:
+    tq.current().rate_limit("permits", timeout=30)
+    return "permitted"

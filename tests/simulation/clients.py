@@ -19,6 +19,7 @@ from taskqueue_ray.core.model import (
     OnConflict,
     OnParentFailure,
     Options,
+    Use,
 )
 from taskqueue_ray.core.retry import Backoff
 from tests.faultfs import PowerCut
@@ -41,6 +42,9 @@ CHANGES = (
 )  # fmt: skip
 MODES: tuple[OnConflict, ...] = ("return_existing", "replace")
 POLICIES: tuple[OnParentFailure, ...] = ("cancel", "continue")
+LIMITS = (
+    (Use("api"),), (Use("api", 2),), (Use("gpu"),), (Use("gpu"), Use("api")), (Use("api", 1, "k"),),
+)  # fmt: skip
 
 Raw = bytes
 Sent = tuple[Raw, list[JobSpec]]
@@ -120,6 +124,8 @@ class Client:
         tenant = chance.choice(TENANTS) if self.world.fair else ""
         if chance.random() > 0.5:
             return Conditions(fair_key=tenant) if tenant else None
+        if self.world.limited and chance.random() < 0.6:
+            return Conditions(fair_key=tenant, limits=chance.choice(LIMITS))
         key, mode = chance.choice(KEYS), chance.choice(MODES) if alone else MODES[0]
         expires = self.world.agenda.now + chance.choice((2, 20, 60))
         return Conditions(

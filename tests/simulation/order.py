@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING
 
 from taskqueue_ray.core import events
 from taskqueue_ray.core.expiries import may_expire
-from taskqueue_ray.core.model import Job, JobId
+from taskqueue_ray.core.model import Job, JobId, Use
 from taskqueue_ray.core.state import State
+from tests.simulation.limits import Limits
 from tests.standing import is_paused, key_of, leasable, taken_keys, whats_of
 
 if TYPE_CHECKING:
@@ -17,7 +18,9 @@ Tenant = tuple[str, int, str]
 
 
 class Order:
-    """Follows leases: I8 the order, I17 concurrency keys, I18 pauses, I19 turns of tenants."""
+    """Follows leases: I8 the order, I17 concurrency keys, I18 pauses, I19 turns of tenants,
+    I23 limits.
+    """
 
     def __init__(self, witness: "Witness") -> None:
         self._witness = witness
@@ -25,6 +28,11 @@ class Order:
         """Pauses that were acknowledged, until somebody asks to end them."""
         self.overtaken: dict[Tenant, Counter[Tenant]] = {}
         """Who was leased how often while this tenant waited."""
+        self.limits = Limits(witness)
+
+    def permitted(self, state: State, event: events.Permitted) -> None:
+        """Running code was let through."""
+        self.limits.use(state, Use(event.name, event.units, event.key), event.at)
 
     def restarted(self) -> None:
         """Whose turn it is has been forgotten."""
@@ -35,11 +43,15 @@ class Order:
         jobs = [state.jobs[one] for one in event.ids]
         self._check_pauses(state, jobs)
         self._check_keys(state, jobs)
+        self.limits.check(state, event.at, jobs)
         queues = self._witness.queues_of(event.worker)
+        chosen = set(event.ids)
         line = [
             job
             for job in leasable(state)
-            if (not queues or job.options.queue in queues)
+            # When a limit holds those that were not leased is I14's affair, and that of unit tests.
+            if (job.id in chosen or not job.conditions.limits)
+            and (not queues or job.options.queue in queues)
             and not (may_expire(job) and 0 < job.conditions.expires <= event.at)
         ]
         # Only suspects may be passed over, and only by what is none.

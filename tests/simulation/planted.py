@@ -19,11 +19,13 @@ from taskqueue_ray.core import (
     checkpointing,
     dependencies,
     firing,
+    gates,
     lanes,
     leasing,
     settling,
     uniqueness,
     upkeep,
+    usage,
 )
 from taskqueue_ray.core.commands import Checkpoint, Command, Enqueue, Settle
 from taskqueue_ray.core.events import Event
@@ -271,6 +273,27 @@ def paused_jobs_kept_aside() -> AbstractContextManager[Any]:
     return patch.object(aside.Aside, "resume", lambda self, pause: [])
 
 
+def meters_forgotten_at_restart() -> AbstractContextManager[Any]:
+    """A new process believes that nothing was started lately."""
+    honest = Engine.open
+
+    def begin(self: Engine, *given: Any) -> None:
+        self.state.meters.clear()
+        honest(self, *given)
+
+    return patch.object(Engine, "open", begin)
+
+
+def places_never_given_back() -> AbstractContextManager[Any]:
+    """The end of a lease frees nothing of a concurrency limit."""
+    return patch.object(usage.Usage, "give_back", lambda self, jobs: set())
+
+
+def limits_open_without_a_sign() -> AbstractContextManager[Any]:
+    """Nobody hears of it when a limit opens."""
+    return patch.object(gates.Gates, "reopen", lambda self, now: None)
+
+
 def turns_without_end() -> AbstractContextManager[Any]:
     """The tenant whose turn it is keeps it for as long as it has jobs."""
     return patch.object(lanes.TenantLane, "took", lambda self, keys: None)
@@ -352,6 +375,9 @@ PLANTED: dict[str, Planted] = {
     ),
     "pauses do not hold newcomers": Planted(pauses_do_not_hold_newcomers, frozenset({"I18"})),
     "paused jobs are kept aside": Planted(paused_jobs_kept_aside, frozenset({"I8", "I14"})),
+    "meters are forgotten at restart": Planted(meters_forgotten_at_restart, frozenset({"I23"})),
+    "places of a limit are not given back": Planted(places_never_given_back, frozenset({"I14"})),
+    "limits open without a sign": Planted(limits_open_without_a_sign, frozenset({"I14"})),
     "turns without end": Planted(turns_without_end, frozenset({"I19"})),
     "a cursor is moved after its job was made": Planted(cursor_moved_later, frozenset({"I21"})),
     "runs are forgotten at restart": Planted(runs_forgotten_at_restart, frozenset({"I22"})),

@@ -379,6 +379,8 @@ class Shadow:
                 token = (outcome.delivery, outcome.lease)
                 if not isinstance(phase, Leased) or token != (job.delivery, phase.lease):
                     self.witness.fail("I6", "a completion was taken under a stale token")
+        elif isinstance(event, events.Permitted):
+            self.witness.order.permitted(self.state, event)
         elif isinstance(event, events.Purged):
             self.purged += len(event.ids)
             self._check_purged(event)

@@ -19,6 +19,7 @@ from tests.faultfs import FaultFileSystem, PowerCut
 from tests.simulation.agenda import Agenda
 from tests.simulation.chaos import Chaos
 from tests.simulation.clients import QUEUES, Client
+from tests.simulation.limits import Limiter
 from tests.simulation.operators import Operator
 from tests.simulation.planners import Planner
 from tests.simulation.server import BOUNDS, FOLDS, Server
@@ -67,7 +68,11 @@ class World:
         self.divided_until = 0.0
         self.workers: list[Worker] = []
         self.workers_ever: dict[str, Worker] = {}
-        self.fair = Random(f"{seed}/fair").random() < 0.4
+        self.limited = Random(f"{seed}/limits").random() < 0.25
+        # Turns are taken among jobs under the same limits: one world has one of the two.
+        self.fair = not self.limited and Random(f"{seed}/fair").random() < 0.4
+        if self.limited:
+            Limiter(self)
         self.clients = [Client(self, f"client{n}") for n in range(2)]
         if Random(f"{seed}/pauses").random() < 0.5:
             Operator(self)

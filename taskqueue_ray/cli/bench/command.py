@@ -130,6 +130,8 @@ def _rates(queue: TaskQueue, effects: Path, sizes: Sizes) -> dict[str, float]:
         _tell("conditions")
         run["unique"] = throughput.end_to_end(queue, effects, sizes.jobs, throughput.unique)
         run["fair"] = throughput.end_to_end(queue, effects, sizes.jobs, throughput.fair)
+        queue.rate_limiter.set_limit("bench", 1_000_000_000, per=1)
+        run["limited"] = throughput.end_to_end(queue, effects, sizes.naps, throughput.limited)
         run["fan_in"] = throughput.fan_in(queue, effects, sizes.fan_in)
         drained = partial(throughput.drain_behind_a_pause, queue, effects, sizes.jobs)
         run["drain_again"] = drained(throughput.plain)
@@ -142,6 +144,8 @@ def _rates(queue: TaskQueue, effects: Path, sizes: Sizes) -> dict[str, float]:
         run["drain_parked"] = throughput.drain_beside_parked(
             queue, effects, sizes.jobs, sizes.backlog
         )
+        _tell("a closed limit")
+        run["beside_closed"] = throughput.beside_closed(queue, effects, sizes.jobs, sizes.closed)
     finally:
         workers.drain()
     return run

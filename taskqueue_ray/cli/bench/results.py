@@ -34,6 +34,8 @@ MEASURES = (
     Measure("vectorized", "… of 64 in one call", "/s", E2E.name),
     Measure("unique", "… each with a unique key", "/s", E2E.name),
     Measure("fair", "… of 1,000 fair keys in turn", "/s", E2E.name),
+    Measure("limited", "… under a limit that has room", "/s", E2E.name),
+    Measure("beside_closed", "… beside jobs that a limit holds", "/s", E2E.name),
     Measure("fan_in", "… all parents of one job", "/s", E2E.name),
     Measure("in_actors", "end to end in Ray actors", "/s", RAW.name),
     Measure("naps", "async jobs of 20 ms on one executor", "/s"),

@@ -16,6 +16,7 @@ class Sizes:
     backlog: int
     fan_in: int
     naps: int
+    closed: int
 
 
 FULL = Sizes(
@@ -26,6 +27,7 @@ FULL = Sizes(
     backlog=100_000,
     fan_in=100_000,
     naps=20_000,
+    closed=1_000_000,
 )
 QUICK = Sizes(
     raw_tasks=1_000,
@@ -35,4 +37,5 @@ QUICK = Sizes(
     backlog=10_000,
     fan_in=5_000,
     naps=2_000,
+    closed=20_000,
 )

@@ -45,6 +45,8 @@ def plain(number: int) -> JobItem[int]:
 _UNIQUE = add.options(unique=True)
 _IN_ACTOR = add.options(executor="actor")
 _PARKED = add.options(queue=PARKED)
+_LIMITED = add.options(limits="bench")
+_HELD = add.options(limits="bench_closed")
 _FAIR = [add.options(fair_key=f"tenant {number}") for number in range(TENANTS)]
 
 
@@ -71,6 +73,22 @@ def in_actors(number: int) -> JobItem[int]:
 def napping(number: int) -> JobItem[int]:
     """An async job that waits a little."""
     return nap.item(number)
+
+
+def limited(number: int) -> JobItem[int]:
+    """A job under a limit."""
+    return _LIMITED.item(number, 1, PAD)
+
+
+def beside_closed(queue: TaskQueue, effects: Path, count: int, waiting: int) -> float:
+    """Jobs per second that ask for nothing, in a queue in which others wait for a limit."""
+    queue.rate_limiter.throttle("bench_closed", "1d")
+    queue.enqueue_many(_HELD.item(number, 1, PAD) for number in range(waiting))
+    end_to_end(queue, effects, count // 10)  # after the many have settled
+    rate = end_to_end(queue, effects, count)
+    if (pending := queue.stats(QUEUE).pending) != waiting:
+        raise Unavailable(f"{pending:,} of {waiting:,} jobs were held by their limit")
+    return rate
 
 
 def fan_in(queue: TaskQueue, effects: Path, width: int) -> float:

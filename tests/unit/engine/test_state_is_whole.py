@@ -10,6 +10,7 @@ from taskqueue_ray.core.dispatch import apply
 from taskqueue_ray.core.events import Folded, Marked, Opened, Received, decode
 from taskqueue_ray.core.exchange import OutcomeKind
 from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.core.meters import LimitRule
 from taskqueue_ray.core.model import Claim, Job, Quota, Registration, StoredCode
 from taskqueue_ray.core.pool import Pool
 from taskqueue_ray.core.retention import Retention
@@ -40,6 +41,10 @@ def _full() -> tuple[Ledger, int]:
     ledger.do(commands.SetAlert(deep))
     ledger.do(commands.MuteAlert("no_workers", ledger.now + 60))
     ledger.do(commands.JudgeAlerts(Report([Verdict("deep", ledger.now, True, 2.0, "2 > 1")])))
+    ledger.do(commands.SetLimit("api", LimitRule("rate", 5, 1e4, smooth=True)))
+    ledger.do(commands.SetLimit("gpu", LimitRule("concurrency", 2), "a key"))
+    ledger.do(commands.Acquire("api", 2))
+    ledger.do(commands.Throttle("gpu", 1e5))
     ledger.do(commands.StoreCode("hash", StoredCode("f", "3.11", b"sealed", ledger.now)))
     ledger.do(commands.SetQuota(Quota("CPU", 80, True, "q")))
     ledger.do(commands.SetNodeMode("node1", "cordoned"))
