@@ -96,8 +96,10 @@ class Client:
             due = now + chance.choice((1, 5, 20)) if chance.random() < 0.2 else 0.0
             parents = self._parents([job.id for job in jobs])
             made = make_job_id(now, chance.randbytes(9))
-            payload = msgspec.msgpack.encode(make_script(chance))
-            if self.world.large and chance.random() < 0.3:
+            script = make_script(chance)
+            payload = msgspec.msgpack.encode(script)
+            # One that kills its worker at once is not to be seen running, as while it is fetched.
+            if self.world.large and chance.random() < 0.3 and not script.at_once:
                 payload = self.world.sender.keep(made, payload)
             conditions = self._conditions(alone=not jobs)
             jobs.append(JobSpec(made, chance.randrange(2), payload, due, parents, conditions))

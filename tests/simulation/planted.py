@@ -133,6 +133,7 @@ def delivery_count_in_memory_only() -> AbstractContextManager[Any]:
         for job in state.jobs.values():
             if not isinstance(job.phase, Leased):
                 job.delivery = 0
+        state._begin()  # else everyone would stand there twice
         state.rebuild()
 
     return _after_recovery(forget)
