@@ -54,12 +54,12 @@ def again(bench: Bench) -> None:
 
 def test_a_unique_job_is_replaced_while_its_limit_is_closed(bench: Bench) -> None:
     rate(bench, 1)
-    bench.q.enqueue(call, 0)
+    _ = bench.q.enqueue(call, 0)
     bench.work()
-    key = {"unique": tq.Unique("k", on_conflict="replace")}
-    first = bench.q.enqueue(call.options(**key), 1)
+    key = tq.Unique("k", on_conflict="replace")
+    first = bench.q.enqueue(call.options(unique=key), 1)
     again(bench)
-    second = bench.q.enqueue(call.options(**key), 2)
+    second = bench.q.enqueue(call.options(unique=key), 2)
     assert first.status() is tq.JobState.CANCELLED
     assert bench.q.why(second).reason == "limit"
     same = bench.q.enqueue(call.options(unique=tq.Unique("k")), 3)
@@ -68,14 +68,14 @@ def test_a_unique_job_is_replaced_while_its_limit_is_closed(bench: Bench) -> Non
     bench.advance(10)
     bench.work()
     assert ran == [0, 2]
-    assert bench.q.enqueue(call.options(**key), 4).id != second.id
+    assert bench.q.enqueue(call.options(unique=key), 4).id != second.id
 
 
 def test_tenants_take_turns_under_a_closed_limit(bench: Bench) -> None:
     rate(bench, 2)
     bench.q.enqueue_many(call.options(fair_key="big").item(n) for n in range(30))
     bench.work()
-    bench.q.enqueue(call.options(fair_key="small"), 100)
+    _ = bench.q.enqueue(call.options(fair_key="small"), 100)
     again(bench)
     bench.advance(10)
     bench.work()
@@ -89,7 +89,7 @@ def test_tenants_take_turns_between_limits(bench: Bench, keyed: bool) -> None:
     big = [tq.Limit("api", key="big")] if keyed else []
     small = [tq.Limit("api", key="small")]
     bench.q.enqueue_many(call.options(fair_key="big", limits=big).item(n) for n in range(30))
-    bench.q.enqueue(call.options(fair_key="small", limits=small), 100)
+    _ = bench.q.enqueue(call.options(fair_key="small", limits=small), 100)
     grants = [_lease(bench, want=1) for _ in range(3)]
     assert 100 in [_argument(bench, grant) for (grant,) in grants]
 
@@ -99,7 +99,7 @@ def test_an_ordered_job_keeps_its_key_but_no_place_while_it_waits_for_its_retry(
 ) -> None:
     bench.q.concurrency.set_limit("gpu", 1)
     ordered = call.options(limits=["gpu"], concurrency_key="k", ordered=True)
-    bench.q.enqueue(ordered, 1, fails=1)
+    _ = bench.q.enqueue(ordered, 1, fails=1)
     behind = bench.q.enqueue(ordered, 2)
     other = bench.q.enqueue(call.options(limits=["gpu"]), 3)
     bench.work()
@@ -137,7 +137,7 @@ def test_what_is_cancelled_or_expires_makes_way_for_what_waits_behind_it(bench: 
     much = [tq.Limit("api", units=4)]
     claims = bench.q.enqueue(call.options(limits=much), 10)
     soon = bench.q.enqueue(call.options(limits=much, expires="5s"), 11)
-    bench.q.enqueue(call, 12)
+    _ = bench.q.enqueue(call, 12)
     assert bench.work() == 0
     assert claims.cancel()
     assert bench.work() == 0
@@ -192,7 +192,7 @@ def test_a_dead_letter_goes_under_the_limit_of_its_new_queue(bench: Bench) -> No
 
 def test_a_schedule_whose_job_waits_for_its_limit_does_not_pile_up(bench: Bench) -> None:
     rate(bench, 1, per="1h")
-    bench.q.enqueue(call, 0)
+    _ = bench.q.enqueue(call, 0)
     bench.work()
     job = call.options(unique=True, on_parent_failure="continue")
     bench.q.scheduler.schedule(60, job, 1, id="s", overlap="allow")
@@ -261,9 +261,7 @@ def test_jobs_under_a_closed_limit_are_listed_and_counted(bench: Bench) -> None:
     stats = bench.q.stats("calls")
     assert (stats.pending, stats.completed) == (3, 1)
     bench.advance(10)
-    assert (
-        bench.q.why(waiting[2]).facts["ahead"] is None or bench.q.why(waiting[0]).reason == "turn"
-    )
+    assert bench.q.why(waiting[0]).reason == "turn"
     assert len(bench.q.cancel_all(queue="calls", tag="t")) == 3
     assert bench.work() == 0
 
