@@ -8,7 +8,7 @@ import typer
 from typer.main import get_command
 
 from taskqueue_ray._version import VERSION
-from taskqueue_ray.cli import jobs, keys, queues, storage
+from taskqueue_ray.cli import dashboard, jobs, keys, queues, storage
 from taskqueue_ray.cli.bench.command import bench
 from taskqueue_ray.cli.demo import demo
 from taskqueue_ray.cli.failures import be_verbose, exit_code_of
@@ -49,9 +49,11 @@ app.add_typer(jobs.app, name="jobs")
 app.add_typer(queues.app, name="queues")
 app.add_typer(storage.app, name="storage")
 app.add_typer(keys.app, name="keys")
+app.add_typer(dashboard.app, name="dashboard")
 # The names of the original tool.
 app.command("queue:work", hidden=True)(work)
 app.command("queue:test", hidden=True)(enqueue_tests)
+app.command("dashboard:serve", hidden=True)(dashboard.serve)
 
 
 @app.command("list")

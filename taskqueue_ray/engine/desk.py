@@ -64,6 +64,14 @@ class Desk:
             "cancel": _typed(tuple[str, list[JobId], str], self._cancel),
             "redrive": _typed(tuple[str, list[JobId], Changes], self._redrive),
             "purge": _typed(tuple[str, list[JobId]], self._purge),
+        } | self._summaries(engine)
+
+    def _summaries(self, engine: Engine) -> dict[str, Callable[[bytes, Respond], None]]:
+        looks = engine.insights
+        return {
+            "failures": _typed(str | None, self._read(looks.failures)),
+            "workflows": _typed(int, self._read(looks.workflows)),
+            "tally": _typed(tuple[float, float], self._read(lambda call: looks.tally(*call))),
         }
 
     def serve(self, method: str, request: bytes, respond: Bytes) -> None:

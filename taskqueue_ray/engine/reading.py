@@ -110,6 +110,9 @@ class ReadingDesk:
             "search": (tuple[JobFilter, int], self._search),
             "history": (tuple[float, list[str] | None], self._history),
             "get_blob": (BlobWanted, self._blob),
+            "failures": (str | None, insights.failures),
+            "workflows": (int, insights.workflows),
+            "tally": (tuple[float, float], lambda call: insights.tally(*call)),
         }
 
     def answer(self, method: str, request: bytes) -> bytes:

@@ -16,11 +16,13 @@ from taskqueue_ray.core.exchange import (
     Cursor,
     Ended,
     EnqueueReply,
+    FailureSummary,
     JobFilter,
     JobPage,
     JobView,
     QueueStats,
     WorkerView,
+    WorkflowView,
 )
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import JobId, QueueSettings, StoredCode
@@ -173,3 +175,19 @@ def why(job_id: JobId) -> Request[Why | None]:
 def store_code(code_hash: str, code: StoredCode) -> Request[None]:
     """Keep a function that is sent by value."""
     return Request("store_code", _encode((code_hash, code)), lambda _: None)
+
+
+def failures(queue: str | None) -> Request[FailureSummary]:
+    """Dead letters by how they failed."""
+    return Request("failures", _encode(queue), _reader(FailureSummary))
+
+
+def workflows(limit: int) -> Request[list[WorkflowView]]:
+    """Workflows and batches, those that changed last first."""
+    return Request("workflows", _encode(limit), _reader(list[WorkflowView]))
+
+
+def tally(since: float, every: float) -> Request[list[tuple[float, JobState, int]]]:
+    """What ended and is not in the history yet, counted by spans of time."""
+    reader = _reader(list[tuple[float, JobState, int]])
+    return Request("tally", _encode((since, every)), reader)

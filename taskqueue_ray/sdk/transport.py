@@ -41,6 +41,9 @@ class Transport(Protocol):
     code          hash                                        StoredCode, or nil
     results       [JobId]                                     [Ended]; live ones have their state
     workflow      workflow                                    counts by state
+    workflows     limit                                       [WorkflowView], the latest first
+    failures      queue or nil                                FailureSummary
+    tally         [since, span]                               [[start, state, count]] of the unfolded
     ============  ==========================================  =================================
 
     Every method may be called from any thread. While the queue restarts or recovers, a call waits

@@ -1,0 +1,59 @@
+"""Serving the application with uvicorn, until a signal."""
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import uvicorn
+
+from taskqueue_ray.sdk.client import TaskQueue
+from taskqueue_ray.web.app import create_app
+from taskqueue_ray.web.options import WebOptions
+
+GRACE = 3
+"""Seconds that open streams get at the end; they never end by themselves."""
+
+
+class Server(uvicorn.Server):
+    """Says which port it has when it listens."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[int], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and say so."""
+        await super().startup(sockets)
+        if self.started:
+            self._ready(self.servers[0].sockets[0].getsockname()[1])
+
+
+def run(
+    queue: TaskQueue,
+    options: WebOptions,
+    *,
+    host: str,
+    port: int,
+    tls_cert: Path | None = None,
+    tls_key: Path | None = None,
+    proxies: str | None = None,
+    root_path: str = "",
+    ready: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Serve until SIGINT or SIGTERM. `ready` is told the port."""
+    config = uvicorn.Config(
+        create_app(queue, options),
+        host=host,
+        port=port,
+        root_path=root_path,
+        ssl_certfile=tls_cert,
+        ssl_keyfile=tls_key,
+        proxy_headers=proxies is not None,
+        forwarded_allow_ips=proxies,
+        timeout_graceful_shutdown=GRACE,
+        server_header=False,
+        log_config=None,
+        access_log=False,
+        lifespan="on",
+    )
+    Server(config, ready).run()
