@@ -3,7 +3,7 @@
 import ipaddress
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -13,9 +13,6 @@ from taskqueue_ray.cli.render import say
 from taskqueue_ray.core.errors import InvalidOption
 from taskqueue_ray.core.settings import Settings
 from taskqueue_ray.engine.keyring import key_file_path
-
-if TYPE_CHECKING:
-    from taskqueue_ray.web.options import WebOptions
 
 app = typer.Typer(no_args_is_help=True, help="The web page and the REST API.")
 
@@ -67,29 +64,31 @@ def serve(
     settings = settings_of(storage, address, app=module or None)
     look_for(settings.app)
     folder = key_folder(settings)
-    from taskqueue_ray.web.options import LOOPBACK
+    from taskqueue_ray.web.options import LOOPBACK, WebOptions
 
     names = [*LOOPBACK, host.strip("[]"), f"[{host}]", *(allow_host or ())]
-    options = _options(
-        folder if token_file is None else token_file.parent,
-        token_file,
-        no_token=no_token,
+    tokens = {} if no_token else _tokens(token_file or folder / "dashboard-tokens")
+    options = WebOptions(
+        **tokens,
+        open=no_token,
         hosts=tuple(dict.fromkeys(name.lower() for name in names)),
         origins=tuple(allow_origin or ()),
-        secure=tls_cert is not None or behind_proxy is not None,
+        secure_cookies=tls_cert is not None,
         audit_file=audit_file or folder / "dashboard-audit.jsonl",
         app=settings.app,
     )
     say("starting …", "dim")
     with client(settings) as (queue, _):
-        from taskqueue_ray.web.serving import run
+        from taskqueue_ray.web.serving import Reach, server_of
 
         scheme = "http" if tls_cert is None else "https"
-        run(
-            queue, options, host=host, port=port, tls_cert=tls_cert, tls_key=tls_key,
-            proxies=behind_proxy, root_path=root_path,
-            ready=lambda at: say(f"dashboard: {scheme}://{_shown(host)}:{at}{root_path}"),
-        )  # fmt: skip
+        reach = Reach(host, port, tls_cert, tls_key, behind_proxy, root_path)
+        server_of(
+            queue,
+            options,
+            reach,
+            lambda at: say(f"dashboard: {scheme}://{_shown(host)}:{at}{root_path}"),
+        ).run()
 
 
 def check_reach(host: str, *, no_token: bool) -> None:
@@ -107,27 +106,10 @@ def key_folder(settings: Settings) -> Path:
     return key_file_path(os.environ).parent
 
 
-def _options(
-    folder: Path,
-    token_file: Path | None,
-    *,
-    no_token: bool,
-    hosts: tuple[str, ...],
-    origins: tuple[str, ...],
-    secure: bool,
-    audit_file: Path,
-    app: tuple[str, ...],
-) -> "WebOptions":
-    from taskqueue_ray.web.options import WebOptions
+def _tokens(path: Path) -> dict[str, str]:
+    """The tokens of that file. Fresh ones are shown, this once."""
     from taskqueue_ray.web.tokens import tokens_of
 
-    rest = {
-        "hosts": hosts, "origins": origins, "secure_cookies": secure, "audit_file": audit_file,
-        "app": app,
-    }  # fmt: skip
-    if no_token:
-        return WebOptions(open=True, **rest)  # type: ignore[arg-type]  # one of each kind
-    path = token_file or folder / "dashboard-tokens"
     tokens = tokens_of(path)
     if tokens.made:
         say(f"operator token: {tokens.operator}")
@@ -135,11 +117,7 @@ def _options(
         say(f"they are shown this once, and kept in {path}", "dim")
     else:
         say(f"the tokens are in {path}", "dim")
-    return WebOptions(
-        operator_token=tokens.operator,
-        viewer_token=tokens.viewer,
-        **rest,  # type: ignore[arg-type]
-    )
+    return {"operator_token": tokens.operator, "viewer_token": tokens.viewer}
 
 
 def _is_loopback(host: str) -> bool:

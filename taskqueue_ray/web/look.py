@@ -13,6 +13,8 @@ from taskqueue_ray.sdk.records import QueueRecord, WorkerRecord
 POINTS = 900
 QUEUES = 200
 """Queues whose points are kept one by one, the largest."""
+SMOOTH = 5
+"""Looks over which the rates of charts are taken, so that their lines are calm."""
 RATE_OVER = 15.0
 """Seconds over which the rates of tables are taken."""
 
@@ -32,8 +34,13 @@ class Look(NamedTuple):
 
     @property
     def oldest(self) -> float | None:
-        """How long the oldest ready job has waited, in seconds."""
-        waits = [one.oldest_waiting.timestamp() for one in self.queues if one.oldest_waiting]
+        """How long the oldest ready job of a queue that is not paused has waited, in seconds."""
+        paused = self.paused_queues
+        waits = [
+            one.oldest_waiting.timestamp()
+            for one in self.queues
+            if one.oldest_waiting and one.queue not in paused
+        ]
         return max(0.0, self.at - min(waits)) if waits else None
 
     @property
@@ -113,13 +120,14 @@ class Ring:
         The first look has no rates, so it is left out.
         """
         ring = list(self._ring(queue))
-        return [list(column) for column in zip(*map(_point, ring, ring[1:]), strict=True)] or [
-            [] for _ in range(10)
-        ]
+        points = [_point(ring[max(0, n - SMOOTH)], ring[n]) for n in range(1, len(ring))]
+        return [list(column) for column in zip(*points, strict=True)] or [[] for _ in range(10)]
 
     def last_point(self) -> list[float | None]:
         """The newest point of all queues."""
-        return list(_point(self._all[-2], self._all[-1])) if len(self._all) > 1 else []
+        if len(self._all) < 2:
+            return []
+        return list(_point(self._all[-min(len(self._all), SMOOTH + 1)], self._all[-1]))
 
     def _ring(self, queue: str | None) -> deque[Marks]:
         return self._all if queue is None else self._queues.get(queue, deque())

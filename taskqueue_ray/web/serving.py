@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import uvicorn
 
@@ -28,32 +29,40 @@ class Server(uvicorn.Server):
             self._ready(self.servers[0].sockets[0].getsockname()[1])
 
 
-def run(
+class Reach(NamedTuple):
+    """Where the application listens, and what stands before it.
+
+    `proxies` are the addresses of reverse proxies whose word on the visitor's address is taken.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    proxies: str | None = None
+    root_path: str = ""
+
+
+def server_of(
     queue: TaskQueue,
     options: WebOptions,
-    *,
-    host: str,
-    port: int,
-    tls_cert: Path | None = None,
-    tls_key: Path | None = None,
-    proxies: str | None = None,
-    root_path: str = "",
+    reach: Reach,
     ready: Callable[[int], None] = lambda _: None,
-) -> None:
-    """Serve until SIGINT or SIGTERM. `ready` is told the port."""
+) -> Server:
+    """A server, to `run` until SIGINT or SIGTERM. `ready` is told the port."""
     config = uvicorn.Config(
         create_app(queue, options),
-        host=host,
-        port=port,
-        root_path=root_path,
-        ssl_certfile=tls_cert,
-        ssl_keyfile=tls_key,
-        proxy_headers=proxies is not None,
-        forwarded_allow_ips=proxies,
+        host=reach.host,
+        port=reach.port,
+        root_path=reach.root_path,
+        ssl_certfile=reach.tls_cert,
+        ssl_keyfile=reach.tls_key,
+        proxy_headers=reach.proxies is not None,
+        forwarded_allow_ips=reach.proxies,
         timeout_graceful_shutdown=GRACE,
         server_header=False,
         log_config=None,
         access_log=False,
         lifespan="on",
     )
-    Server(config, ready).run()
+    return Server(config, ready)

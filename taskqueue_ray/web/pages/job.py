@@ -20,6 +20,14 @@ router = APIRouter()
 PARENTS = 20
 """Parents whose states are looked up."""
 
+REASONS = {
+    "attempts": "no attempt is left",
+    "final": "it said so",
+    "poison": "too many workers vanished while they ran it",
+    "parent": "a job that it depends on did not complete",
+}
+"""Why jobs ended as they did, in words."""
+
 
 class Step(NamedTuple):
     """A line of the timeline: when it began, how long it took if that is known, and what it was."""
@@ -124,7 +132,7 @@ def timeline(job: JobRecord, now: float) -> list[Step]:
         steps.append(Step(job.started_at, job.seconds, "completed", f"attempt {job.attempts}"))
     if job.state.final:
         steps.append(Step(job.finished_at, None, job.state.value, job.state.value,
-                          job.reason or ""))  # fmt: skip
+                          REASONS.get(job.reason or "", job.reason or "")))  # fmt: skip
     return _with_waits(steps)
 
 

@@ -144,6 +144,8 @@ def ago(moment: datetime | None, now: float) -> str:
     if moment is None:
         return "–"
     seconds = now - moment.timestamp()
+    if abs(seconds) < 1:
+        return "now"
     return f"{duration(seconds)} ago" if seconds >= 0 else f"in {duration(-seconds)}"
 
 

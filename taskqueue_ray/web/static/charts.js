@@ -6,6 +6,14 @@ window.taskqueueCharts = (() => {
     depth: [["Ready", 4, "--pending"], ["Running", 5, "--processing"], ["Later", 6, "--scheduled"]],
   };
   const MINUTES = 10;
+  const HEIGHT = 200;
+  const two = (one) => String(one).padStart(2, "0");
+  const clock = (seconds, step) => {
+    const at = new Date(seconds * 1000);
+    if (step >= 43200) return at.toLocaleDateString("en", { day: "numeric", month: "short" });
+    const minutes = `${two(at.getHours())}:${two(at.getMinutes())}`;
+    return step < 60 ? `${minutes}:${two(at.getSeconds())}` : minutes;
+  };
   const open = new Map();
   const root = document.body.dataset.root;
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -13,13 +21,13 @@ window.taskqueueCharts = (() => {
 
   const options = (place, series, extra = {}) => ({
     width: Math.max(place.clientWidth, 200),
-    height: 190,
+    height: HEIGHT,
     legend: { live: true },
     cursor: { y: false, drag: { x: false, y: false } },
     scales: { y: { range: (_, low, high) => [0, Math.max(1, (high ?? 0) * 1.1)] } },
     axes: [
-      { stroke: colour("--muted"), grid: { stroke: colour("--grid"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif", size: 28 },
-      { stroke: colour("--muted"), grid: { stroke: colour("--grid"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif", size: 48, values: (_, all) => all.map((one) => number.format(one)) },
+      { stroke: colour("--muted"), grid: { stroke: colour("--grid"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif", size: 30, space: 70, values: (_, all, __, ___, step) => all.map((one) => clock(one, step)) },
+      { stroke: colour("--muted"), grid: { stroke: colour("--grid"), width: 1 }, ticks: { show: false }, font: "11px system-ui, sans-serif", size: 40, values: (_, all) => all.map((one) => number.format(one)) },
     ],
     series: [
       {},
@@ -77,7 +85,9 @@ window.taskqueueCharts = (() => {
     const series = [["All", 1, "--out", fill("--out")], ["Failed", 2, "--failed", fill("--failed")]];
     const held = open.get(place) ?? {};
     held.chart?.destroy();
-    held.chart = new uPlot(options(place, series), [times, all, failed], place);
+    const scales = { x: { range: (_, from, to) => [from, to + 3600] }, y: { range: (_, __, top) => [0, Math.max(1, top * 1.1)] } };
+    held.chart = new uPlot(options(place, series, { scales }), [times, all, failed], place);
+
     open.set(place, held);
   };
 
@@ -110,7 +120,7 @@ window.taskqueueCharts = (() => {
   };
   const resize = () => {
     for (const [place, held] of open) {
-      if (place.isConnected && place.clientWidth) held.chart.setSize({ width: place.clientWidth, height: 190 });
+      if (place.isConnected && place.clientWidth) held.chart.setSize({ width: place.clientWidth, height: HEIGHT });
     }
   };
   addEventListener("resize", resize);
