@@ -67,9 +67,12 @@ def serve(
     from taskqueue_ray.web.options import LOOPBACK, WebOptions
 
     names = [*LOOPBACK, host.strip("[]"), f"[{host}]", *(allow_host or ())]
-    tokens = {} if no_token else _tokens(token_file or folder / "dashboard-tokens")
+    operator, viewer = (
+        (None, None) if no_token else _tokens(token_file or folder / "dashboard-tokens")
+    )
     options = WebOptions(
-        **tokens,
+        operator_token=operator,
+        viewer_token=viewer,
         open=no_token,
         hosts=tuple(dict.fromkeys(name.lower() for name in names)),
         origins=tuple(allow_origin or ()),
@@ -95,7 +98,7 @@ def check_reach(host: str, *, no_token: bool) -> None:
     """Without a token only this machine may be listened to. Raises `InvalidOption`."""
     if no_token and not _is_loopback(host):
         raise InvalidOption(
-            "no_token", f"beside --host {ascii(host)}", "only a loopback address: use the tokens"
+            "no_token", f"beside --host {host!a}", "only a loopback address: use the tokens"
         )
 
 
@@ -106,7 +109,7 @@ def key_folder(settings: Settings) -> Path:
     return key_file_path(os.environ).parent
 
 
-def _tokens(path: Path) -> dict[str, str]:
+def _tokens(path: Path) -> tuple[str, str]:
     """The tokens of that file. Fresh ones are shown, this once."""
     from taskqueue_ray.web.tokens import tokens_of
 
@@ -117,7 +120,7 @@ def _tokens(path: Path) -> dict[str, str]:
         say(f"they are shown this once, and kept in {path}", "dim")
     else:
         say(f"the tokens are in {path}", "dim")
-    return {"operator_token": tokens.operator, "viewer_token": tokens.viewer}
+    return tokens.operator, tokens.viewer
 
 
 def _is_loopback(host: str) -> bool:

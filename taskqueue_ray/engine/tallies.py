@@ -17,15 +17,15 @@ GROUPS = 500
 def group_failures(state: State, queue: str | None, most: int) -> FailureSummary:
     """Dead letters by queue, type, error and reason; at most `most` of them are looked at."""
     groups: dict[tuple[str, str, str, str], FailureGroup] = {}
-    looked = 0
     dead = state.dead.jobs(queue)
-    for looked, job in enumerate(islice(dead, most), 1):
+    for job in islice(dead, most):
         made = _group_of(job)
         key = (made.queue, made.type, made.error_type, made.reason)
         found = groups.get(key)
         groups[key] = made if found is None else _joined(found, made)
     largest = sorted(groups.values(), key=lambda one: (-one.count, -one.last_at))
     complete = next(dead, None) is None and len(largest) <= GROUPS
+    looked = sum(one.count for one in largest)
     return FailureSummary(largest[:GROUPS], looked, complete)
 
 

@@ -43,7 +43,7 @@ class Transport(Protocol):
     workflow      workflow                                    counts by state
     workflows     limit                                       [WorkflowView], the latest first
     failures      queue or nil                                FailureSummary
-    tally         [since, span]                               [[start, state, count]] of the unfolded
+    tally         [since, span]                               [[start, state, count]], not folded
     ============  ==========================================  =================================
 
     Every method may be called from any thread. While the queue restarts or recovers, a call waits

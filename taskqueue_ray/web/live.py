@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from taskqueue_ray.core.errors import TaskQueueError
 from taskqueue_ray.sdk.client import TaskQueue
-from taskqueue_ray.sdk.records import QueueRecord, WorkerRecord
+from taskqueue_ray.sdk.records import QueueRecord
 from taskqueue_ray.web.look import Look, Ring
 
 log = logging.getLogger(__name__)

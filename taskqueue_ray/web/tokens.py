@@ -52,4 +52,4 @@ def _read(path: Path) -> dict[str, str]:
         lines = [line.split() for line in file.read(64 * 1024).splitlines() if line.strip()]
     if any(len(line) != 2 for line in lines):
         raise InvalidSetting(_SETTING, f"{path} has a line that is not a role and its token")
-    return {role: token for role, token in lines}
+    return {line[0]: line[1] for line in lines}

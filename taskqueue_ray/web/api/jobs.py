@@ -108,7 +108,7 @@ def delete(request: Request, id: str) -> Response:
 
 
 @router.get("/types")
-def types(request: Request) -> dict[str, list[str]]:
+def types() -> dict[str, list[str]]:
     """The job types that can be enqueued here."""
     return {"types": registry.names}
 

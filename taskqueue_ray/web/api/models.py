@@ -82,7 +82,7 @@ class Wanted(Sent):
 class CancelMany(Sent):
     """Cancel all jobs that fit. `dry_run` only says which."""
 
-    filter: Wanted = Field(default_factory=Wanted)
+    filter: Wanted = Wanted()
     reason: str = Field("", max_length=200)
     dry_run: bool = False
 
@@ -103,7 +103,7 @@ class DeadWanted(Sent):
 class RedriveMany(Sent):
     """Send all dead letters that fit again. `dry_run` only says which."""
 
-    filter: DeadWanted = Field(default_factory=DeadWanted)
+    filter: DeadWanted = DeadWanted()
     dry_run: bool = False
 
 

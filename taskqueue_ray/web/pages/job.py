@@ -1,6 +1,7 @@
 """One job: all that is known of it, and what can be done to it."""
 
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from fastapi import APIRouter, Request
@@ -133,7 +134,7 @@ def timeline(job: JobRecord, now: float) -> list[Step]:
     if job.state.final:
         steps.append(Step(job.finished_at, None, job.state.value, job.state.value,
                           REASONS.get(job.reason or "", job.reason or "")))  # fmt: skip
-    return _with_waits(steps)
+    return with_waits(steps)
 
 
 def _attempt(run: Any) -> Step:
@@ -142,9 +143,10 @@ def _attempt(run: Any) -> Step:
     return Step(run.started_at, run.seconds, "failed", words, detail)
 
 
-def _with_waits(steps: list[Step]) -> list[Step]:
+def with_waits(steps: list[Step]) -> list[Step]:
+    """The steps, and between them how long nothing happened."""
     found = steps[:1]
-    for before, after in zip(steps, steps[1:], strict=False):
+    for before, after in pairwise(steps):
         if before.at and after.at:
             ended = before.at + timedelta(seconds=before.seconds or 0.0)
             gap = (after.at - ended).total_seconds()

@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from taskqueue_ray._version import VERSION
 from taskqueue_ray.web.site import principal_of, site_of
 
+NOTHING = "\N{EN DASH}"
 LONGEST = 20_000
 """Characters of one value that are shown."""
 
@@ -124,7 +125,7 @@ def duration(seconds: float | None) -> str:
     ('12 ms', '3.0 s', '1 h 2 min', '2 d 7 h')
     """
     if seconds is None:
-        return "–"
+        return NOTHING
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 60:
@@ -142,7 +143,7 @@ _UNITS = (("d", 86_400, "h", 3_600), ("h", 3_600, "min", 60), ("min", 60, "s", 1
 def ago(moment: datetime | None, now: float) -> str:
     """How long ago, or in how long."""
     if moment is None:
-        return "–"
+        return NOTHING
     seconds = now - moment.timestamp()
     if abs(seconds) < 1:
         return "now"
@@ -175,7 +176,7 @@ def cut(text: str, most: int = 200) -> str:
 
 def share(value: float | None) -> str:
     """A share of one as percent."""
-    return "–" if value is None else f"{100 * value:.1f} %"
+    return NOTHING if value is None else f"{100 * value:.1f} %"
 
 
 def spark(values: list[float | None], width: int = 96, height: int = 22) -> str:

@@ -45,7 +45,7 @@ class Visitor:
         return self.client.post(path, data=data, follow_redirects=False)
 
     def csrf(self) -> str:
-        found = re.search(r'name="csrf" value="([^"]*)"', self.client.get("/queues").text)
+        found = re.search(r'name="csrf" value="([^"]*)"', self.client.get("/queues/mail").text)
         return found.group(1) if found else ""
 
     def log_in(self, token: str, **fields: str) -> Any:

@@ -1,11 +1,9 @@
 """Who gets in, from where, and to do what."""
 
 import re
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
-from fastapi.routing import APIRoute
 
 from taskqueue_ray.core.errors import InvalidOption
 from taskqueue_ray.web import WebOptions
@@ -26,16 +24,6 @@ class Route(NamedTuple):
     @property
     def is_page(self) -> bool:
         return not self.path.startswith(("/api/", "/live", "/metrics"))
-
-
-def _paths(routes: list[object], prefix: str = "") -> Iterator[Route]:
-    for route in routes:
-        if isinstance(route, APIRoute):
-            for method in sorted(route.methods - {"HEAD"}):
-                yield Route(method, re.sub(r"\{\w+\}", "a" * 32, route.path))
-        elif (inner := getattr(route, "original_router", None)) is not None:
-            context = getattr(route, "include_context", None)
-            yield from _paths(inner.routes, prefix + getattr(context, "prefix", ""))
 
 
 def _routes(app: WebApp) -> list[Route]:
@@ -136,20 +124,11 @@ def test_a_session_s_cookie(stranger: Visitor, clock: Clock, options: WebOptions
 def test_a_cookie_that_was_altered_opens_nothing(stranger: Visitor) -> None:
     stranger.log_in(VIEWER)
     value = stranger.client.cookies["taskqueue_session"]
-    for altered in (value.replace("viewer", "operator"), value[:-1], "", "a.b.c.d", "é"):
-        answer = stranger.client.get(
-            "/queues",
-            headers={"cookie": f"taskqueue_session={altered}".encode("latin-1")},
-            follow_redirects=False,
-        )
-        assert answer.status_code in (200, 303)
+    for altered in (value.replace("viewer", "operator"), value[:-1], "", "a.b.c.d", "\u00e9"):
         stranger.client.cookies.clear()
-        again = stranger.client.get(
-            "/queues",
-            headers={"cookie": f"taskqueue_session={altered}".encode("latin-1")},
-            follow_redirects=False,
-        )
-        assert again.status_code == 303
+        cookie = {b"cookie": f"taskqueue_session={altered}".encode("latin-1")}
+        answer = stranger.client.get("/queues", headers=cookie, follow_redirects=False)
+        assert answer.status_code == 303
 
 
 def test_who_leaves_takes_the_key_along(operator: Visitor) -> None:
