@@ -2,7 +2,8 @@
 
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
 from taskqueue_ray.core.lifecycle import FINAL, JobState
@@ -26,7 +27,7 @@ class Look(NamedTuple):
     queues: tuple[QueueRecord, ...] = ()
     workers: tuple[WorkerRecord, ...] = ()
     pauses: tuple[PauseRecord, ...] = ()
-    settings: dict[str, QueueSettings] = {}
+    settings: Mapping[str, QueueSettings] = MappingProxyType({})
 
     def count(self, *states: JobState) -> int:
         """Jobs of all queues that are in one of these states."""

@@ -28,11 +28,13 @@ class NewJob(Sent):
     id: Id | None = None
     name: str | None = None
     queue: str | None = None
-    priority: int | None = Field(None, ge=0, le=100, description="A higher number runs sooner")
-    max_attempts: int | None = Field(None, ge=1, le=1000)
+    priority: int | None = Field(
+        default=None, ge=0, le=100, description="A higher number runs sooner"
+    )
+    max_attempts: int | None = Field(default=None, ge=1, le=1000)
     timeout: Timespan | None = None
     delay: Timespan | None = None
-    at: datetime | None = Field(None, description="With a zone: 2026-01-31T09:00:00Z")
+    at: datetime | None = Field(default=None, description="With a zone: 2026-01-31T09:00:00Z")
     expires: Timespan | None = None
     unique: bool | str | None = None
     tags: list[str] | None = None
@@ -72,7 +74,9 @@ class Wanted(Sent):
     tag: str | None = None
     category: str | None = None
     workflow: str | None = None
-    since: Timespan | datetime | None = Field(None, description="Enqueued since, or how long ago")
+    since: Timespan | datetime | None = Field(
+        default=None, description="Enqueued since, or how long ago"
+    )
 
     def given(self) -> dict[str, Any]:
         """What is given, for the SDK."""
@@ -83,7 +87,7 @@ class CancelMany(Sent):
     """Cancel all jobs that fit. `dry_run` only says which."""
 
     filter: Wanted = Wanted()
-    reason: str = Field("", max_length=200)
+    reason: str = Field(default="", max_length=200)
     dry_run: bool = False
 
 
@@ -96,8 +100,8 @@ class DeadWanted(Sent):
     category: str | None = None
     workflow: str | None = None
     since: Timespan | datetime | None = None
-    error: str | None = Field(None, description="The type of the last error")
-    text: str | None = Field(None, description="In the message of the last error")
+    error: str | None = Field(default=None, description="The type of the last error")
+    text: str | None = Field(default=None, description="In the message of the last error")
 
 
 class RedriveMany(Sent):
@@ -111,15 +115,15 @@ class Changed(Sent):
     """Options that a dead letter gets for its new life."""
 
     queue: str | None = None
-    priority: int | None = Field(None, ge=0, le=100)
-    max_attempts: int | None = Field(None, ge=1, le=1000)
+    priority: int | None = Field(default=None, ge=0, le=100)
+    max_attempts: int | None = Field(default=None, ge=1, le=1000)
     timeout: Timespan | None = None
 
 
 class Because(Sent):
     """Why, for the record."""
 
-    reason: str = Field("", max_length=200)
+    reason: str = Field(default="", max_length=200)
 
 
 class Moved(BaseModel):

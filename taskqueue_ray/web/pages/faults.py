@@ -8,8 +8,8 @@ from taskqueue_ray.web.pages.rendering import render
 from taskqueue_ray.web.problems import status_of
 
 _TITLES = {
-    400: "That does not work", 403: "Not allowed", 404: "Not found", 409: "It has changed meanwhile",
-    429: "The queue is full", 503: "The queue does not answer",
+    400: "That does not work", 403: "Not allowed", 404: "Not found",
+    409: "It has changed meanwhile", 429: "The queue is full", 503: "The queue does not answer",
 }  # fmt: skip
 
 

@@ -206,7 +206,7 @@ def test_a_server_without_the_key_says_that_it_is_sealed(bench: Bench) -> None:
     other.close()
 
 
-# --- the queue is away ---------------------------------------------------------------------------
+# --- the queue is away ------------------------------------------------------------------------
 
 
 def test_pages_say_that_the_queue_is_away_and_recover(
@@ -238,7 +238,7 @@ def test_pages_say_that_the_queue_is_away_and_recover(
     assert operator.get("/api/v1/health").status_code == 200
 
 
-# --- one poll for all -----------------------------------------------------------------------------
+# --- one poll for all -------------------------------------------------------------------------
 
 
 def test_fifty_streams_cost_one_poll(bench: Bench) -> None:
@@ -275,14 +275,15 @@ def test_fifty_pages_ask_the_queue_once(operator: Visitor, bench: Bench) -> None
     assert bench.host.asked.count("jobs") <= 2
 
 
-# --- text is only text -----------------------------------------------------------------------------
+# --- text is only text ------------------------------------------------------------------------
 
 _FORMS = (
     "<script>evil({n})</script>", "<img src=x onerror=evil({n})>", "\"><svg onload=evil({n})>",
     "'onmouseover='evil({n})", "</textarea><script>evil({n})</script>", "javascript:evil({n})",
     "{{{{ {n} * 7 }}}}", "${{evil({n})}}", "</title><script>evil({n})</script>",
     "<iframe srcdoc='<script>evil({n})</script>'>", "<!--{n}--><b>", "&lt;script&gt;{n}",
-    "<a href=javascript:evil({n})>x</a>", "\u202e<script>{n}", "]]><x>{n}", "<style>*{{}}</style>{n}",
+    "<a href=javascript:evil({n})>x</a>", "\u202e<script>{n}", "]]><x>{n}",
+    "<style>*{{}}</style>{n}",
     "\" autofocus onfocus=evil({n}) x=\"", "<base href=//evil.example/{n}>", "%3Cscript%3E{n}",
     "<math><mi//xlink:href=\"data:x,{n}\">",
 )  # fmt: skip
@@ -346,7 +347,7 @@ def test_two_hundred_hostile_strings_run_nothing(operator: Visitor, bench: Bench
     assert faults == []
 
 
-# --- tokens and the record -----------------------------------------------------------------------
+# --- tokens and the record --------------------------------------------------------------------
 
 
 def test_tokens_are_made_once_for_their_owner_alone(tmp_path: Path) -> None:
