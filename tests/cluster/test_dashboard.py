@@ -178,5 +178,20 @@ def test_the_command_serves_and_ends_on_a_signal(
         )
         with urllib.request.urlopen(request, timeout=30) as answer:
             assert b'"queues"' in answer.read()
+        with q.workers(min=1):
+            for client, said in _clients():
+                done = subprocess.run(
+                    client, env=environment | {"QUEUE_URL": address, "QUEUE_TOKEN": token},
+                    capture_output=True, text=True, timeout=90,
+                )  # fmt: skip
+                assert said in done.stdout, done.stderr
         served.send_signal(signal.SIGTERM)
-        assert served.wait(30) in (0, -signal.SIGTERM)
+        assert served.wait(30) == 0
+
+
+def _clients() -> list[tuple[list[str], str]]:
+    """The examples for other languages, as far as these are here, and what each says."""
+    folder = Path(__file__).parents[2] / "examples" / "rest"
+    known = (("sh", "client.sh", "hello from curl"), ("node", "client.mjs", "from JavaScript"))
+    found = [([shutil.which(by) or "", str(folder / file)], said) for by, file, said in known]
+    return [(command, said) for command, said in found if command[0]]
