@@ -44,7 +44,10 @@ test: $(READY)
 test-rest: lint
 	$(PYTEST) tests/unit tests/property tests/simulation tests/acceptance -m $(QUICK) -q
 
+# The tests of the web page need a browser; where it can be had by apt-get, it is.
 test-cluster: $(READY)
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
+		{ test "$$(id -u)" = 0 && apt-get install -y -q chromium >/dev/null 2>&1; } || true
 	$(PYTEST) tests/cluster -m $(QUICK) -q
 
 test-full: lint

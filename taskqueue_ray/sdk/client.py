@@ -12,6 +12,7 @@ from taskqueue_ray.core.health import Facts, Health, examine
 from taskqueue_ray.core.model import OnParentFailure
 from taskqueue_ray.core.naming import check_name
 from taskqueue_ray.core.pool import Terms
+from taskqueue_ray.core.timing import Duration, parse_duration
 from taskqueue_ray.engine.payload import Sealer
 from taskqueue_ray.sdk import current, requests
 from taskqueue_ray.sdk.alerts import Alerts
@@ -20,6 +21,7 @@ from taskqueue_ray.sdk.batches import MAX_JOBS, Batch, Parcel, Preparer
 from taskqueue_ray.sdk.callbacks import JobBatch
 from taskqueue_ray.sdk.fault_tolerance import FaultTolerance
 from taskqueue_ray.sdk.handle import JobHandle
+from taskqueue_ray.sdk.hurry import Hurried
 from taskqueue_ray.sdk.job import Job, JobItem, as_item
 from taskqueue_ray.sdk.limits import Concurrency, RateLimiter
 from taskqueue_ray.sdk.moving import Moving
@@ -249,6 +251,20 @@ class TaskQueue(Moving):
     def handle(self, id: AnyId) -> JobHandle[Any]:
         """A handle for any id; asks nothing. Raises `InvalidOption` for what is no id."""
         return JobHandle(self, raw_id(id))
+
+    def hurried(self, seconds: Duration) -> "TaskQueue":
+        """The same queue, for those who cannot wait while it restarts.
+
+        A call that gets no answer within `seconds` raises `Unavailable`; what it asked for may have
+        been done. This connection must stay open for as long as that one is used.
+        """
+        return TaskQueue(
+            Hurried(self._transport, parse_duration(seconds, "seconds")),
+            self.preparer.sealer,
+            location=self.location,
+            is_current=False,
+            max_batch=self.preparer.max_jobs,
+        )
 
     # --- workers and the connection ---------------------------------------------------------
 
