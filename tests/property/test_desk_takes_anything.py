@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from taskqueue_ray.core.blobs import Blob, BlobPart, BlobWanted
 from taskqueue_ray.core.changes import Changes
-from taskqueue_ray.core.commands import Configure, Pause, Resume
+from taskqueue_ray.core.commands import Configure, DeleteLimit, Pause, Resume, SetLimit, Throttle
 from taskqueue_ray.core.dispatch import apply
 from taskqueue_ray.core.envelopes import encode, open_reply
 from taskqueue_ray.core.errors import InvalidRequest, TaskQueueError
 from taskqueue_ray.core.events import Folded, Marked
 from taskqueue_ray.core.exchange import (
+    AcquireRequest,
     Cursor,
     JobFilter,
     OutcomeKind,
@@ -24,7 +25,8 @@ from taskqueue_ray.core.exchange import (
     WatchRequest,
     WorkRequest,
 )
-from taskqueue_ray.core.model import Claim, Failure, Input, StoredCode
+from taskqueue_ray.core.meters import Rule
+from taskqueue_ray.core.model import Claim, Failure, Input, StoredCode, Use
 from taskqueue_ray.core.retention import Retention
 from taskqueue_ray.core.views import finished_view
 from taskqueue_ray.engine.desk import Desk
@@ -75,6 +77,8 @@ class Counter:
         ended = outcome(self.grants[3]), outcome(self.grants[4], OutcomeKind.ERRORED)
         self.hand.exchange(*ended, running=[job_id(1)])
         trial.watched(1, job_id(1), reset=True)
+        for name, rule in (("api", Rule("rate", 2, 60.0)), ("gpu", Rule("concurrency", 2))):
+            trial.engine.control(SetLimit(name, rule, "k"), lambda _: None)
         self.desk = Desk(trial.engine)
         self.blob = Blob(job_id(1), "payload", sha256(b"sealed").digest())
         trial.engine.blobs.put(BlobPart(self.blob, 6, 0, b"sealed"), lambda _: None)
@@ -96,7 +100,8 @@ class Counter:
         special = spec(22, expires=now + 9, unique=Claim("key", 5.0), fair_key="f", ordered=True)
         after = Input("summary", (), workflow="flow:1")
         joining = spec(23, parents=[20], workflow="flow:1", before=(job_id(10),), inputs=(after,))
-        jobs = [spec(20, due=now + 5), spec(21, parents=[20]), special, joining]
+        limited = spec(24, limits=(Use("api", 1, "k"), Use("gpu")))
+        jobs = [spec(20, due=now + 5), spec(21, parents=[20]), special, joining, limited]
         batch = raw_batch(jobs, options(timeout=5.0))
         made = {
             "enqueue": msgspec.Raw(batch),
@@ -125,6 +130,11 @@ class Counter:
             "put_blob": BlobPart(Blob(job_id(1), "result", self.blob.digest), 6, 0, b"sea"),
             "get_blob": BlobWanted(self.blob, 2),
             "results": [job_id(4), job_id(5), job_id(9)],
+            "set_limit": SetLimit("api", Rule("rate", 3, 60.0, smooth=True), "k"),
+            "delete_limit": DeleteLimit("gpu", "concurrency", "k"),
+            "throttle": Throttle("api", 60.0, "k"),
+            "acquire": AcquireRequest("api", 2, "k", 5.0),
+            "limits": None,
         }
         return {name: msgspec.msgpack.decode(encode(one)) for name, one in made.items()}
 
