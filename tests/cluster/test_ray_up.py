@@ -21,7 +21,7 @@ def test_up_jobs_and_down_over_ssh() -> None:
     assert re.search(r"running\W.*yes", status), said
     assert "default" in status
     assert "jobs and pools are kept" in down, said
-    assert "Hello, Bob" not in down
+    assert '"state": "completed"' in again, said
     assert "No nodes remaining" in gone, said
     assert "ray processes: 0" in gone, said
     assert "journal" in gone, "the queue stays on the head's disk"

@@ -18,10 +18,9 @@ echo "== status"
 on_head 'taskqueue status'
 echo "== down"
 on_head 'taskqueue down'
-on_head 'taskqueue enqueue my_jobs:greet -a name=Bob --id 00000000000000000000000000000001'
 echo "== up again"
 on_head 'taskqueue up --app my_jobs'
-on_head 'taskqueue jobs show 00000000000000000000000000000001'
+on_head 'taskqueue jobs list --json'
 on_head 'taskqueue down'
 echo "== ray down"
 ray down "$CLUSTER" --yes 2>&1
