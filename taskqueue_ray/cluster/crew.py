@@ -13,6 +13,7 @@ import ray
 from ray.exceptions import ActorUnavailableError, RayError
 
 from taskqueue_ray.cluster import recruiting
+from taskqueue_ray.cluster.config import LEFT
 from taskqueue_ray.cluster.ray_edge import ending_of
 from taskqueue_ray.cluster.recruiting import Gate, OpenGate
 from taskqueue_ray.core.demand import Demand, PoolLook, Staff
@@ -221,7 +222,11 @@ class Crew:
                 log.warning("pool %s: worker %s has gone: %s", self.owner, hand.name, problem)
                 self.remove(hand.name)
                 return
-        if problem:
+        if problem == LEFT:
+            # Somebody else let it go, and it was off before a look could see it draining.
+            log.info("pool %s: %s has left", self.owner, hand.name)
+            self.remove(hand.name)
+        elif problem:
             self._fail(hand.shape, problem, now)
             self.remove(hand.name)
 
