@@ -95,7 +95,7 @@ class Scheduler:
         if window is UNCHANGED:
             window = None if isinstance(understood.rule, Once) else WINDOW
         plan = _checked(
-            Plan(understood.rule, understood.canonical, understood.words, zone),
+            Plan(understood.rule, understood.canonical, understood.words, zone, said=_said(when)),
             overlap=overlap, catch_up=catch_up, window=window, jitter=jitter, until=until,
             max_runs=max_runs,
         )  # fmt: skip
@@ -260,12 +260,19 @@ def _zone(when: object, tz: str | None) -> str:
     return name or "UTC"
 
 
+def _said(when: object) -> str:
+    return " ".join(when.lower().split()) if isinstance(when, str) else ""
+
+
 def _replanned(plan: Plan, when: Any, tz: Any) -> Plan:
     zone = plan.zone if tz is UNCHANGED else tz
     if when is UNCHANGED and tz is UNCHANGED:
         return plan
     again = understand(plan.when if when is UNCHANGED else when, tz=zone, now=time.time())
-    return replace(plan, rule=again.rule, when=again.canonical, words=again.words, zone=zone)
+    said = plan.said if when is UNCHANGED else _said(when)
+    return replace(
+        plan, rule=again.rule, when=again.canonical, words=again.words, zone=zone, said=said
+    )
 
 
 def _checked(plan: Plan, **given: Any) -> Plan:
