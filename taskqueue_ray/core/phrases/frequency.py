@@ -107,7 +107,7 @@ def _amount(reader: Reader) -> tuple[float, str]:
 
 
 def _part_of_an_hour(reader: Reader) -> tuple[float, str] | None:
-    """ "Half an hour", "quarter of an hour", "half hour"; None, and nothing read, for others."""
+    """As in "half an hour", "quarter of an hour"; None, and nothing read, for anything else."""
     start = reader.mark()
     minutes = 30.0 if reader.take("half") else 15.0 if reader.take("quarter") else 0.0
     if minutes:

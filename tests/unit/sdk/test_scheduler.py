@@ -389,6 +389,18 @@ def _noise(size: int) -> str:
     return random.Random(1).randbytes(size).hex()
 
 
+def test_a_zone_of_the_setting_holds_where_none_is_named(bench: Bench) -> None:
+    q = tq.TaskQueue(bench.transport, bench.sealer, is_current=False, timezone="Asia/Kolkata")
+    made = q.scheduler.schedule("every day at 2:30 AM", report, "a", id="r")
+    assert made.tz == "Asia/Kolkata"
+    assert q.scheduler.explain("every day at 2:30 AM", n=1).next[0].local.endswith("+05:30")
+    assert q.hurried(5).scheduler.explain("@daily", n=0).tz == "Asia/Kolkata"
+    named = q.scheduler.schedule("every day at 2:30 AM", report, "a", id="s", tz="UTC")
+    assert named.tz == "UTC"
+    when = datetime(2100, 1, 1, 9, tzinfo=ZoneInfo("Europe/Berlin"))
+    assert q.scheduler.schedule(when, report, "a", id="t").tz == "Europe/Berlin"
+
+
 def test_explain_asks_nobody(bench: Bench) -> None:
     after = datetime(2027, 3, 27, 12, tzinfo=BERLIN)
     told = bench.q.scheduler.explain("every day at 2:30 AM", tz="Europe/Berlin", after=after, n=2)
@@ -431,7 +443,7 @@ def test_the_twins_for_async_code(bench: Bench) -> None:
 
 def test_every_method_that_asks_has_a_twin(bench: Bench) -> None:
     names = {name for name in dir(bench.q.scheduler) if not name.startswith("_")}
-    pure = {"explain", "understand"}
+    pure = {"explain", "understand", "tz"}
     asking = {name for name in names - pure if f"a{name}" in names}
     assert names == asking | {f"a{name}" for name in asking} | pure
 
