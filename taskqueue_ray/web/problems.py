@@ -17,6 +17,9 @@ SOON = "2"
 
 STATUS: tuple[tuple[type[TaskQueueError], int], ...] = (
     (errors.JobNotFound, 404),
+    (errors.ScheduleNotFound, 404),
+    (errors.AlertNotFound, 404),
+    (errors.UnknownNode, 404),
     (errors.PayloadTooLarge, 413),
     (errors.BatchTooLarge, 413),
     (errors.InvalidRequest, 400),

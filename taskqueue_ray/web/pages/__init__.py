@@ -13,15 +13,18 @@ from taskqueue_ray.web.pages import (
     job,
     jobs,
     overview,
+    planning,
     queues,
     reference,
+    schedules,
     workers,
     workflows,
 )
 from taskqueue_ray.web.pages.rendering import menu
 
 PAGES = (
-    overview, queues, jobs, failed, workflows, workers, history, actions, reference, job, entering,
+    overview, queues, jobs, failed, workflows, schedules, workers, history, actions, reference,
+    job, planning, entering,
 )  # fmt: skip
 """In the order of the menu."""
 

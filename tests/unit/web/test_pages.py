@@ -24,8 +24,8 @@ from tests.unit.sdk.jobs_for_tests import break_down, flaky, send
 from tests.unit.web.conftest import OPERATOR, VIEWER, Visitor
 
 PAGES = (
-    "/", "/queues", "/queues/mail", "/jobs", "/failed", "/workflows", "/workers", "/history",
-    "/actions", "/api",
+    "/", "/queues", "/queues/mail", "/jobs", "/failed", "/workflows", "/schedules", "/plan",
+    "/workers", "/history", "/actions", "/api",
 )  # fmt: skip
 
 
