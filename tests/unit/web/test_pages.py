@@ -129,7 +129,7 @@ def test_a_timeline_has_runs_and_waits(operator: Visitor, bench: Bench) -> None:
     page = operator.get(f"/jobs/{id}").text
     assert "Earlier errors" in page
     assert "ValueError: attempt 1" in page
-    assert page.index("enqueued") < page.index("attempt 1") < page.index("attempt 2")
+    assert page.index("step-enqueued") < page.index("step-failed") < page.index("step-completed")
 
 
 def test_what_lies_between_two_steps_is_waiting() -> None:
