@@ -2,7 +2,17 @@
 
 from fastapi import APIRouter
 
-from taskqueue_ray.web.api import bulk, health, history, jobs, queues, results, schedules, workers
+from taskqueue_ray.web.api import (
+    alerts,
+    bulk,
+    health,
+    history,
+    jobs,
+    queues,
+    results,
+    schedules,
+    workers,
+)
 from taskqueue_ray.web.api.models import Problem
 
 PREFIX = "/api/v1"
@@ -16,6 +26,6 @@ _PROBLEMS: dict[int | str, dict[str, object]] = {
 def router() -> APIRouter:
     """All of it. Bulk moves come first: their paths would read as ids of jobs."""
     made = APIRouter(prefix=PREFIX, responses=_PROBLEMS)
-    for part in (health, bulk, jobs, results, queues, schedules, workers, history):
+    for part in (health, bulk, jobs, results, queues, schedules, workers, alerts, history):
         made.include_router(part.router)
     return made

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 
 from taskqueue_ray.web.pages import (
     actions,
+    alerts,
     entering,
     failed,
     history,
@@ -23,7 +24,7 @@ from taskqueue_ray.web.pages import (
 from taskqueue_ray.web.pages.rendering import menu
 
 PAGES = (
-    overview, queues, jobs, failed, workflows, schedules, workers, history, actions, reference,
+    overview, queues, jobs, failed, workflows, schedules, workers, alerts, history, actions, reference,
     job, planning, entering,
 )  # fmt: skip
 """In the order of the menu."""

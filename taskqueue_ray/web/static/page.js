@@ -26,6 +26,8 @@
       seen = Number(page.body.dataset.version);
       if (page.body.dataset.live === "no") body.dataset.live = "no";
       morph($("#main"), main);
+      const menu = page.querySelector("#menu ul");
+      if (menu) morph($("#menu ul"), menu);
       document.title = page.title;
       fetchedAt = Date.now();
       settle();
