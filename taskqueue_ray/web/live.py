@@ -15,7 +15,7 @@ from typing import NamedTuple
 from taskqueue_ray.core.errors import TaskQueueError
 from taskqueue_ray.sdk.client import TaskQueue
 from taskqueue_ray.sdk.records import QueueRecord
-from taskqueue_ray.web.look import Look, Rare, Ring
+from taskqueue_ray.web.look import NOT_YET, Look, Rare, Ring
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +36,7 @@ class Trouble(NamedTuple):
     words: str
 
 
-def take_look(queue: TaskQueue, now: float, rare: Rare = Rare(0.0)) -> Look:
+def take_look(queue: TaskQueue, now: float, rare: Rare = NOT_YET) -> Look:
     """Ask the queue: three small questions, and two more when `rare` is old."""
     workers = tuple(queue.worker_health())
     stats: list[QueueRecord] = list(queue.stats())
@@ -97,7 +97,7 @@ class Poller:
         """One look, `afresh` also at what is rarely looked at. Whoever waits for news has them."""
         now = self._clock()
         try:
-            rare = Rare(0.0) if afresh else self.look.rare
+            rare = NOT_YET if afresh else self.look.rare
             look = await asyncio.to_thread(take_look, self._queue, now, rare)
         except TaskQueueError as error:
             if self.trouble is None:

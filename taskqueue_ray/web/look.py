@@ -30,6 +30,9 @@ class Rare(NamedTuple):
     performance: Performance | None = None
 
 
+NOT_YET = Rare(0.0)
+
+
 class Look(NamedTuple):
     """What the queue was at a time."""
 
@@ -38,7 +41,7 @@ class Look(NamedTuple):
     workers: tuple[WorkerRecord, ...] = ()
     pauses: tuple[PauseRecord, ...] = ()
     settings: Mapping[str, QueueSettings] = MappingProxyType({})
-    rare: Rare = Rare(0.0)
+    rare: Rare = NOT_YET
 
     def count(self, *states: JobState) -> int:
         """Jobs of all queues that are in one of these states."""

@@ -8,6 +8,8 @@ from taskqueue_ray.web.api import (
     health,
     history,
     jobs,
+    limits,
+    nodes,
     queues,
     results,
     schedules,
@@ -26,6 +28,7 @@ _PROBLEMS: dict[int | str, dict[str, object]] = {
 def router() -> APIRouter:
     """All of it. Bulk moves come first: their paths would read as ids of jobs."""
     made = APIRouter(prefix=PREFIX, responses=_PROBLEMS)
-    for part in (health, bulk, jobs, results, queues, schedules, workers, alerts, history):
+    for part in (health, bulk, jobs, results, queues, schedules, workers, nodes, limits, alerts,
+                 history):  # fmt: skip
         made.include_router(part.router)
     return made

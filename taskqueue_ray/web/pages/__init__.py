@@ -13,8 +13,11 @@ from taskqueue_ray.web.pages import (
     history,
     job,
     jobs,
+    limits,
+    nodes,
     overview,
     planning,
+    pools,
     queues,
     reference,
     schedules,
@@ -24,8 +27,8 @@ from taskqueue_ray.web.pages import (
 from taskqueue_ray.web.pages.rendering import menu
 
 PAGES = (
-    overview, queues, jobs, failed, workflows, schedules, workers, alerts, history, actions, reference,
-    job, planning, entering,
+    overview, queues, jobs, failed, workflows, schedules, workers, nodes, limits, alerts, history,
+    actions, reference, job, planning, pools, entering,
 )  # fmt: skip
 """In the order of the menu."""
 
