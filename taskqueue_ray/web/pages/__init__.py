@@ -7,21 +7,28 @@ from fastapi import APIRouter
 
 from taskqueue_ray.web.pages import (
     actions,
+    alerts,
     entering,
     failed,
     history,
     job,
     jobs,
+    limits,
+    nodes,
     overview,
+    planning,
+    pools,
     queues,
     reference,
+    schedules,
     workers,
     workflows,
 )
 from taskqueue_ray.web.pages.rendering import menu
 
 PAGES = (
-    overview, queues, jobs, failed, workflows, workers, history, actions, reference, job, entering,
+    overview, queues, jobs, failed, workflows, schedules, workers, nodes, limits, alerts, history,
+    actions, reference, job, planning, pools, entering,
 )  # fmt: skip
 """In the order of the menu."""
 

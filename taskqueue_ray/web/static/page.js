@@ -26,6 +26,8 @@
       seen = Number(page.body.dataset.version);
       if (page.body.dataset.live === "no") body.dataset.live = "no";
       morph($("#main"), main);
+      const menu = page.querySelector("#menu ul");
+      if (menu) morph($("#menu ul"), menu);
       document.title = page.title;
       fetchedAt = Date.now();
       settle();
@@ -167,6 +169,34 @@
     if (event.target.closest("a, button, input, label, summary, select")) return;
     const row = event.target.closest("tr[data-href]");
     if (row && !getSelection().toString()) location.href = row.dataset.href;
+  });
+
+  // --- what a phrase means, while it is typed: a part of a page, drawn by the server --------------
+
+  let asked = 0;
+  const explain = async (form) => {
+    const mine = ++asked;
+    const query = new URLSearchParams({ when: form.elements.when.value, tz: form.elements.tz.value });
+    const answer = await fetch(`${form.dataset.preview}?${query}`);
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const found = page.getElementById("meaning");
+    if (found && mine === asked) morph($("#meaning"), found);
+  };
+  let typing = 0;
+  document.addEventListener("input", (event) => {
+    const form = event.target.closest("form[data-preview]");
+    if (!form || !["when", "tz"].includes(event.target.name)) return;
+    clearTimeout(typing);
+    typing = setTimeout(() => explain(form).catch(() => {}), 150);
+  });
+  document.addEventListener("click", (event) => {
+    const chip = event.target.closest("a[data-fill]");
+    const field = chip?.closest("form")?.elements[chip.dataset.fill];
+    if (!field) return;
+    event.preventDefault();
+    field.value = chip.dataset.value;
+    field.focus();
+    explain(field.form).catch(() => {});
   });
 
   const menu = $(".menu-button");

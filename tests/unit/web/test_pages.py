@@ -22,8 +22,8 @@ from tests.unit.sdk.jobs_for_tests import break_down, flaky, send
 from tests.unit.web.conftest import OPERATOR, VIEWER, Visitor
 
 PAGES = (
-    "/", "/queues", "/queues/mail", "/jobs", "/failed", "/workflows", "/workers", "/history",
-    "/actions", "/api",
+    "/", "/queues", "/queues/mail", "/jobs", "/failed", "/workflows", "/schedules", "/plan",
+    "/workers", "/nodes", "/limits", "/alerts", "/alerts/queue_depth", "/history", "/actions", "/api",
 )  # fmt: skip
 
 
