@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -19,12 +20,12 @@ CALLS, PERIOD = 30, 5.0
 class Api(BaseHTTPRequestHandler):
     """Counts the calls of the last seconds, and answers 429 to those above its limit."""
 
-    times: deque[float] = deque()
+    times: ClassVar[deque[float]] = deque()
     closed_until = 0.0
     refused = 0
     lock = threading.Lock()
 
-    def do_GET(self) -> None:  # noqa: N802  the server's name
+    def do_GET(self) -> None:
         with Api.lock:
             now = time.monotonic()
             while Api.times and Api.times[0] <= now - PERIOD:
@@ -38,7 +39,7 @@ class Api(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(f"synced {self.path}".encode())
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the server's name
+    def log_message(self, format: str, *args: object) -> None:
         """It is silent."""
 
 

@@ -1,4 +1,4 @@
-"""`ray up` for real: the on-premise cluster file over SSH, and its header followed to the letter."""
+"""`ray up` for real: the on-premise file over SSH, and its header followed to the letter."""
 
 import re
 
