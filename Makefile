@@ -72,7 +72,12 @@ faults: $(READY)
 soak: $(READY)
 	TASKQUEUE_TEST_SOAK=$(SOAK) TASKQUEUE_TEST_SEED=$(SEED) $(PYTEST) tests/property/test_a_soak_of_schedules.py -s
 
+# Of these, `ray up` needs an SSH server and rsync; without them its test is skipped, and says so.
 cluster: $(READY) browser
+	@PATH="$$PATH:/usr/sbin:/sbin"; command -v sshd >/dev/null && command -v rsync >/dev/null || \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get install -y -q openssh-server rsync || echo "cannot install them: ray up is not tried"; \
+	else echo "openssh-server or rsync is missing, and only root may install them: ray up is not tried"; fi
 	$(PYTEST) tests/cluster -m cluster
 
 bench: $(READY)

@@ -26,7 +26,7 @@ class Embed(tq.Job):
         self.model = {letter: number for number, letter in enumerate("abcdefghijklmnopqrstuvwxyz")}
         self.loaded_at = time.time()  # self.model = load_model("…").to("cuda")
 
-    def handle(self) -> dict[str, object]:
+    def handle(self) -> dict[str, Any]:
         began = time.time()
         vector = [self.model[letter] for letter in self.payload["text"] if letter in self.model]
         time.sleep(0.3)
@@ -36,9 +36,10 @@ class Embed(tq.Job):
         }  # fmt: skip
 
 
-def most_at_a_time(runs: list[dict[str, float]]) -> int:
+def most_at_a_time(runs: list[dict[str, Any]]) -> int:
     """How many runs there were at the busiest moment."""
-    return max(sum(r["began"] <= run["began"] < r["ended"] for r in runs) for run in runs)
+    at_once = [sum(r["began"] <= run["began"] < r["ended"] for r in runs) for run in runs]
+    return max(at_once)
 
 
 TEXTS = [f"text number {number}" for number in range(24)]
@@ -47,7 +48,9 @@ ray.init(num_cpus=3, num_gpus=1, include_dashboard=False, log_to_driver=False)
 with tq.connect() as q:
     # One worker with four places, a quarter of a GPU each.
     with q.workers(["embeddings"], min=0, max=1, concurrency=4):
-        handles: list[tq.JobHandle[Any]] = q.enqueue_many(Embed({"text": text}) for text in TEXTS)
+        handles: list[tq.JobHandle[dict[str, Any]]] = q.enqueue_many(
+            Embed({"text": text}) for text in TEXTS
+        )
         runs = tq.gather(*handles, timeout=90)
         [worker] = q.worker_health()
         print(f"the worker holds {worker.concurrency} times {worker.shape}")

@@ -11,7 +11,7 @@ import taskqueue_ray as tq
 def greet(name: str) -> str:
     return f"Hello, {name}"
 PYTHON
-ray rsync-up "$CLUSTER" my_jobs.py '~/my_jobs.py' 2>&1
+ray rsync-up -A "$CLUSTER" my_jobs.py '~/my_jobs.py' 2>&1
 on_head 'taskqueue up --app my_jobs'
 on_head 'taskqueue enqueue my_jobs:greet -a name=Ada --wait 60s --json'
 echo "== status"
