@@ -38,7 +38,9 @@ class Embed(tq.Job):
 
 def most_at_a_time(runs: list[dict[str, Any]]) -> int:
     """How many runs there were at the busiest moment."""
-    at_once = [sum(r["began"] <= run["began"] < r["ended"] for r in runs) for run in runs]
+    at_once: list[int] = [
+        sum(r["began"] <= run["began"] < r["ended"] for r in runs) for run in runs
+    ]
     return max(at_once)
 
 

@@ -13,7 +13,7 @@ from taskqueue_ray.core.schedule import WINDOW
 from taskqueue_ray.engine.registry import registry
 from taskqueue_ray.sdk.job import JobItem
 from taskqueue_ray.sdk.schedule_record import ScheduleRecord
-from taskqueue_ray.sdk.scheduler import UNCHANGED
+from taskqueue_ray.sdk.scheduler import UNCHANGED, Scheduler
 from taskqueue_ray.sdk.templates import item_of
 from taskqueue_ray.web import inputs
 from taskqueue_ray.web.pages.rendering import back, form_of, one, render
