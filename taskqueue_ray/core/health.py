@@ -18,7 +18,7 @@ SKEW = 2.0
 
 SILENT = 15.0
 UNWATCHED = 120.0
-"""Seconds without a look at the alert rules: their actor is made after 30, and anew when it dies."""
+"""Seconds without a look at the alert rules: their actor is made after 30, and anew if it dies."""
 
 
 class Problem(msgspec.Struct, frozen=True):
