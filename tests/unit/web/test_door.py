@@ -4,10 +4,12 @@ import re
 from typing import NamedTuple
 
 import pytest
+from fastapi.routing import APIRoute
 
 from taskqueue_ray.core.errors import InvalidOption
 from taskqueue_ray.web import WebOptions
 from taskqueue_ray.web.app import WebApp
+from taskqueue_ray.web.pages import PAGES
 from tests.inprocess import Bench
 from tests.unit.sdk.jobs_for_tests import send
 from tests.unit.web.conftest import OPERATOR, VIEWER, Clock, Opened, Visitor
@@ -37,12 +39,19 @@ def _routes(app: WebApp) -> list[Route]:
     pages = [
         "/", "/queues", "/queues/a", "/jobs", "/jobs/many/cancel", f"/jobs/{'a' * 32}", "/failed",
         "/workflows", "/workflows/a", "/workers", "/history", "/actions", "/api", "/login", "/live",
-        "/live/points", "/live/days", "/metrics",
+        "/live/points", "/live/days", "/metrics", "/schedules", "/schedules/a", "/schedules/a/edit",
+        "/plan", "/plan/preview", "/nodes", "/limits", "/alerts", "/alerts/a",
     ]  # fmt: skip
     forms = [
         "/queues/a/pause", "/queues/a/resume", "/queues/a/settings", "/queues/a/purge",
         "/jobs/many/cancel", "/jobs/selected", f"/jobs/{'a' * 32}/cancel",
         f"/jobs/{'a' * 32}/redrive", f"/jobs/{'a' * 32}/delete", "/logout",
+        "/schedules/a/pause", "/schedules/a/resume", "/schedules/a/run", "/schedules/a/delete",
+        "/schedules/a/backfill", "/schedules/a/edit", "/plan", "/alerts", "/alerts/a/mute",
+        "/alerts/a/unmute", "/alerts/a/test", "/alerts/a/configure", "/alerts/a/delete",
+        "/workers/drain", "/pools/a/suspend", "/pools/a/resume", "/nodes/strategy",
+        "/nodes/cordon", "/limits", "/limits/delete", "/limits/throttle", "/quotas",
+        "/quotas/delete",
     ]  # fmt: skip
     found += [Route("GET", path) for path in pages if path != "/live"]
     found += [Route("POST", path) for path in forms]
@@ -248,3 +257,22 @@ def test_it_works_under_a_path_of_another_application(bench: Bench) -> None:
         }  # fmt: skip
         assert client.get("/tasks/static/page.css").status_code == 200
         client.portal.call(app.site.poller.stop)  # type: ignore[union-attr]  # it is entered
+
+
+def test_every_page_and_form_is_in_the_matrix(stranger: Visitor) -> None:
+    """A page that is added is asked for by the test above, or this one says so."""
+    known = {(route.method, _shape(route.path)) for route in _routes(stranger.app)}
+    routes = [route for page in PAGES for route in page.router.routes]
+    found = {
+        (method, _shape(route.path))
+        for route in routes
+        if isinstance(route, APIRoute)
+        for method in route.methods
+    }
+    assert len(found) > 50
+    assert found - known == set()
+
+
+def _shape(path: str) -> str:
+    path = re.sub(r"\{\w+\}", "a", path.replace("a" * 32, "a"))
+    return re.sub(r"^(/jobs/many|/nodes)/(a|cancel|cordon)$", r"\1/a", path)
