@@ -65,6 +65,7 @@ def drop_limit(queue: TaskQueue, limit: Limit) -> bool:
         known = queue.queues.settings(limit.queue).concurrency is not None
         queue.queues.configure(limit.queue, concurrency=None)
         return known
-    if limit.name is not None and queue.rate_limiter.delete(limit.name, limit.key):
-        return True
+    kinds = {one.name: one.kind for one in queue.rate_limiter.limits()}
+    if limit.name is not None and kinds.get(limit.name) == "rate":
+        return queue.rate_limiter.delete(limit.name, limit.key)
     return queue.concurrency.delete(limit.name, limit.key, type=limit.type)

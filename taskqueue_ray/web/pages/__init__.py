@@ -3,7 +3,7 @@
 A new page is a file here, its template, and its name in `PAGES`.
 """
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Request
 
 from taskqueue_ray.web.pages import (
     actions,
@@ -25,6 +25,7 @@ from taskqueue_ray.web.pages import (
     workflows,
 )
 from taskqueue_ray.web.pages.rendering import menu
+from taskqueue_ray.web.site import principal_of, site_of
 
 PAGES = (
     overview, queues, jobs, failed, workflows, schedules, workers, nodes, limits, alerts, history,
@@ -35,8 +36,14 @@ PAGES = (
 
 def router() -> APIRouter:
     """All of them."""
-    made = APIRouter(include_in_schema=False)
+    made = APIRouter(include_in_schema=False, dependencies=[Depends(_attended)])
     for page in PAGES:
         made.include_router(page.router)
     menu[:] = [entry for page in PAGES if (entry := getattr(page, "ENTRY", None)) is not None]
     return made
+
+
+async def _attended(request: Request) -> None:
+    """What is drawn from the last look is drawn from one that was taken lately."""
+    if principal_of(request) is not None:
+        await site_of(request).poller.attend()

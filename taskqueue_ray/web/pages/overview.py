@@ -33,12 +33,12 @@ class Concern(NamedTuple):
 async def overview(request: Request) -> HTMLResponse:
     """The page."""
     poller = site_of(request).poller
-    await poller.attend()
     look = poller.look
     return render(
         request,
         "overview.html",
         rates=poller.ring.rates(),
+        total=look.rare.performance.total if look.rare.performance else None,
         concerns=concerns(look),
         busiest=sorted(look.queues, key=lambda one: (-one.unfinished, one.queue))[:8],
         ring=poller.ring,

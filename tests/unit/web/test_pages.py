@@ -23,7 +23,8 @@ from tests.unit.web.conftest import OPERATOR, VIEWER, Visitor
 
 PAGES = (
     "/", "/queues", "/queues/mail", "/jobs", "/failed", "/workflows", "/schedules", "/plan",
-    "/workers", "/nodes", "/limits", "/alerts", "/alerts/queue_depth", "/history", "/actions", "/api",
+    "/workers", "/nodes", "/limits", "/alerts", "/alerts/queue_depth", "/history",
+    "/actions", "/api",
 )  # fmt: skip
 
 
