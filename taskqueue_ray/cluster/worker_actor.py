@@ -81,8 +81,8 @@ class WorkerActor(Terminable):
         await self._gone.wait()
 
     async def problem(self) -> str | None:
-        """Why this worker cannot work, or None."""
-        return self._problem
+        """Why this worker cannot work, or None; `LEFT` when it was let go."""
+        return configs.LEFT if self._gone.is_set() else self._problem
 
     async def drain(self, timeout: float) -> bool:  # noqa: ASYNC109  # what is left is interrupted
         """Give back what has not begun, finish what runs, and stop. True when all of it ended."""
