@@ -330,7 +330,18 @@ def test_two_hundred_hostile_strings_run_nothing(operator: Visitor, bench: Bench
     bench.work(rounds=10)
     assert bench.q.stats("mail").completed == 200
     bench.fold()
-    pages = [*PAGES, "/jobs?state=failed", "/history?state=completed"]
+    label = _printable(HOSTILE[0])[:64]
+    bench.q.rate_limiter.set_limit("api", 5, key=label)
+    bench.q.nodes.register(label, capabilities=[label])
+    bench.q.quotas.set(label, 4)
+    bench.q.scheduler.schedule("1h", send.options(tags=[label]), label, id="hourly")
+    pages = [
+        *PAGES,
+        "/schedules/hourly",
+        "/schedules/hourly/edit",
+        "/jobs?state=failed",
+        "/history?state=completed",
+    ]
     pages += [f"/jobs/{id}" for id in ids]
     faults = []
     for path in pages:
@@ -338,9 +349,22 @@ def test_two_hundred_hostile_strings_run_nothing(operator: Visitor, bench: Bench
         looker.feed(operator.get(path).text)
         faults += [(path, fault) for fault in looker.faults]
     for text in HOSTILE[:20]:
-        for path in ("/jobs", "/history", "/failed", "/jobs/many/cancel", "/login"):
+        for path in (
+            "/jobs", "/history", "/failed", "/jobs/many/cancel", "/login", "/plan", "/plan/preview"
+        ):  # fmt: skip
             asked = operator.client.get(
-                path, params={"queue": text, "text": text, "next": text, "tag": text}
+                path,
+                params={
+                    "queue": text,
+                    "text": text,
+                    "next": text,
+                    "tag": text,
+                    "when": text,
+                    "tz": text,
+                    "type": text,
+                    "arguments": text,
+                    "until": text,
+                },
             )
             looker = _Looker()
             looker.feed(asked.text)
