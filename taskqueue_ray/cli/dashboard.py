@@ -2,17 +2,24 @@
 
 import ipaddress
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from taskqueue_ray.cli.opening import client, key_file_of, look_for, settings_of
 from taskqueue_ray.cli.options import Address, Storage
 from taskqueue_ray.cli.render import say
-from taskqueue_ray.core.errors import InvalidOption
+from taskqueue_ray.core.errors import InvalidOption, Unavailable
 from taskqueue_ray.core.settings import Settings
 from taskqueue_ray.engine.keyring import key_file_path
+from taskqueue_ray.sdk.client import TaskQueue
+
+if TYPE_CHECKING:
+    from taskqueue_ray.web.serving import Server
 
 app = typer.Typer(no_args_is_help=True, help="The web page and the REST API.")
 
@@ -66,7 +73,7 @@ def serve(
     folder = key_folder(settings)
     from taskqueue_ray.web.options import LOOPBACK, WebOptions
 
-    names = [*LOOPBACK, host.strip("[]"), f"[{host}]", *(allow_host or ())]
+    names = [*LOOPBACK, *names_of(host), *(allow_host or ())]
     operator, viewer = (
         (None, None) if no_token else _tokens(token_file or folder / "dashboard-tokens")
     )
@@ -92,6 +99,64 @@ def serve(
             reach,
             lambda at: say(f"dashboard: {scheme}://{_shown(host)}:{at}{root_path}"),
         ).run()
+
+
+@contextmanager
+def beside(queue: TaskQueue, settings: Settings, address: str) -> Iterator[None]:
+    """Serve it in this process for as long as the block lasts, with tokens; `address` is HOST:PORT.
+
+    Raises `InvalidOption` and `Unavailable`.
+    """
+    from taskqueue_ray.web.options import LOOPBACK, WebOptions
+    from taskqueue_ray.web.serving import Reach, server_of
+
+    host, port = parse_address(address)
+    folder = key_folder(settings)
+    operator, viewer = _tokens(folder / "dashboard-tokens")
+    options = WebOptions(
+        operator_token=operator,
+        viewer_token=viewer,
+        hosts=tuple(dict.fromkeys((*LOOPBACK, *names_of(host)))),
+        audit_file=folder / "dashboard-audit.jsonl",
+        app=settings.app,
+    )
+    listening = threading.Event()
+
+    def ready(at: int) -> None:
+        say(f"dashboard: http://{_shown(host)}:{at}")
+        listening.set()
+
+    server = server_of(queue, options, Reach(host, port), ready)
+    thread = threading.Thread(target=_serve, args=(server,), name="dashboard")
+    thread.start()
+    try:
+        while not listening.wait(0.1):
+            if not thread.is_alive():
+                raise Unavailable(f"the dashboard cannot listen on {address}")
+        yield
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def _serve(server: "Server") -> None:
+    # uvicorn exits the process when it cannot listen: here that ends the thread alone.
+    with suppress(SystemExit):
+        server.run()
+
+
+def parse_address(address: str) -> tuple[str, int]:
+    """The host and port of HOST:PORT. Raises `InvalidOption`."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not host or not port.isdigit() or int(port) > 65535:
+        raise InvalidOption("dashboard", ascii(address)[:80], "HOST:PORT, such as 127.0.0.1:8080")
+    return host.strip("[]"), int(port)
+
+
+def names_of(host: str) -> tuple[str, str]:
+    """The names that requests for a host may ask for."""
+    plain = host.strip("[]").lower()
+    return plain, f"[{plain}]"
 
 
 def check_reach(host: str, *, no_token: bool) -> None:

@@ -3,10 +3,12 @@
 import signal
 import threading
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from taskqueue_ray.cli.dashboard import beside, parse_address
 from taskqueue_ray.cli.opening import client, look_for, settings_of
 from taskqueue_ray.cli.options import Address, Storage
 from taskqueue_ray.cli.pools import (
@@ -20,7 +22,7 @@ from taskqueue_ray.cli.pools import (
     words_of,
 )
 from taskqueue_ray.cli.render import say, warn
-from taskqueue_ray.core.errors import InvalidRequest
+from taskqueue_ray.core.errors import InvalidOption, InvalidRequest
 from taskqueue_ray.core.settings import Settings
 from taskqueue_ray.engine.ownership import live_owner, location_of
 from taskqueue_ray.sdk.client import TaskQueue
@@ -50,6 +52,10 @@ def up(
         bool,
         typer.Option("--foreground", help="Stay until Ctrl-C or SIGTERM; start a Ray if none runs"),
     ] = False,
+    dashboard: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Serve the web page too; with --foreground"),
+    ] = None,
     app: App = None,
     storage: Storage = None,
     address: Address = None,
@@ -58,6 +64,11 @@ def up(
 
     Without a cluster, `--foreground` starts one that lives as long as this command.
     """
+    if dashboard is not None:
+        parse_address(dashboard)
+        if not foreground:
+            accepts = "--foreground beside it; or run `taskqueue dashboard serve`"
+            raise InvalidOption("dashboard", ascii(dashboard)[:80], accepts)
     settings = settings_of(storage, address, app=app or None)
     if settings.address is None and not foreground and not _is_served(settings):
         # A cluster that this command started would end with it.
@@ -76,7 +87,9 @@ def up(
         say(words_of(found.pools.set(DEFAULT, **given)))
         _print_next(found, connection)
         if foreground:
-            _stay(found, connection)
+            page = nullcontext() if dashboard is None else beside(found, settings, dashboard)
+            with page:
+                _stay(found, connection)
 
 
 def down(

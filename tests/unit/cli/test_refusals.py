@@ -35,6 +35,8 @@ from tests.unit.cli.conftest import Run
         ("work UPPER", 2, "queue"),
         ("dashboard serve --host 0.0.0.0 --no-token", 2, "loopback"),
         ("dashboard serve --tls-cert x", 2, "tls"),
+        ("up --dashboard 127.0.0.1:0", 2, "--foreground"),
+        ("up --foreground --dashboard here", 2, "HOST:PORT"),
         ("jobs show zzz", 2, "32 hexadecimal digits"),
         ("jobs redrive", 2, "--all"),
         ("queues configure mail --retention soon", 2, "retention"),
