@@ -2,7 +2,7 @@
 # The packages come from wherever pip is set up to look; constraints.txt pins their versions.
 
 .DELETE_ON_ERROR:
-.PHONY: setup demo test test-rest test-cluster check lint bench test-full faults cluster docs clean
+.PHONY: setup demo test test-rest test-cluster check lint bench test-full faults soak cluster docs clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -12,6 +12,7 @@ PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13 python; do \
 PYTEST := $(BIN)/python -m pytest
 SEED ?=
 TIER ?= quick
+SOAK ?= 3600
 QUICK := "not slow and not faults"
 # In a log each half is shown as a whole, in a terminal both as they go.
 IN_ORDER := $(if $(MAKE_TERMOUT),,$(if $(filter output-sync,$(.FEATURES)),--output-sync=target))
@@ -44,7 +45,14 @@ test: $(READY)
 test-rest: lint
 	$(PYTEST) tests/unit tests/property tests/simulation tests/acceptance -m $(QUICK) -q
 
-test-cluster: $(READY)
+# The tests of the web page need a browser; where it can be had by apt-get, it is.
+test-# A thousand random schedules, day after day, for so many seconds.
+soak: $(READY)
+	TASKQUEUE_TEST_SOAK=$(SOAK) TASKQUEUE_TEST_SEED=$(SEED) $(PYTEST) tests/property/test_a_soak_of_schedules.py -s
+
+cluster: $(READY)
+	@command -v chromium >/dev/null || command -v google-chrome >/dev/null || \
+		{ test "$$(id -u)" = 0 && apt-get install -y -q chromium >/dev/null 2>&1; } || true
 	$(PYTEST) tests/cluster -m $(QUICK) -q
 
 test-full: lint

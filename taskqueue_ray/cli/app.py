@@ -10,6 +10,7 @@ from typer.main import get_command
 from taskqueue_ray._version import VERSION
 from taskqueue_ray.cli import (
     alerts,
+    dashboard,
     jobs,
     keys,
     limits,
@@ -74,10 +75,12 @@ app.add_typer(alerts.app, name="alerts")
 app.add_typer(pools.app, name="pools")
 app.add_typer(workers.app, name="workers")
 app.add_typer(limits.app, name="limits")
+app.add_typer(dashboard.app, name="dashboard")
 # The names of the original tool.
 app.command("queue:work", hidden=True)(work)
 app.command("queue:test", hidden=True)(enqueue_tests)
 app.add_typer(schedules.app, name="schedule:manage", hidden=True)
+app.command("dashboard:serve", hidden=True)(dashboard.serve)
 
 
 @app.command("list")

@@ -58,9 +58,7 @@ class Leave:
             self._queue.submit("give_up_workers", encode(names))
 
     def _say(self, answer: WorkersAdmitted) -> None:
-        words = answer.refusal.words if answer.refusal is not None else ""
-        if answer.is_closed:
-            words = "every node is cordoned, draining or fenced"
+        words = answer.words
         if words and words != self._said:
             log.warning("no further worker may start: %s", words)
         self._said = words

@@ -4,7 +4,7 @@ Nothing here waits for Ray or for a worker: what was asked is looked at again wi
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,13 @@ import ray
 from ray.exceptions import ActorUnavailableError, RayError
 
 from taskqueue_ray.cluster import recruiting
+from taskqueue_ray.cluster.admission import Leave
 from taskqueue_ray.cluster.config import LEFT
+from taskqueue_ray.cluster.handles import QueueHandle
 from taskqueue_ray.cluster.ray_edge import ending_of
-from taskqueue_ray.cluster.recruiting import Gate, OpenGate
+from taskqueue_ray.core.admission import WorkersAdmitted
 from taskqueue_ray.core.demand import Demand, PoolLook, Staff
+from taskqueue_ray.core.envelopes import decode, encode
 from taskqueue_ray.core.exchange import WorkerView
 from taskqueue_ray.core.pool import PLAIN, Pool, executors_of
 from taskqueue_ray.core.scaling import Condition, Member, Scaler
@@ -24,8 +27,8 @@ from taskqueue_ray.core.shape import Shape
 
 log = logging.getLogger(__name__)
 
-Names = Callable[[Shape], str]
-"""Gives a free name for the next worker of a shape."""
+Names = Callable[[Shape, Container[str]], str]
+"""Gives a name for the next worker of a shape, none of those that are taken."""
 
 
 ABSENT = 30
@@ -51,33 +54,42 @@ class Hand:
     impossible: bool = False
     view: WorkerView | None = None
 
+    @property
+    def is_starting(self) -> bool:
+        """Whether it was asked for and has not been seen yet."""
+        return self.view is None and not self.was_ready and self.leave is None
+
+    @property
+    def is_idly_barred(self) -> bool:
+        """Whether its node gets no jobs, and it has none left."""
+        view = self.view
+        return self.leave is None and view is not None and view.barred and not view.held
+
 
 class Crew:
     """Keeps the workers of a pool as its policy wants them.
 
-    `owner` is what the workers call their pool towards the queue; `retire` asks the queue which of
-    these workers (by id) it lets go, since they have nothing in hand.
+    `owner` is what the workers call their pool towards the queue, which says whether, and where,
+    one may start, and which of those that are not needed it lets go.
     """
 
     def __init__(
         self,
         pool: Pool,
         owner: str,
-        queue_actor: str,
+        queue: QueueHandle,
         names: Names,
-        retire: Callable[[list[str]], list[str]],
         *,
         detached: bool,
-        gate: Gate | None = None,
     ) -> None:
         self.owner = owner
         self.hands: dict[str, Hand] = {}
         self.scaler = Scaler(pool)
-        self._queue_actor = queue_actor
+        self._queue = queue
         self._names = names
-        self._retire = retire
         self._detached = detached
-        self._gate = gate or OpenGate()
+        self._leaves: dict[str, Leave] = {}
+        self._is_closed = False
         self._refused: dict[str, str] = {}
         self._staff: list[Staff] = []
         self._shapes: dict[str, Shape] = {"": PLAIN}
@@ -118,25 +130,40 @@ class Crew:
         members = [self._member(hand) for hand in self.hands.values()]
         plan = self.scaler.plan(demands, members, now)
         self._refused.clear()
-        for shape, count in plan.start:
-            self._start(shape, count, now)
-        self._let_go(plan.retire)
+        self._is_closed = False
+        wanted = {shape.text: count for shape, count in plan.start}
+        for text in (*wanted, *(one for one in self._starting() if one not in wanted)):
+            self._start(self._shapes[text], wanted.get(text, 0), now)
+        barred = (
+            [] if self._is_closed else [h.name for h in self.hands.values() if h.is_idly_barred]
+        )
+        self._let_go([*plan.retire, *(one for one in barred if one not in plan.retire)])
         for name in plan.drain:
             self.drain(name)
         members = [self._member(hand) for hand in self.hands.values()]
         self._staff = [self._noted(row) for row in self.scaler.staff(plan.wanted, members, now)]
 
-    def start(self, shape: Shape) -> Hand:
-        """Ask Ray for one more worker. Raises what Ray says against it."""
-        name = self._names(shape)
-        executors = executors_of(shape, self.pool.concurrency)
-        config = recruiting.config_of(self.pool, shape, self._queue_actor, name, self.owner)
-        extra = self._gate.options(self.pool, shape, executors)
-        actor = recruiting.start(config, shape, extra, detached=self._detached)
+    def start(self, shape: Shape, count: int) -> WorkersAdmitted:
+        """Ask Ray for so many more workers, or as many as the queue allows; its answer.
+
+        Raises what Ray says against one.
+        """
         self._shapes[shape.text] = shape
-        hand = Hand(name, shape.text, actor, recruiting.brand(self.pool, shape))
-        self.hands[name] = hand
-        return hand
+        names: list[str] = []
+        for _ in range(count):
+            names.append(self._names(shape, {*self.hands, *names}))
+        leave = self._leave(shape)
+        answer = leave.ask(names, self._starting().get(shape.text, ()))
+        for number, (name, spot) in enumerate(zip(names, answer.spots, strict=False)):
+            config = recruiting.config_of(self.pool, shape, self._queue.name, name, self.owner)
+            try:
+                actor = recruiting.start(config, shape, spot, detached=self._detached)
+            except BaseException:
+                leave.give_up(names[number:])
+                raise
+            self.hands[name] = Hand(name, shape.text, actor, recruiting.brand(self.pool, shape))
+            log.info("pool %s: starting %s (%s)", self.owner, name, shape.text or "plain")
+        return answer
 
     def drain(self, name: str, seconds: float = recruiting.DRAIN) -> None:
         """Let a worker finish what it runs, take nothing more, and end."""
@@ -150,25 +177,49 @@ class Crew:
 
     def remove(self, name: str) -> None:
         """End a worker at once."""
-        if (hand := self.hands.pop(name, None)) is not None and ray.is_initialized():
-            recruiting.end(hand.actor)
+        hand = self.hands.pop(name, None)
+        if hand is None or not ray.is_initialized():
+            return
+        recruiting.end(hand.actor)
+        if hand.is_starting and (shape := self._shapes.get(hand.shape)) is not None:
+            self._leave(shape).give_up([name])
 
     # --- inside ---------------------------------------------------------------------------------
 
     def _start(self, shape: Shape, count: int, now: float) -> None:
-        executors = executors_of(shape, self.pool.concurrency)
-        for _ in range(count):
-            if refusal := self._gate.refuses(self.pool, shape, executors):
-                self._refused[shape.text] = refusal
-                log.info("pool %s: no worker is started: %s", self.owner, refusal)
-                return
-            try:
-                hand = self.start(shape)
-            except (RayError, ValueError, TypeError) as error:
-                self._fail(shape.text, f"{type(error).__name__}: {error}", now)
-                return
-            log.info("pool %s: starting %s (%s)", self.owner, hand.name, shape.text or "plain")
-            self._judge(hand)
+        """Start so many, and say which are still on their way: what they take is kept for them."""
+        before = set(self.hands)
+        try:
+            answer = self.start(shape, count)
+        except (RayError, ValueError, TypeError) as error:
+            self._fail(shape.text, f"{type(error).__name__}: {error}", now)
+        else:
+            self._is_closed |= answer.is_closed
+            if len(answer.spots) < count:
+                self._refused[shape.text] = answer.words
+        for name in self.hands.keys() - before:
+            self._judge(self.hands[name])
+
+    def _starting(self) -> dict[str, list[str]]:
+        """Who has been asked for and is not up yet, by shape."""
+        found: dict[str, list[str]] = {}
+        for hand in self.hands.values():
+            if hand.is_starting and hand.shape in self._shapes:
+                found.setdefault(hand.shape, []).append(hand.name)
+        return found
+
+    def _leave(self, shape: Shape) -> Leave:
+        """Who asks the queue for workers of this shape, as they are now."""
+        pool, mark = self.pool, recruiting.brand(self.pool, shape)
+        if mark not in self._leaves:
+            needs = recruiting.needs_of(shape, executors_of(shape, pool.concurrency))
+            holds = recruiting.holds_of(pool, shape)
+            starter = f"{self.owner}:{mark}"
+            self._leaves[mark] = Leave(self._queue, pool.queues, holds, needs, starter)
+        return self._leaves[mark]
+
+    def _retire(self, ids: list[str]) -> list[str]:
+        return decode(self._queue.call("retire", encode(ids)), list[str])
 
     def _judge(self, hand: Hand) -> None:
         """Say it when no node can hold the worker. It stays asked for: nodes may be added."""
@@ -265,7 +316,7 @@ class Crew:
 
     def _member(self, hand: Hand) -> Member:
         condition: Condition = "starting" if hand.view is None else "ready"
-        if hand.leave is not None:
+        if hand.leave is not None or (hand.view is not None and hand.view.barred):
             condition = "draining"
         jobs = 0 if hand.view is None else hand.view.held
         return Member(

@@ -4,44 +4,25 @@ import hashlib
 import logging
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import ray
 from ray.exceptions import RayError
 from ray.util import list_named_actors
 
+from taskqueue_ray.cluster.admission import options_of
 from taskqueue_ray.cluster.config import ACTOR_CPUS, NAMESPACE, WorkerConfig, encode, workers_prefix
 from taskqueue_ray.cluster.worker_actor import WorkerActor
+from taskqueue_ray.core.placement import Spot
 from taskqueue_ray.core.pool import Pool, executors_of, footprint
+from taskqueue_ray.core.quotas import worker_holds
 from taskqueue_ray.core.shape import Shape
 
 DRAIN = 7 * 86_400.0
 """Seconds for which a worker of a pool that is to leave may go on with what it runs."""
 
 log = logging.getLogger(__name__)
-
-
-class Gate(Protocol):
-    """What else decides on a new worker: quotas, and the strategy by which nodes are chosen."""
-
-    def refuses(self, pool: Pool, shape: Shape, executors: int) -> str:
-        """Why no such worker may start now, in words; "" when it may."""
-
-    def options(self, pool: Pool, shape: Shape, executors: int) -> dict[str, Any]:
-        """Options of Ray that place it; {} leaves that to Ray."""
-
-
-class OpenGate:
-    """Implements `Gate`: anything may start, wherever Ray puts it."""
-
-    def refuses(self, pool: Pool, shape: Shape, executors: int) -> str:
-        """Nothing is refused."""
-        return ""
-
-    def options(self, pool: Pool, shape: Shape, executors: int) -> dict[str, Any]:
-        """Ray decides."""
-        return {}
 
 
 def config_of(pool: Pool, shape: Shape, queue_actor: str, name: str, owner: str) -> WorkerConfig:
@@ -54,12 +35,18 @@ def config_of(pool: Pool, shape: Shape, queue_actor: str, name: str, owner: str)
             "queue_actor": queue_actor,
             "queues": pool.queues,
             "concurrency": executors_of(shape, pool.concurrency),
+            "holds": holds_of(pool, shape),
             "drain_seconds": DRAIN,
             "shape": shape.text,
             "pool": owner,
         },
         WorkerConfig,
     )
+
+
+def holds_of(pool: Pool, shape: Shape) -> dict[str, float]:
+    """What such a worker counts as for quotas."""
+    return worker_holds(executors_of(shape, pool.concurrency), shape, pool.terms.memory_limit)
 
 
 def brand(pool: Pool, shape: Shape) -> str:
@@ -79,23 +66,28 @@ def parts_of(name: str) -> tuple[str, str, int]:
     return pool, mark, int(number)
 
 
-def start(config: WorkerConfig, shape: Shape, extra: Mapping[str, Any], *, detached: bool) -> Any:
+def start(config: WorkerConfig, shape: Shape, spot: Spot, *, detached: bool) -> Any:
     """Ask Ray for a worker; one of that name that is there already is the one. Does not wait."""
+    held = held_by(shape, config.concurrency)
+    placed = options_of(spot)
     options: dict[str, Any] = {
         "name": config.name,
         "namespace": NAMESPACE,
         "max_restarts": -1,
         "max_concurrency": 1000,  # executors on other machines hold calls
         "enable_task_events": False,
-        **held(shape, config.concurrency),
-        **extra,
+        **held,
+        **placed,
     }
+    if selectors := [one["label_selector"] for one in (placed, held) if "label_selector" in one]:
+        # What the jobs ask for goes before where the strategy would rather not have them.
+        options["label_selector"] = {name: v for one in selectors for name, v in one.items()}
     if detached:
         options |= {"lifetime": "detached", "get_if_exists": True}
     return ray.remote(WorkerActor).options(**options).remote(encode(config))
 
 
-def held(shape: Shape, executors: int) -> dict[str, Any]:
+def held_by(shape: Shape, executors: int) -> dict[str, Any]:
     """The options of Ray by which a worker holds what its executors need."""
     whole = footprint(shape, executors)
     options: dict[str, Any] = {"num_cpus": ACTOR_CPUS if whole.num_cpus is None else whole.num_cpus}
@@ -110,6 +102,16 @@ def held(shape: Shape, executors: int) -> dict[str, Any]:
     if whole.runtime_env:
         options["runtime_env"] = msgspec.json.decode(whole.runtime_env)
     return options
+
+
+def needs_of(shape: Shape, executors: int) -> dict[str, float]:
+    """The same by the names that Ray has for resources."""
+    options = held_by(shape, executors)
+    wanted = {
+        "CPU": options["num_cpus"], "GPU": options.get("num_gpus", 0.0),
+        "memory": options.get("memory", 0), **options.get("resources", {}),
+    }  # fmt: skip
+    return {name: amount for name, amount in wanted.items() if amount}
 
 
 def find(name: str) -> Any | None:
@@ -149,13 +151,9 @@ def is_possible(shape: Shape, executors: int, among: Iterable[Mapping[str, Any]]
 
 
 def _could(shape: Shape, executors: int, node: Mapping[str, Any]) -> bool:
-    options = held(shape, executors)
-    wanted = {
-        "CPU": options["num_cpus"], "GPU": options.get("num_gpus", 0.0),
-        "memory": options.get("memory", 0), **options.get("resources", {}),
-    }  # fmt: skip
     has = node.get("Resources", {})
-    return all(has.get(name, 0.0) >= amount for name, amount in wanted.items() if amount) and (
+    wanted = needs_of(shape, executors)
+    return all(has.get(name, 0.0) >= amount for name, amount in wanted.items()) and (
         matches(shape.label_selector, node.get("Labels") or {})
     )
 

@@ -33,6 +33,13 @@ class WorkersAdmitted(msgspec.Struct, frozen=True):
     refusal: Refusal | None = None
     is_closed: bool = False
 
+    @property
+    def words(self) -> str:
+        """Why no more of them may start; "" when all may."""
+        if self.is_closed:
+            return "every node is cordoned, draining or fenced"
+        return "" if self.refusal is None else self.refusal.words
+
 
 class QuotaView(msgspec.Struct, frozen=True):
     """A quota, what it comes to in this cluster, and how much of that is held."""

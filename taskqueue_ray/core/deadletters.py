@@ -30,6 +30,19 @@ class DeadLetters:
         """Where there may be some."""
         return list(self._by_queue)
 
+    def jobs(self, queue: str | None = None) -> Iterator[Job]:
+        """Those of a queue or of all, each queue's the oldest first."""
+        heaps = self._by_queue
+        for name in list(heaps) if queue is None else [queue] if queue in heaps else []:
+            for _, _, job_id in heaps[name]:
+                job = self._jobs[job_id]
+                if job.options.queue == name:
+                    yield job
+
+    def count(self) -> int:
+        """How many there are at most."""
+        return sum(map(len, self._by_queue.values()))
+
     def until(self, queue: str, before: float) -> Iterator[JobId]:
         """Those of a queue that failed up to this time, the oldest first."""
         heap = self._by_queue[queue]

@@ -424,3 +424,35 @@ class SchedulePage(msgspec.Struct, frozen=True):
 
     schedules: list[ScheduleView]
     more: bool = False
+
+
+class FailureGroup(msgspec.Struct, frozen=True):
+    """Dead letters that failed alike. Times are those of their ends; `latest` is the last one."""
+
+    queue: str
+    type: str
+    error_type: str
+    reason: str
+    count: int
+    first_at: float
+    last_at: float
+    latest: JobId
+
+
+class FailureSummary(msgspec.Struct, frozen=True):
+    """Dead letters by how they failed, the largest group first.
+
+    Only the first `looked` of them were looked at when there are many more (`complete` is False).
+    """
+
+    groups: list[FailureGroup]
+    looked: int
+    complete: bool
+
+
+class WorkflowView(msgspec.Struct, frozen=True):
+    """A workflow or batch: how many of its jobs are in which state, and when that last changed."""
+
+    id: str
+    counts: dict[JobState, int]
+    at: float

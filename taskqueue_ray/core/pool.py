@@ -14,12 +14,14 @@ from taskqueue_ray.core.shape import (
     check_num_gpus,
     check_resources,
     check_runtime_env,
+    check_shape,
 )
 from taskqueue_ray.core.timing import parse_duration
 
 MOST = 10_000
 MOST_EXECUTORS = 1024
 MOST_SHAPES = 64
+MOST_BYTES = 1 << 50
 PLAIN = Shape()
 """The shape of workers that hold nothing in particular; its text is empty."""
 
@@ -78,9 +80,21 @@ def check_pool(pool: Pool) -> Pool:
         parse_duration(seconds, name)
     if pool.target_wait <= 0:
         raise InvalidOption("target_wait", f"{pool.target_wait:g}", "more than 0 seconds")
+    _check_terms(pool.terms)
+    for shape in pool.shapes or ():
+        check_shape(shape)
     if pool.shapes is not None and not 1 <= len(pool.shapes) <= MOST_SHAPES:
         raise InvalidOption("shapes", f"{len(pool.shapes)} of them", f"1 to {MOST_SHAPES}")
     return pool
+
+
+def _check_terms(terms: Terms) -> None:
+    for name in ("timeout", "max_age", "cancel_grace"):
+        if (seconds := getattr(terms, name)) is not None:
+            parse_duration(seconds, name)
+    for name in ("memory_limit", "max_jobs", "max_result", "inline", "max_batch"):
+        if (number := getattr(terms, name)) is not None and not 0 < number < MOST_BYTES:
+            raise InvalidOption(name, str(number), "a whole number above 0")
 
 
 def parse_shapes(value: object) -> tuple[Shape, ...] | None:

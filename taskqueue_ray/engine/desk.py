@@ -108,6 +108,14 @@ class Desk:
             "throttle": _typed(commands.Throttle, engine.control),
             "acquire": _typed(AcquireRequest, engine.permits.acquire),
             "limits": _typed(None, self._read(lambda _: look(engine.state, engine.clock.now()))),
+        } | self._summaries(engine)
+
+    def _summaries(self, engine: Engine) -> dict[str, Callable[[bytes, Respond], None]]:
+        looks = engine.insights
+        return {
+            "failures": _typed(str | None, self._read(looks.failures)),
+            "workflows": _typed(int, self._read(looks.workflows)),
+            "tally": _typed(tuple[float, float], self._read(lambda call: looks.tally(*call))),
         }
 
     def serve(self, method: str, request: bytes, respond: Bytes) -> None:

@@ -1,20 +1,25 @@
 """Read-only views of the queue for people and programs. Nothing here waits for a commit."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from heapq import nlargest
 from operator import attrgetter
 from typing import Literal
 
 from msgspec.structs import replace
 
+from taskqueue_ray.core.errors import InvalidRequest
 from taskqueue_ray.core.exchange import (
     Controls,
     Cursor,
     Ended,
+    FailureSummary,
     JobFilter,
     JobPage,
     JobView,
     QueueStats,
     WorkerView,
+    WorkflowView,
 )
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import Finished, Job, JobId, Leased, Scheduled, Settled
@@ -24,6 +29,7 @@ from taskqueue_ray.core.views import checkpoint_view, ended_view, finished_view
 from taskqueue_ray.core.why import Why, explain
 from taskqueue_ray.engine.fleet import Fleet
 from taskqueue_ray.engine.places import Places
+from taskqueue_ray.engine.tallies import group_failures, tally_finishes
 
 SCAN = 20_000
 """How many jobs one page looks at, at most, so that a list never holds up the queue for long."""
@@ -152,6 +158,9 @@ class Insights:
                 return _once([(entry[3] for entry in delayed)], len(delayed))
             case JobState.BLOCKED:
                 return self._blocked()
+            case JobState.FAILED:
+                dead = self._state.dead
+                return _once([dead.jobs(wanted.queue)], dead.count())
         return None
 
     def _blocked(self) -> list[Job] | None:
@@ -213,6 +222,24 @@ class Insights:
             for worker, session in self._fleet.workers.items()
             if session.info is not None
         ]
+
+    def failures(self, queue: str | None) -> FailureSummary:
+        """Dead letters by how they failed."""
+        return group_failures(self._state, queue, SCAN)
+
+    def workflows(self, limit: int) -> list[WorkflowView]:
+        """Workflows and batches that memory knows, those that changed last first."""
+        latest = nlargest(min(limit, PAGE), self._state.workflows.items(), lambda one: one[1].at)
+        return [WorkflowView(name, dict(tally.counts), tally.at) for name, tally in latest]
+
+    def tally(self, since: float, every: float) -> list[tuple[float, JobState, int]]:
+        """Finishes from `since` on that the history does not have, counted by spans of time.
+
+        Raises `InvalidRequest` for a span of no length.
+        """
+        if not 0.0 < every < math.inf:
+            raise InvalidRequest(f"finishes are counted by spans of some seconds, not {every!r}")
+        return tally_finishes(self._state, since, every, 5 * SCAN)
 
     def _queue_stats(self, name: str) -> QueueStats:
         totals = self._state.totals.get(name)

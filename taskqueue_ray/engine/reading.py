@@ -150,6 +150,9 @@ class ReadingDesk:
                     for one in reading.state.premises.quotas.values()
                 ],
             ),
+            "failures": (str | None, insights.failures),
+            "workflows": (int, insights.workflows),
+            "tally": (tuple[float, float], lambda call: insights.tally(*call)),
         }
 
     def answer(self, method: str, request: bytes) -> bytes:

@@ -264,12 +264,13 @@ class Work:
         """One by one, as long as quotas have room for what each takes; queue by queue, since one
         may be held back where another is not.
         """
-        ready = self._state.ready
+        ready, now = self._state.ready, self._path.clock.now()
+        ready.gates.reopen(now)
         events: list[Leased] = []
-        for queue in able.queues or tuple(ready.queues):
+        for queue in able.queues or tuple(dict.fromkeys((*ready.queues, *ready.gates.places))):
             one = msgspec.structs.replace(able, queues=(queue,))
             while len(events) < room:
-                head = ready.pick(one.queues, partial(fits, one), 1)
+                head = ready.pick(one.queues, partial(fits, one), 1, ready.allowance(now))
                 if not head:
                     break
                 options = head[0].options

@@ -12,6 +12,7 @@ from taskqueue_ray.core.health import Facts, Health, examine
 from taskqueue_ray.core.model import OnParentFailure
 from taskqueue_ray.core.naming import check_name
 from taskqueue_ray.core.pool import Terms
+from taskqueue_ray.core.timing import Duration, parse_duration
 from taskqueue_ray.engine.payload import Sealer
 from taskqueue_ray.sdk import current, requests
 from taskqueue_ray.sdk.alerts import Alerts
@@ -20,6 +21,7 @@ from taskqueue_ray.sdk.batches import MAX_JOBS, Batch, Parcel, Preparer
 from taskqueue_ray.sdk.callbacks import JobBatch
 from taskqueue_ray.sdk.fault_tolerance import FaultTolerance
 from taskqueue_ray.sdk.handle import JobHandle
+from taskqueue_ray.sdk.hurry import Hurried
 from taskqueue_ray.sdk.job import Job, JobItem, as_item
 from taskqueue_ray.sdk.limits import Concurrency, RateLimiter
 from taskqueue_ray.sdk.moving import Moving
@@ -60,6 +62,7 @@ class TaskQueue(Moving):
         is_current: bool = True,
         max_batch: int = MAX_JOBS,
         terms: Callable[[], Terms] | None = None,
+        timezone: str = "UTC",
     ) -> None:
         super().__init__(transport, sealer)
         self.location = location
@@ -81,7 +84,7 @@ class TaskQueue(Moving):
         """How many run at a time, by name or type."""
         self.watcher = Watcher(transport)
         self.preparer = Preparer(transport, sealer, max_batch=max_batch)
-        self.scheduler = Scheduler(self._ask, self.preparer, self.opener)
+        self.scheduler = Scheduler(self._ask, self.preparer, self.opener, timezone)
         """What is to be enqueued at which times."""
         self.alerts = Alerts(self._ask, self.preparer)
         """Rules that watch over the queue."""
@@ -249,6 +252,21 @@ class TaskQueue(Moving):
     def handle(self, id: AnyId) -> JobHandle[Any]:
         """A handle for any id; asks nothing. Raises `InvalidOption` for what is no id."""
         return JobHandle(self, raw_id(id))
+
+    def hurried(self, seconds: Duration) -> "TaskQueue":
+        """The same queue, for those who cannot wait while it restarts.
+
+        A call that gets no answer within `seconds` raises `Unavailable`; what it asked for may have
+        been done. This connection must stay open for as long as that one is used.
+        """
+        return TaskQueue(
+            Hurried(self._transport, parse_duration(seconds, "seconds")),
+            self.preparer.sealer,
+            location=self.location,
+            is_current=False,
+            max_batch=self.preparer.max_jobs,
+            timezone=self.scheduler.tz,
+        )
 
     # --- workers and the connection ---------------------------------------------------------
 

@@ -37,6 +37,18 @@ class History:
         connection.register("history", self._read())
         return connection.sql(query)
 
+    def to_csv(self) -> bytes:
+        """CSV with a header; payloads and results, which are sealed, are left out."""
+        from taskqueue_ray.storage.exports import to_csv
+
+        return to_csv(self._read())
+
+    def to_parquet(self) -> bytes:
+        """One Parquet file with all columns."""
+        from taskqueue_ray.storage.exports import to_parquet
+
+        return to_parquet(self._read())
+
     def __len__(self) -> int:
         rows: int = self._read().num_rows
         return rows

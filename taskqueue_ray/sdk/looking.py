@@ -1,13 +1,20 @@
 """What a client can see of the queue: jobs, counts, workers, the past."""
 
 import asyncio
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, overload
 
 from taskqueue_ray.core.errors import (
     JobNotFound,
 )
-from taskqueue_ray.core.exchange import Cursor, JobFilter, JobView
+from taskqueue_ray.core.exchange import (
+    Cursor,
+    FailureSummary,
+    JobFilter,
+    JobView,
+    WorkflowView,
+)
 from taskqueue_ray.core.identity import to_text
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.metering import Family
@@ -18,8 +25,8 @@ from taskqueue_ray.sdk import requests
 from taskqueue_ray.sdk.asking import IN_HISTORY, AnyId, Asking, raw_id
 from taskqueue_ray.sdk.filters import filter_of, start_of
 from taskqueue_ray.sdk.history import History
-from taskqueue_ray.sdk.paging import pages
-from taskqueue_ray.sdk.past import read_history
+from taskqueue_ray.sdk.paging import page_of, pages
+from taskqueue_ray.sdk.past import count_finishes, read_history
 from taskqueue_ray.sdk.performance import Performance
 from taskqueue_ray.sdk.records import JobRecord, QueueRecord, WorkerRecord
 from taskqueue_ray.sdk.tables import JobList, RecordList, StatsList
@@ -81,6 +88,49 @@ class Looking(Asking):
     async def ajobs(self, **wanted: Any) -> JobList:
         """The same for async code."""
         return await asyncio.to_thread(lambda: self.jobs(**wanted))
+
+    def job_page(
+        self,
+        *,
+        cursor: str | None = None,
+        limit: int = 100,
+        seconds: float = 1.0,
+        **wanted: Any,
+    ) -> tuple[JobList, str | None]:
+        """One page of the jobs that are in memory, and the cursor of the next page, if any.
+
+        Order and filters are those of `jobs`. A cursor holds when jobs come and go. A page ends
+        early after `seconds` of looking: it may be empty and have a next one.
+        """
+        views, following = page_of(self._ask, filter_of(**wanted), cursor, limit, seconds)
+        return JobList(self._records(views), following is None), following
+
+    def search_history(self, *, limit: int = 100, **wanted: Any) -> JobList:
+        """Jobs of the Parquet history that fit, the newest first. Filters are those of `jobs`."""
+        views = self._ask(requests.search(filter_of(**wanted), limit))
+        return JobList(self._records(views), len(views) < limit)
+
+    def failures(self, queue: str | None = None) -> FailureSummary:
+        """Dead letters by how they failed, the largest group first."""
+        return self._ask(requests.failures(queue))
+
+    async def afailures(self, queue: str | None = None) -> FailureSummary:
+        """The same for async code."""
+        return await self._aask(requests.failures(queue))
+
+    def workflows(self, limit: int = 100) -> list[WorkflowView]:
+        """Workflows and batches with their counts by state, those that changed last first."""
+        return self._ask(requests.workflows(limit))
+
+    async def aworkflows(self, limit: int = 100) -> list[WorkflowView]:
+        """The same for async code."""
+        return await self._aask(requests.workflows(limit))
+
+    def finishes(
+        self, since: Duration | datetime, every: Duration = 3600
+    ) -> list[tuple[datetime, JobState, int]]:
+        """How many jobs ended in which state, by spans of `every`, in the history and lately."""
+        return count_finishes(self._ask, start_of(since) or 0.0, parse_duration(every, "every"))
 
     def failed_jobs(self, queue: str | None = None, *, limit: int = 100) -> JobList:
         """The dead letters."""
@@ -188,7 +238,10 @@ class Looking(Asking):
         return JobRecord(found[0], self.opener)
 
     def _list(self, views: list[JobView], cursor: Cursor | None) -> JobList:
-        return JobList((JobRecord(view, self.opener) for view in views), cursor is None)
+        return JobList(self._records(views), cursor is None)
+
+    def _records(self, views: list[JobView]) -> Iterator[JobRecord]:
+        return (JobRecord(view, self.opener) for view in views)
 
 
 def _rendered(families: list[Family]) -> str:

@@ -1,9 +1,12 @@
 """The history as one table: what is in Parquet, and what ended since."""
 
+from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from taskqueue_ray.core.exchange import JobView
+from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.sdk import requests
 
 if TYPE_CHECKING:
@@ -43,3 +46,24 @@ def _joined(folded: "pyarrow.Table", rows: "pyarrow.Table") -> "pyarrow.Table":
     return type(rows).from_batches(
         [*folded.select(rows.column_names).cast(rows.schema).to_batches(), *rows.to_batches()]
     )
+
+
+def count_finishes(
+    ask: Callable[[Any], Any], since: float, every: float
+) -> list[tuple[datetime, JobState, int]]:
+    """How many jobs ended in which state, by spans of `every` seconds.
+
+    Every end counts, also that of a job that was redriven later.
+    """
+    from taskqueue_ray.storage.exports import tally
+    from taskqueue_ray.storage.history import from_bytes
+
+    fresh = ask(requests.tally(since, every))
+    folded = from_bytes(ask(requests.history(since, ["finished_at", "state"])))
+    counts: Counter[tuple[float, JobState]] = Counter()
+    for at, state, count in (*fresh, *tally(folded, every)):
+        counts[at, JobState(state)] += count
+    return [
+        (datetime.fromtimestamp(at, UTC), state, count)
+        for (at, state), count in sorted(counts.items())
+    ]

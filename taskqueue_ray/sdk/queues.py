@@ -28,6 +28,13 @@ class PauseRecord(NamedTuple):
     since: datetime | None
 
 
+class ControlRecord(NamedTuple):
+    """All that operators have set: what is paused, and the settings of queues that have any."""
+
+    paused: list[PauseRecord]
+    settings: Mapping[str, QueueSettings]
+
+
 class Queues:
     """What operators set. All of it is stored with the queue and holds for the whole cluster."""
 
@@ -75,8 +82,13 @@ class Queues:
 
     def paused(self) -> list[PauseRecord]:
         """What is paused, the oldest first."""
-        pauses = self._ask(requests.controls()).pauses
-        return [PauseRecord(kind, name, moment(since)) for kind, name, since in pauses]
+        return self.controls().paused
+
+    def controls(self) -> ControlRecord:
+        """What is paused and the settings of all queues, in one question."""
+        found = self._ask(requests.controls())
+        paused = [PauseRecord(kind, name, moment(since)) for kind, name, since in found.pauses]
+        return ControlRecord(paused, found.settings)
 
     async def aconfigure(self, queue: str, **settings: Any) -> QueueSettings:
         """`configure` for async code."""

@@ -41,6 +41,7 @@ from taskqueue_ray.core.exchange import (
     Cursor,
     Ended,
     EnqueueReply,
+    FailureSummary,
     JobFilter,
     JobPage,
     JobView,
@@ -48,6 +49,7 @@ from taskqueue_ray.core.exchange import (
     QueueStats,
     SchedulePage,
     WorkerView,
+    WorkflowView,
 )
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.metering import Family, PerformanceReport
@@ -381,3 +383,19 @@ def delete_limit(name: str, kind: Literal["rate", "concurrency"], key: str) -> R
 def limits() -> Request[list[LimitView]]:
     """All limits and throttles."""
     return Request("limits", _encode(None), _reader(list[LimitView]))
+
+
+def failures(queue: str | None) -> Request[FailureSummary]:
+    """Dead letters by how they failed."""
+    return Request("failures", _encode(queue), _reader(FailureSummary))
+
+
+def workflows(limit: int) -> Request[list[WorkflowView]]:
+    """Workflows and batches, those that changed last first."""
+    return Request("workflows", _encode(limit), _reader(list[WorkflowView]))
+
+
+def tally(since: float, every: float) -> Request[list[tuple[float, JobState, int]]]:
+    """What ended and is not in the history yet, counted by spans of time."""
+    reader = _reader(list[tuple[float, JobState, int]])
+    return Request("tally", _encode((since, every)), reader)

@@ -48,6 +48,9 @@ class Transport(Protocol):
     backfill      Backfill                                    [JobId]
     schedule      id                                          ScheduleView, with its payload
     schedules     [id that they come after, limit]            SchedulePage
+    workflows     limit                                       [WorkflowView], the latest first
+    failures      queue or nil                                FailureSummary
+    tally         [since, span]                               [[start, state, count]], not folded
     ============  ==========================================  =================================
 
     Every method may be called from any thread. While the queue restarts or recovers, a call waits

@@ -124,8 +124,11 @@ class Client:
         tenant = chance.choice(TENANTS) if self.world.fair else ""
         if chance.random() > 0.5:
             return Conditions(fair_key=tenant) if tenant else None
+        limits: tuple[Use, ...] = ()
         if self.world.limited and chance.random() < 0.6:
-            return Conditions(fair_key=tenant, limits=chance.choice(LIMITS))
+            limits = chance.choice(LIMITS)
+            if chance.random() < 0.7:
+                return Conditions(fair_key=tenant, limits=limits)
         key, mode = chance.choice(KEYS), chance.choice(MODES) if alone else MODES[0]
         expires = self.world.agenda.now + chance.choice((2, 20, 60))
         return Conditions(
@@ -135,6 +138,7 @@ class Client:
             fair_key=tenant,
             concurrency_key=chance.choice(("", "", "account")),
             ordered=chance.random() < 0.5,
+            limits=limits,
         )
 
     def _parents(self, batch: list[JobId]) -> tuple[JobId, ...]:

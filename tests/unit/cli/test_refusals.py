@@ -33,6 +33,8 @@ from tests.unit.cli.conftest import Run
         ("work --cancel-grace -1", 2, "cancel_grace"),
         ("work --app no_such_module", 2, "no module 'no_such_module'"),
         ("work UPPER", 2, "queue"),
+        ("dashboard serve --host 0.0.0.0 --no-token", 2, "loopback"),
+        ("dashboard serve --tls-cert x", 2, "tls"),
         ("jobs show zzz", 2, "32 hexadecimal digits"),
         ("jobs redrive", 2, "--all"),
         ("queues configure mail --retention soon", 2, "retention"),
