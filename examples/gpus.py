@@ -38,7 +38,9 @@ class Embed(tq.Job):
 
 def most_at_a_time(runs: list[dict[str, Any]]) -> int:
     """How many runs there were at the busiest moment."""
-    at_once = [sum(r["began"] <= run["began"] < r["ended"] for r in runs) for run in runs]
+    at_once: list[int] = [
+        sum(r["began"] <= run["began"] < r["ended"] for r in runs) for run in runs
+    ]
     return max(at_once)
 
 
@@ -48,7 +50,9 @@ ray.init(num_cpus=3, num_gpus=1, include_dashboard=False, log_to_driver=False)
 with tq.connect() as q:
     # One worker with four places, a quarter of a GPU each.
     with q.workers(["embeddings"], min=0, max=1, concurrency=4):
-        handles: list[tq.JobHandle[Any]] = q.enqueue_many(Embed({"text": text}) for text in TEXTS)
+        handles: list[tq.JobHandle[dict[str, Any]]] = q.enqueue_many(
+            Embed({"text": text}) for text in TEXTS
+        )
         runs = tq.gather(*handles, timeout=90)
         [worker] = q.worker_health()
         print(f"the worker holds {worker.concurrency} times {worker.shape}")

@@ -39,7 +39,7 @@ SECURITY_HEADERS = {
 }
 
 PREFLIGHT = {
-    "access-control-allow-methods": "GET, POST, PATCH, DELETE",
+    "access-control-allow-methods": "GET, POST, PUT, PATCH, DELETE",
     "access-control-allow-headers": "authorization, content-type, if-none-match",
     "access-control-max-age": "600",
 }

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from taskqueue_ray.core.errors import TaskQueueError
 from taskqueue_ray.sdk.client import TaskQueue
 from taskqueue_ray.sdk.records import QueueRecord
-from taskqueue_ray.web.look import Look, Ring
+from taskqueue_ray.web.look import NOT_YET, Look, Rare, Ring
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +24,8 @@ REST = 10.0
 """Seconds between two looks while nobody watches."""
 WATCHED = 30.0
 """Seconds for which somebody who loaded a page counts as watching."""
+RARELY = 5.0
+"""Seconds between two looks at alerts and at what was measured."""
 MAX_STREAMS = 500
 
 
@@ -34,12 +36,14 @@ class Trouble(NamedTuple):
     words: str
 
 
-def take_look(queue: TaskQueue, now: float) -> Look:
-    """Ask the queue. Three small questions."""
+def take_look(queue: TaskQueue, now: float, rare: Rare = NOT_YET) -> Look:
+    """Ask the queue: three small questions, and two more when `rare` is old."""
     workers = tuple(queue.worker_health())
     stats: list[QueueRecord] = list(queue.stats())
     controls = queue.queues.controls()
-    return Look(now, tuple(stats), workers, tuple(controls.paused), dict(controls.settings))
+    if now - rare.at >= RARELY:
+        rare = Rare(now, tuple(queue.alerts.firing()), queue.performance_metrics())
+    return Look(now, tuple(stats), workers, tuple(controls.paused), dict(controls.settings), rare)
 
 
 class Poller:
@@ -87,13 +91,14 @@ class Poller:
     def look_again(self) -> None:
         """Look now, and return after that; from a thread that has changed something."""
         if self._loop is not None and self._loop.is_running():
-            asyncio.run_coroutine_threadsafe(self.tick(), self._loop).result(30.0)
+            asyncio.run_coroutine_threadsafe(self.tick(afresh=True), self._loop).result(30.0)
 
-    async def tick(self) -> None:
-        """One look. Whoever waits for news has them."""
+    async def tick(self, *, afresh: bool = False) -> None:
+        """One look, `afresh` also at what is rarely looked at. Whoever waits for news has them."""
         now = self._clock()
         try:
-            look = await asyncio.to_thread(take_look, self._queue, now)
+            rare = NOT_YET if afresh else self.look.rare
+            look = await asyncio.to_thread(take_look, self._queue, now, rare)
         except TaskQueueError as error:
             if self.trouble is None:
                 log.warning("the queue does not answer: %s", error)
@@ -144,4 +149,5 @@ class Poller:
 def _facts(look: Look) -> object:
     queues = [(one.queue, one.counts, one.retries) for one in look.queues]
     workers = [(one.id, one.running, one.draining, one.held) for one in look.workers]
-    return queues, workers, look.pauses, look.settings
+    alerts = [(one.name, one.muted_until) for one in look.rare.firing]
+    return queues, workers, look.pauses, look.settings, alerts

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from taskqueue_ray.core.lifecycle import FINAL, JobState
 from taskqueue_ray.core.model import QueueSettings
+from taskqueue_ray.sdk.alerts import AlertRecord
+from taskqueue_ray.sdk.performance import Performance
 from taskqueue_ray.sdk.queues import PauseRecord
 from taskqueue_ray.sdk.records import QueueRecord, WorkerRecord
 
@@ -20,6 +22,17 @@ RATE_OVER = 15.0
 """Seconds over which the rates of tables are taken."""
 
 
+class Rare(NamedTuple):
+    """What is looked at more seldom, since it costs the queue more or changes less often."""
+
+    at: float
+    firing: tuple[AlertRecord, ...] = ()
+    performance: Performance | None = None
+
+
+NOT_YET = Rare(0.0)
+
+
 class Look(NamedTuple):
     """What the queue was at a time."""
 
@@ -28,6 +41,7 @@ class Look(NamedTuple):
     workers: tuple[WorkerRecord, ...] = ()
     pauses: tuple[PauseRecord, ...] = ()
     settings: Mapping[str, QueueSettings] = MappingProxyType({})
+    rare: Rare = NOT_YET
 
     def count(self, *states: JobState) -> int:
         """Jobs of all queues that are in one of these states."""
@@ -43,6 +57,11 @@ class Look(NamedTuple):
             if one.oldest_waiting and one.queue not in paused
         ]
         return max(0.0, self.at - min(waits)) if waits else None
+
+    @property
+    def firing(self) -> list[AlertRecord]:
+        """Alerts that fire and are not muted: who mutes one knows of it."""
+        return [one for one in self.rare.firing if one.muted_until is None]
 
     @property
     def slots(self) -> int:

@@ -17,6 +17,9 @@ SOON = "2"
 
 STATUS: tuple[tuple[type[TaskQueueError], int], ...] = (
     (errors.JobNotFound, 404),
+    (errors.ScheduleNotFound, 404),
+    (errors.AlertNotFound, 404),
+    (errors.UnknownNode, 404),
     (errors.PayloadTooLarge, 413),
     (errors.BatchTooLarge, 413),
     (errors.InvalidRequest, 400),
@@ -56,6 +59,8 @@ def problem_of(error: TaskQueueError) -> JSONResponse:
     kind = f"urn:taskqueue-ray:{_dashed(name)}"
     notes = [str(note) for note in getattr(error, "__notes__", ())]
     more: dict[str, Any] = {"notes": notes} if notes else {}
+    if suggestions := error.fields.get("suggestions"):
+        more["suggestions"] = list(suggestions)
     return problem(status_of(error), _spaced(name), str(error), kind, **more)
 
 

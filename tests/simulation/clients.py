@@ -7,7 +7,7 @@ import msgspec
 
 from taskqueue_ray.core.changes import Changes
 from taskqueue_ray.core.envelopes import decode, encode, open_reply
-from taskqueue_ray.core.errors import InvalidRequest, TaskQueueError
+from taskqueue_ray.core.errors import BlobLost, InvalidRequest, TaskQueueError
 from taskqueue_ray.core.exchange import EnqueueReply, JobView, WatchReply, WatchRequest
 from taskqueue_ray.core.identity import make_job_id
 from taskqueue_ray.core.lifecycle import JobState
@@ -97,12 +97,14 @@ class Client:
             parents = self._parents([job.id for job in jobs])
             made = make_job_id(now, chance.randbytes(9))
             payload = msgspec.msgpack.encode(make_script(chance))
+            if self.world.large and chance.random() < 0.3:
+                payload = self.world.sender.keep(made, payload)
             conditions = self._conditions(alone=not jobs)
             jobs.append(JobSpec(made, chance.randrange(2), payload, due, parents, conditions))
         raw = raw_batch(jobs, *shared)
         self.world.witness.invoked(jobs, shared)
         self.sent.append((raw, jobs))
-        self._enqueue(raw, jobs)
+        self.world.sender.send(jobs, lambda: self._enqueue(raw, jobs))
         if chance.random() < 0.3:  # impatient: it asks again before it can have been answered
             self._later(chance.random() * 0.5, lambda: self._enqueue(raw, jobs))
 
@@ -158,6 +160,9 @@ class Client:
                     left_out = {*told.existing, *told.dropped}
                     self._accepted([j.id for i, j in enumerate(jobs) if i not in left_out])
                     return
+            except BlobLost:
+                self.world.sender.send(jobs, lambda: self._enqueue(raw, jobs))
+                return
             except InvalidRequest as refusal:
                 if self.world.witness.refused(jobs, refusal):
                     return

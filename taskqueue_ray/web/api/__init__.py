@@ -2,7 +2,19 @@
 
 from fastapi import APIRouter
 
-from taskqueue_ray.web.api import bulk, health, history, jobs, queues, results, workers
+from taskqueue_ray.web.api import (
+    alerts,
+    bulk,
+    health,
+    history,
+    jobs,
+    limits,
+    nodes,
+    queues,
+    results,
+    schedules,
+    workers,
+)
 from taskqueue_ray.web.api.models import Problem
 
 PREFIX = "/api/v1"
@@ -16,6 +28,7 @@ _PROBLEMS: dict[int | str, dict[str, object]] = {
 def router() -> APIRouter:
     """All of it. Bulk moves come first: their paths would read as ids of jobs."""
     made = APIRouter(prefix=PREFIX, responses=_PROBLEMS)
-    for part in (health, bulk, jobs, results, queues, workers, history):
+    for part in (health, bulk, jobs, results, queues, schedules, workers, nodes, limits, alerts,
+                 history):  # fmt: skip
         made.include_router(part.router)
     return made

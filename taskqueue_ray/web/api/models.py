@@ -138,6 +138,7 @@ class QueueChanges(Sent):
     """Settings of a queue; null takes one back, what is not named stays."""
 
     max_depth: int | None = None
+    concurrency: int | None = None
     weights: dict[str, float] | None = None
     retention: Timespan | dict[str, Timespan | None] | None = None
 

@@ -114,9 +114,9 @@ def see(queue: TaskQueue, id: str) -> Sight:
     why = None if record.state.final else queue.why(id)
     result = None
     if record.state is JobState.COMPLETED:
-        result = _opened(lambda: record.result)
+        result = opened(lambda: record.result)
     parents = [(one, _found(queue, one)) for one in record.parents[:PARENTS]]
-    return Sight(record, why, _opened(lambda: record.arguments), result, parents)
+    return Sight(record, why, opened(lambda: record.arguments), result, parents)
 
 
 def timeline(job: JobRecord, now: float) -> list[Step]:
@@ -156,7 +156,8 @@ def with_waits(steps: list[Step]) -> list[Step]:
     return found
 
 
-def _opened(read: Any) -> Opened:
+def opened(read: Any) -> Opened:
+    """A part of a job as text, if this server has the key."""
     try:
         return Opened(pretty(read()))
     except TaskQueueError as error:

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
 from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.sdk.alerts import AlertRecord
 from taskqueue_ray.web.look import Look
 from taskqueue_ray.web.pages.rendering import Entry, count, duration, render
 from taskqueue_ray.web.site import site_of
@@ -32,12 +33,12 @@ class Concern(NamedTuple):
 async def overview(request: Request) -> HTMLResponse:
     """The page."""
     poller = site_of(request).poller
-    await poller.attend()
     look = poller.look
     return render(
         request,
         "overview.html",
         rates=poller.ring.rates(),
+        total=look.rare.performance.total if look.rare.performance else None,
         concerns=concerns(look),
         busiest=sorted(look.queues, key=lambda one: (-one.unfinished, one.queue))[:8],
         ring=poller.ring,
@@ -49,7 +50,7 @@ async def overview(request: Request) -> HTMLResponse:
 
 def concerns(look: Look) -> list[Concern]:
     """What needs somebody, the worst first."""
-    found: list[Concern] = []
+    found = [_of_alert(one) for one in look.firing]
     ready = [one for one in look.queues if one.pending and one.queue not in look.paused_queues]
     for queue in ready:
         served = [w for w in look.workers if not w.queues or queue.queue in w.queues]
@@ -71,3 +72,9 @@ def concerns(look: Look) -> list[Concern]:
         link = ("/queues", "Queues")
         found.append(Concern("info", f"the {pause.kind} {pause.name} is paused", *link))
     return found[:12]
+
+
+def _of_alert(rule: AlertRecord) -> Concern:
+    level = {"critical": "bad", "warning": "warn"}.get(rule.severity, "info")
+    words = f"the alert {rule.name} fires: {rule.detail or rule.when}"
+    return Concern(level, words[:300], f"/alerts/{rule.name}", "Alert")

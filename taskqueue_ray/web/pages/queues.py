@@ -8,6 +8,7 @@ from fastapi.responses import HTMLResponse, Response
 from taskqueue_ray.core.errors import InvalidOption
 from taskqueue_ray.core.model import QueueSettings
 from taskqueue_ray.core.naming import check_name
+from taskqueue_ray.web.inputs import whole
 from taskqueue_ray.web.pages.rendering import Entry, back, form_of, one, render
 from taskqueue_ray.web.site import site_of
 from taskqueue_ray.web.threads import in_thread
@@ -20,7 +21,6 @@ ENTRY = Entry("Queues", "/queues", "q", "stack")
 async def queues(request: Request) -> HTMLResponse:
     """All queues."""
     poller = site_of(request).poller
-    await poller.attend()
     return render(request, "queues.html", ring=poller.ring)
 
 
@@ -28,15 +28,16 @@ async def queues(request: Request) -> HTMLResponse:
 async def queue(request: Request, queue: str) -> HTMLResponse:
     """One queue."""
     poller = site_of(request).poller
-    await poller.attend()
     check_name("queue", queue)
     settings = poller.look.settings.get(queue, QueueSettings())
+    performance = poller.look.rare.performance
     return render(
         request,
         "queue.html",
         queue=queue,
         record=poller.look.queue(queue),
         rates=poller.ring.rates(queue),
+        measured=performance.of(queue) if performance else None,
         settings=settings,
         weights=", ".join(f"{key}={weight:g}" for key, weight in settings.weights.items()),
         retention=str(settings.retention or ""),
@@ -67,8 +68,10 @@ async def configure(request: Request, queue: str) -> Response:
     site = site_of(request)
     fields = await form_of(request)
     depth, retention = one(fields, "max_depth"), one(fields, "retention")
+    at_once = one(fields, "concurrency")
     changes: dict[str, Any] = {
-        "max_depth": None if depth is None else _whole(depth),
+        "max_depth": None if depth is None else whole("max_depth", depth),
+        "concurrency": None if at_once is None else whole("concurrency", at_once),
         "weights": _weights(one(fields, "weights") or ""),
         "retention": retention,
     }
@@ -92,13 +95,6 @@ async def purge(request: Request, queue: str) -> Response:
     target = f"queue {queue}, {state} older than {age}"
     await in_thread(lambda: site.acted(request, "purge", target, f"{dropped} gone"))
     return back(request, f"/queues/{queue}", f"{dropped:,} records of {state} jobs are gone")
-
-
-def _whole(text: str) -> int:
-    try:
-        return int(text.replace(",", ""))
-    except ValueError:
-        raise InvalidOption("max_depth", ascii(text)[:80], "a whole number, or nothing") from None
 
 
 def _weights(text: str) -> dict[str, float]:

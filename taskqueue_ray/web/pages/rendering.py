@@ -52,7 +52,7 @@ def render(
         "notice": _notice(request),
         **values,
     }
-    page = HTMLResponse(_templates.get_template(template).render(context), status)
+    page = HTMLResponse(templates.get_template(template).render(context), status)
     if context["notice"]:
         page.delete_cookie(NOTICE, path=root or "/")
     return page
@@ -179,6 +179,18 @@ def share(value: float | None) -> str:
     return NOTHING if value is None else f"{100 * value:.1f} %"
 
 
+def size(value: float) -> str:
+    """Bytes in the unit that fits.
+
+    >>> size(999), size(1_500_000), size(4.2e10)
+    ('999 B', '1.5 MB', '42 GB')
+    """
+    unit = 0
+    while value >= 999.5 and unit < 5:
+        value, unit = value / 1000, unit + 1
+    return f"{value:.3g} {('B', 'kB', 'MB', 'GB', 'TB', 'PB')[unit]}"
+
+
 def spark(values: list[float | None], width: int = 96, height: int = 22) -> str:
     """The points of a small line, for SVG."""
     plain = [value or 0.0 for value in values[-120:]]
@@ -192,14 +204,14 @@ def spark(values: list[float | None], width: int = 96, height: int = 22) -> str:
     )
 
 
-_templates = Environment(
+templates = Environment(
     loader=FileSystemLoader(Path(__file__).parents[1] / "templates"),
     autoescape=True,
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_templates.filters.update(
+templates.filters.update(
     count=count, rate=rate, duration=duration, utc=utc, iso=iso, pretty=pretty, cut=cut,
-    share=share, spark=spark, ago=ago,
+    share=share, spark=spark, ago=ago, bytes=size,
 )  # fmt: skip

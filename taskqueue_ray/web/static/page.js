@@ -26,6 +26,8 @@
       seen = Number(page.body.dataset.version);
       if (page.body.dataset.live === "no") body.dataset.live = "no";
       morph($("#main"), main);
+      const menu = page.querySelector("#menu ul");
+      if (menu) morph($("#menu ul"), menu);
       document.title = page.title;
       fetchedAt = Date.now();
       settle();
@@ -66,7 +68,8 @@
 
   // --- making one tree like another, so that focus, ticks, open parts and charts stay -------------
 
-  const keyOf = (node) => (node.nodeType === 1 ? node.dataset?.key || node.id || "" : "");
+  // By attribute: a form's own `id` is its field of that name, if it has one.
+  const keyOf = (node) => (node.nodeType === 1 ? node.getAttribute("data-key") || node.getAttribute("id") || "" : "");
   const isMine = (node, name) =>
     (name === "open" && node.tagName === "DETAILS") ||
     (["value", "checked"].includes(name) && /^(INPUT|SELECT|TEXTAREA)$/.test(node.tagName) && node.type !== "hidden") ||
@@ -89,14 +92,25 @@
   };
 
   const children = (from, to) => {
+    const kept = new Set();
+    for (const one of to.children) if (keyOf(one)) kept.add(keyOf(one));
     const keyed = new Map();
-    for (const one of from.children) if (keyOf(one)) keyed.set(keyOf(one), one);
+    for (const one of [...from.children]) {
+      if (!keyOf(one)) continue;
+      if (kept.has(keyOf(one))) keyed.set(keyOf(one), one);
+      else one.remove();
+    }
     let here = from.firstChild;
     for (const wanted of [...to.childNodes]) {
       const key = keyOf(wanted);
-      const match = key ? keyed.get(key) : here && !keyOf(here) && here.nodeName === wanted.nodeName ? here : null;
+      let match = null;
+      if (key) {
+        match = keyed.get(key) ?? null;
+        // A node that is moved loses the focus: what stands before it and has no name goes instead.
+        while (match && here && here !== match && !keyOf(here)) here = drop(here);
+      } else if (here && !keyOf(here) && here.nodeName === wanted.nodeName) match = here;
       if (match) {
-        if (match !== here) from.insertBefore(match, here);
+        if (match !== here) move(from, match, here);
         else here = here.nextSibling;
         morph(match, wanted);
         keyed.delete(key);
@@ -104,11 +118,17 @@
         from.insertBefore(wanted, here);
       }
     }
-    while (here) {
-      const next = here.nextSibling;
-      here.remove();
-      here = next;
-    }
+    while (here) here = drop(here);
+  };
+  const drop = (node) => {
+    const next = node.nextSibling;
+    node.remove();
+    return next;
+  };
+  const move = (parent, node, before) => {
+    const focused = node.contains(document.activeElement) ? document.activeElement : null;
+    parent.insertBefore(node, before);
+    focused?.focus({ preventScroll: true });
   };
 
   // --- small comforts -----------------------------------------------------------------------------
@@ -167,6 +187,34 @@
     if (event.target.closest("a, button, input, label, summary, select")) return;
     const row = event.target.closest("tr[data-href]");
     if (row && !getSelection().toString()) location.href = row.dataset.href;
+  });
+
+  // --- what a phrase means, while it is typed: a part of a page, drawn by the server --------------
+
+  let asked = 0;
+  const explain = async (form) => {
+    const mine = ++asked;
+    const query = new URLSearchParams({ when: form.elements.when.value, tz: form.elements.tz.value });
+    const answer = await fetch(`${form.dataset.preview}?${query}`);
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const found = page.getElementById("meaning");
+    if (found && mine === asked) morph($("#meaning"), found);
+  };
+  let typing = 0;
+  document.addEventListener("input", (event) => {
+    const form = event.target.closest("form[data-preview]");
+    if (!form || !["when", "tz"].includes(event.target.name)) return;
+    clearTimeout(typing);
+    typing = setTimeout(() => explain(form).catch(() => {}), 150);
+  });
+  document.addEventListener("click", (event) => {
+    const chip = event.target.closest("a[data-fill]");
+    const field = chip?.closest("form")?.elements[chip.dataset.fill];
+    if (!field) return;
+    event.preventDefault();
+    field.value = chip.dataset.value;
+    field.focus();
+    explain(field.form).catch(() => {});
   });
 
   const menu = $(".menu-button");
