@@ -46,11 +46,7 @@ test: $(READY)
 test-rest: lint browser
 	$(PYTEST) tests/unit tests/property tests/simulation tests/acceptance -m $(QUICK) -q
 
-test-# A thousand random schedules, day after day, for so many seconds.
-soak: $(READY)
-	TASKQUEUE_TEST_SOAK=$(SOAK) TASKQUEUE_TEST_SEED=$(SEED) $(PYTEST) tests/property/test_a_soak_of_schedules.py -s
-
-cluster: $(READY) browser
+test-cluster: $(READY) browser
 	$(PYTEST) tests/cluster -m $(QUICK) -q
 
 # The tests of the web page need a browser. Where it can be had by apt-get, it is; where it cannot
