@@ -96,7 +96,7 @@ def job_holds(options: Options) -> dict[str, float]:
     As with Ray, a task that names no CPUs takes one and an actor none.
     """
     shape = options.shape
-    if shape is None:
+    if shape is None or not options.in_ray:
         return {}
     cpus = float(options.executor == "task") if shape.num_cpus is None else shape.num_cpus
     gpus, memory = shape.num_gpus or 0.0, float(shape.memory or 0)

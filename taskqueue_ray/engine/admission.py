@@ -73,7 +73,7 @@ class Admission:
             if refusal is not None:
                 self._held_back[wanted.starter] = _HeldBack(wanted.queues, refusal, now + REFUSED)
                 return WorkersAdmitted(spots, refusal)
-            spot = self._place(wanted.needs)
+            spot = self._place(wanted)
             self._reserved[name] = _Reservation(asked, wanted.needs, spot.node, now + TERM)
             spots.append(spot)
         if wanted.names:
@@ -151,9 +151,10 @@ class Admission:
         if shares and not self._nodes.are_known:
             raise Recovering("the nodes of the cluster are not known yet")
 
-    def _place(self, needs: dict[str, float]) -> Spot:
+    def _place(self, wanted: WorkersWanted) -> Spot:
         self._turn += 1
-        return place(self._strategy(), self._seats(), needs, self._turn - 1)
+        turn = self._turn - 1
+        return place(self._strategy(), self._seats(), wanted.needs, turn, wanted.selector)
 
     def _strategy(self) -> Strategy:
         return self._path.state.premises.strategy or DEFAULT
@@ -179,7 +180,7 @@ class Admission:
             Holding((job.options.queue,), job_holds(job.options))
             for jobs in self._path.state.held.values()
             for job in jobs.values()
-            if job.options.shape is not None
+            if job.options.in_ray
         ]
         return held
 
@@ -202,5 +203,5 @@ def _with(seat: Seat, coming: list[_Reservation]) -> Seat:
             free[name] = free.get(name, 0.0) - amount
     return Seat(
         seat.id, free, seat.workers + len(coming), seat.connections, seat.weight, seat.is_open,
-        seat.abilities,
+        seat.abilities, seat.labels,
     )  # fmt: skip
