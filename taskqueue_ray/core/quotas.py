@@ -177,6 +177,14 @@ def check_quota(quota: Quota) -> Quota:
     return quota
 
 
+def check_amounts(amounts: Iterable[tuple[str, float]]) -> None:
+    """Refuse what no worker can hold: sums would carry it on."""
+    for name, amount in amounts:
+        if not math.isfinite(amount) or not 0 <= amount <= _MOST:
+            accepts = f"amounts from 0 to {_MOST:g}, not this one of {ascii(name)[:80]}"
+            raise InvalidOption("holds", f"{amount:g}", accepts)
+
+
 def resource_name(value: object) -> str:
     """Ray's name of a resource: `cpu`, `gpu` and `memory` in any case; custom ones as they are."""
     if isinstance(value, str) and value.isprintable() and 0 < len(value) <= 200:

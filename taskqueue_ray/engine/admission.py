@@ -13,7 +13,14 @@ from taskqueue_ray.core.exchange import WorkerInfo
 from taskqueue_ray.core.model import Options, Strategy
 from taskqueue_ray.core.nodes import NodeView
 from taskqueue_ray.core.placement import DEFAULT, Seat, Spot, able, choose, place
-from taskqueue_ray.core.quotas import Holding, Refusal, admit, ceiling_of, job_holds
+from taskqueue_ray.core.quotas import (
+    Holding,
+    Refusal,
+    admit,
+    ceiling_of,
+    check_amounts,
+    job_holds,
+)
 from taskqueue_ray.engine.nodes import Nodes
 from taskqueue_ray.engine.writepath import WritePath
 
@@ -59,6 +66,7 @@ class Admission:
 
     def admit(self, wanted: WorkersWanted, now: float) -> WorkersAdmitted:
         """Let in as many of the names as the quotas allow. A name that was let in stays so."""
+        check_amounts((*wanted.holds.items(), *wanted.needs.items()))
         self._tidy(now)
         self._renew(wanted.starting, now)
         if wanted.names and self.is_closed:

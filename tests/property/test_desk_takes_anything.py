@@ -9,28 +9,42 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from taskqueue_ray.core.admission import WorkersWanted
 from taskqueue_ray.core.alerts import Code, Delivery, Report, Rule, Sink, Threshold, Verdict
 from taskqueue_ray.core.blobs import Blob, BlobPart, BlobWanted
 from taskqueue_ray.core.changes import Changes
 from taskqueue_ray.core.commands import (
     Backfill,
+    Command,
     Configure,
     DeleteAlert,
+    DeleteLimit,
+    DeletePool,
+    DeleteQuota,
     DropSchedule,
+    ForgetNode,
     JudgeAlerts,
     MuteAlert,
     Pause,
+    RegisterNode,
     Resume,
     ReviseSchedule,
     RunSchedule,
     SetAlert,
+    SetLimit,
+    SetPool,
+    SetQuota,
+    SetStrategy,
     TestAlert,
+    Throttle,
 )
+from taskqueue_ray.core.demand import LookRequest, PoolLook, Staff
 from taskqueue_ray.core.dispatch import apply
 from taskqueue_ray.core.envelopes import encode, open_reply
 from taskqueue_ray.core.errors import InvalidRequest, TaskQueueError
 from taskqueue_ray.core.events import Folded, Marked
 from taskqueue_ray.core.exchange import (
+    AcquireRequest,
     Cursor,
     FireRequest,
     JobFilter,
@@ -40,10 +54,15 @@ from taskqueue_ray.core.exchange import (
     WorkRequest,
 )
 from taskqueue_ray.core.metering import Vitals
-from taskqueue_ray.core.model import Claim, Failure, Input, StoredCode
+from taskqueue_ray.core.meters import LimitRule
+from taskqueue_ray.core.model import Claim, Failure, Input, Quota, Registration, StoredCode
+from taskqueue_ray.core.nodes import NodeSight
+from taskqueue_ray.core.pool import PLAIN, Pool, Terms
 from taskqueue_ray.core.retention import Retention
 from taskqueue_ray.core.rules import Every
+from taskqueue_ray.core.shape import Shape
 from taskqueue_ray.core.views import finished_view
+from taskqueue_ray.engine.admission import RETURN
 from taskqueue_ray.engine.desk import Desk
 from taskqueue_ray.storage.blobs import BlobFiles
 from taskqueue_ray.storage.history import history_files
@@ -79,6 +98,16 @@ ODD = st.one_of(
 )
 
 
+NODE = NodeSight("aaaa1111", True, "10.0.0.1", "head", "", 6001, {"CPU": 4.0}, {"CPU": 4.0})
+GROUNDS: list[Command] = [
+    SetQuota(Quota("CPU", 8.0)),
+    RegisterNode("rack", Registration("10.0.0.1", capabilities=("ssd",))),
+    SetPool(Pool("p", ("q",))),
+    SetLimit("calls", LimitRule("rate", 5, 60.0)),
+    SetLimit("calls", LimitRule("rate", 2, 60.0), "k"),
+]
+
+
 class Counter:
     """A desk with a bit of everything behind it: jobs of every state, a worker, a client."""
 
@@ -100,6 +129,11 @@ class Counter:
         trial.engine.commits.flush()
         self.desk = Desk(trial.engine)
         trial.engine.scheduling.grow(put(), lambda _: None)
+        trial.engine.observe([NODE])
+        trial.engine.admission.begin(trial.clock.at - RETURN)  # all workers are counted
+        for command in GROUNDS:
+            trial.engine.path.execute(command)
+        trial.engine.commits.flush()
         self.blob = Blob(job_id(1), "payload", sha256(b"sealed").digest())
         trial.engine.blobs.put(BlobPart(self.blob, 6, 0, b"sealed"), lambda _: None)
 
@@ -137,7 +171,7 @@ class Counter:
             "enqueue_watched": ("c", batch),
             "watch": WatchRequest("c", 2, [job_id(2)], False, 1.0),
             "work": work,
-            "register": worker("v"),
+            "register": worker("v", holds=(("CPU", 1.0),), node=NODE.id, pool="p", actor="x"),
             "store_code": ("hash", StoredCode("f", "3.11", b"sealed", now)),
             "code": "hash",
             "job": job_id(1),
@@ -159,6 +193,9 @@ class Counter:
             "put_blob": BlobPart(Blob(job_id(1), "result", self.blob.digest), 6, 0, b"sea"),
             "get_blob": BlobWanted(self.blob, 2),
             **self._of_alerts(),
+            **self._of_nodes(),
+            **self._of_pools(),
+            **self._of_limits(),
             "results": [job_id(4), job_id(5), job_id(9)],
             "put_schedule": put("new", window=60.0, jitter=5.0, until=now + 1e6, max_runs=3),
             "revise_schedule": ReviseSchedule("minutely", 0.0, plan(Every(90.0))),
@@ -185,6 +222,50 @@ class Counter:
             "alert_round": Report([calm], [Delivery(1, 0, "it answered 500")]),
             "alerts": None,
             "observe": None,
+        }
+
+    def _of_nodes(self) -> dict[str, Any]:
+        quota = Quota("CPU", 50.0, True, "q")
+        holds, needs = {"CPU": 1.0}, {"CPU": 0.01, "memory": 1e6}
+        labels = (("zone", "!in(a, b)"),)
+        wanted = WorkersWanted("s", ("q",), ["x", "y"], holds, needs, ["x"], labels)
+        return {
+            "nodes": None,
+            "node": NODE.id,
+            "set_node_mode": (NODE.id, "draining", 20.0),
+            "register_node": RegisterNode("box", Registration("10.0.0.2", 6002, ("ssd",), 3.0)),
+            "forget_node": ForgetNode("rack"),
+            "select_node": ["ssd"],
+            "strategy": None,
+            "set_strategy": SetStrategy("weighted"),
+            "quotas": None,
+            "set_quota": SetQuota(quota),
+            "delete_quota": DeleteQuota("", "CPU"),
+            "admit_workers": wanted,
+            "give_up_workers": ["x"],
+        }
+
+    def _of_pools(self) -> dict[str, Any]:
+        whole = Shape(1.0, 0.5, 1 << 30, (("disk", 1.0),), (("zone", "a"),), '{"pip":["x"]}')
+        terms = Terms(("app",), (), 60.0, 1 << 30, 10, 60.0)
+        pool = Pool("new", ("q",), 1, 5, 2, 10.0, 20.0, (PLAIN, whole), False, terms)
+        staff = Staff("num_gpus=0.5", 2, 1, 1, 0, "it cannot", 2, 3.0, True, "a quota")
+        looks = [PoolLook("p", ("q",), [staff], True, 5)]
+        return {
+            "set_pool": SetPool(pool),
+            "delete_pool": DeletePool("p"),
+            "pools": None,
+            "look": LookRequest(looks, True, 1.0),
+            "retire": ["w", "v"],
+        }
+
+    def _of_limits(self) -> dict[str, Any]:
+        return {
+            "set_limit": SetLimit("calls", LimitRule("rate", 5, 60.0, smooth=True), "gold"),
+            "delete_limit": DeleteLimit("calls", "rate", "k"),
+            "throttle": Throttle("calls", 5.0, "k"),
+            "acquire": AcquireRequest("calls", 2, "k", 1.0),
+            "limits": None,
         }
 
     def ask(self, method: str, request: bytes) -> bytes:
