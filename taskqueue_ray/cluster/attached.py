@@ -42,7 +42,7 @@ class AttachedWorkers:
             check_pool(pool),
             f"attached:{secrets.token_hex(4)}",
             queue,
-            lambda _shape, _taken: f"worker:{secrets.token_hex(4)}",
+            lambda _shape, count: [f"worker:{secrets.token_hex(4)}" for _ in range(count)],
             detached=False,
         )
         self._stop = threading.Event()

@@ -4,10 +4,10 @@ Its workers are detached, under names that tell pool, shape and number. So its o
 nothing to them: the next one finds them by their names, and starts none of them twice.
 """
 
+import itertools
 import logging
 import threading
 import time
-from collections.abc import Container
 from contextlib import suppress
 from typing import Any
 
@@ -130,13 +130,16 @@ class PoolKeeper:
         return fresh
 
     def _crew(self, pool: Pool) -> Crew:
-        actor = self._queue.name
-
-        def names(shape: Shape, taken: Container[str]) -> str:
-            mark, number = recruiting.brand(self._crews[pool.name].pool, shape), 1
-            while (name := recruiting.detached_name(actor, pool.name, mark, number)) in taken:
-                number += 1
-            return name
+        def names(shape: Shape, count: int) -> list[str]:
+            mark = recruiting.brand(self._crews[pool.name].pool, shape)
+            taken = self._crews[pool.name].hands
+            free = (
+                name
+                for number in itertools.count(1)
+                if (name := recruiting.detached_name(self._queue.name, pool.name, mark, number))
+                not in taken
+            )
+            return list(itertools.islice(free, count))
 
         return Crew(pool, pool.name, self._queue, names, detached=True)
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -14,7 +13,7 @@ from ray.util import list_named_actors
 from taskqueue_ray.cluster.admission import options_of
 from taskqueue_ray.cluster.config import ACTOR_CPUS, NAMESPACE, WorkerConfig, encode, workers_prefix
 from taskqueue_ray.cluster.worker_actor import WorkerActor
-from taskqueue_ray.core.placement import Spot
+from taskqueue_ray.core.placement import Spot, matches
 from taskqueue_ray.core.pool import Pool, executors_of, footprint
 from taskqueue_ray.core.quotas import worker_holds
 from taskqueue_ray.core.shape import Shape
@@ -23,6 +22,11 @@ DRAIN = 7 * 86_400.0
 """Seconds for which a worker of a pool that is to leave may go on with what it runs."""
 
 log = logging.getLogger(__name__)
+
+
+def holds(pool: Pool, shape: Shape) -> dict[str, float]:
+    """What a worker of a pool counts as for quotas."""
+    return worker_holds(executors_of(shape, pool.concurrency), shape, pool.terms.memory_limit)
 
 
 def config_of(pool: Pool, shape: Shape, queue_actor: str, name: str, owner: str) -> WorkerConfig:
@@ -35,18 +39,13 @@ def config_of(pool: Pool, shape: Shape, queue_actor: str, name: str, owner: str)
             "queue_actor": queue_actor,
             "queues": pool.queues,
             "concurrency": executors_of(shape, pool.concurrency),
-            "holds": holds_of(pool, shape),
             "drain_seconds": DRAIN,
+            "holds": holds(pool, shape),
             "shape": shape.text,
             "pool": owner,
         },
         WorkerConfig,
     )
-
-
-def holds_of(pool: Pool, shape: Shape) -> dict[str, float]:
-    """What such a worker counts as for quotas."""
-    return worker_holds(executors_of(shape, pool.concurrency), shape, pool.terms.memory_limit)
 
 
 def brand(pool: Pool, shape: Shape) -> str:
@@ -68,26 +67,24 @@ def parts_of(name: str) -> tuple[str, str, int]:
 
 def start(config: WorkerConfig, shape: Shape, spot: Spot, *, detached: bool) -> Any:
     """Ask Ray for a worker; one of that name that is there already is the one. Does not wait."""
-    held = held_by(shape, config.concurrency)
-    placed = options_of(spot)
+    its, where = held(shape, config.concurrency), options_of(spot)
     options: dict[str, Any] = {
         "name": config.name,
         "namespace": NAMESPACE,
         "max_restarts": -1,
         "max_concurrency": 1000,  # executors on other machines hold calls
         "enable_task_events": False,
-        **held,
-        **placed,
+        **its,
+        **where,
     }
-    if selectors := [one["label_selector"] for one in (placed, held) if "label_selector" in one]:
-        # What the jobs ask for goes before where the strategy would rather not have them.
-        options["label_selector"] = {name: v for one in selectors for name, v in one.items()}
+    if labels := {**where.get("label_selector", {}), **its.get("label_selector", {})}:
+        options["label_selector"] = labels
     if detached:
         options |= {"lifetime": "detached", "get_if_exists": True}
     return ray.remote(WorkerActor).options(**options).remote(encode(config))
 
 
-def held_by(shape: Shape, executors: int) -> dict[str, Any]:
+def held(shape: Shape, executors: int) -> dict[str, Any]:
     """The options of Ray by which a worker holds what its executors need."""
     whole = footprint(shape, executors)
     options: dict[str, Any] = {"num_cpus": ACTOR_CPUS if whole.num_cpus is None else whole.num_cpus}
@@ -104,9 +101,9 @@ def held_by(shape: Shape, executors: int) -> dict[str, Any]:
     return options
 
 
-def needs_of(shape: Shape, executors: int) -> dict[str, float]:
-    """The same by the names that Ray has for resources."""
-    options = held_by(shape, executors)
+def needs(shape: Shape, executors: int) -> dict[str, float]:
+    """The same as amounts, by Ray's names of resources."""
+    options = held(shape, executors)
     wanted = {
         "CPU": options["num_cpus"], "GPU": options.get("num_gpus", 0.0),
         "memory": options.get("memory", 0), **options.get("resources", {}),
@@ -152,28 +149,10 @@ def is_possible(shape: Shape, executors: int, among: Iterable[Mapping[str, Any]]
 
 def _could(shape: Shape, executors: int, node: Mapping[str, Any]) -> bool:
     has = node.get("Resources", {})
-    wanted = needs_of(shape, executors)
+    wanted = needs(shape, executors)
     return all(has.get(name, 0.0) >= amount for name, amount in wanted.items()) and (
         matches(shape.label_selector, node.get("Labels") or {})
     )
-
-
-def matches(selector: Iterable[tuple[str, str]], labels: Mapping[str, str]) -> bool:
-    """Whether labels are as a selector of Ray says.
-
-    >>> matches([("zone", "in(a, b)"), ("arch", "!arm")], {"zone": "b"})
-    True
-    """
-    for name, wanted in selector:
-        negated = wanted.startswith("!")
-        inner = _IN.fullmatch(wanted.removeprefix("!"))
-        values = [one.strip() for one in (inner[1].split(",") if inner else [wanted[negated:]])]
-        if (labels.get(name) in values) is negated:
-            return False
-    return True
-
-
-_IN = re.compile(r"in\((.*)\)")
 
 
 def end_all(queue_actor: str, patience: float = 0.0) -> None:

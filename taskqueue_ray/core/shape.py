@@ -135,21 +135,6 @@ def check_runtime_env(value: object) -> str:
     return text
 
 
-def check_shape(shape: Shape) -> Shape:
-    """The same, if all that it says can be asked for. Raises `InvalidOption`."""
-    if shape.num_cpus is not None:
-        check_num_cpus(shape.num_cpus)
-    if shape.num_gpus is not None:
-        check_num_gpus(shape.num_gpus)
-    if shape.memory is not None:
-        check_memory(shape.memory)
-    if shape.resources:
-        check_resources(dict(shape.resources))
-    if shape.label_selector:
-        check_label_selector(dict(shape.label_selector))
-    return shape
-
-
 def _amount(option: str, value: object, accepts: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise _refused(option, value, accepts)
