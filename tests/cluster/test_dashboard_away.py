@@ -37,7 +37,8 @@ def _focused(page: Any) -> str:
     return str(
         page.evaluate(
             """(() => { const one = document.activeElement;
-            return one.matches("a, button, input, summary") ? one.innerText || one.name : ""; })()"""
+            const found = one.matches("a, button, input, summary");
+            return found ? one.innerText || one.name : ""; })()"""
         )
     )
 
