@@ -175,7 +175,7 @@ def attempts_not_counted() -> AbstractContextManager[Any]:
 
 def youngest_first() -> AbstractContextManager[Any]:
     """Of two jobs of one priority the later one is leased."""
-    return patch("taskqueue_ray.core.ready.age", lambda job: -job.ordinal)
+    return patch("taskqueue_ray.core.rounds.age", lambda job: -job.ordinal)
 
 
 def unique_keys_not_looked_at() -> AbstractContextManager[Any]:
