@@ -100,7 +100,8 @@ def test_a_phone_and_the_dark(page: Any) -> None:
     page.set_viewport_size({"width": 390, "height": 800})
     log_in(page, OPERATOR)
     page.get_by_role("heading", name="Overview").wait_for()
-    for path in ("/", "/queues", "/jobs", "/failed", "/workers", "/history", "/api"):
+    for path in ("/", "/queues", "/jobs", "/failed", "/workers", "/schedules",
+                 "/plan", "/nodes", "/limits", "/alerts", "/history", "/api"):  # fmt: skip
         page.goto(path)
         page.wait_for_function("document.readyState === 'complete'")
         wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
@@ -111,6 +112,40 @@ def test_a_phone_and_the_dark(page: Any) -> None:
     before = page.evaluate("getComputedStyle(document.body).backgroundColor")
     page.keyboard.press("t")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != before
+
+
+@needs_browser
+def test_a_schedule_from_a_phrase_and_an_alert(q: tq.TaskQueue, page: Any, tmp_path: Path) -> None:
+    """Say when in words, see what that means, let it run; mute an alert that fires."""
+    q.alerts.add("too-many", tq.Threshold("completed", ">", 0), for_=0)
+    _log_in(page)
+    page.keyboard.press("g")
+    page.keyboard.press("s")
+    page.get_by_role("link", name="New schedule").click()
+    page.get_by_label("When", exact=True).fill("biweekly")
+    page.get_by_text("has two meanings").wait_for()
+    page.get_by_role("link", name="every 2 weeks").click()
+    page.locator(".meaning.right").get_by_text("every 2 weeks").first.wait_for()
+    page.get_by_label("When", exact=True).fill("every 2 seconds")
+    page.locator(".meaning.right").get_by_text("every 2 seconds").first.wait_for()
+    page.get_by_label("Job type").fill(dashboard_jobs.opens.job_type.name)
+    file = tmp_path / "there"
+    file.write_text("x")
+    page.get_by_label("Arguments, as JSON").fill(f'{{"path": "{file}"}}')
+    page.get_by_label("Name of the schedule").fill("often")
+    page.get_by_role("button", name="Schedule").click()
+    page.get_by_role("heading", name="often").wait_for()
+    with q.workers(min=1):
+        page.locator(".state-completed").first.wait_for(timeout=60_000)  # by itself
+        page.get_by_role("button", name="Pause").click()
+        page.get_by_text("None while it is paused").wait_for()
+        page.locator("#firing").wait_for(timeout=60_000)
+        page.get_by_role("link", name="Alerts").click()
+        page.get_by_role("button", name="Mute too-many for an hour").click()
+        page.get_by_role("button", name="Unmute").wait_for()
+    assert q.scheduler.get("often").state == "paused"
+    assert q.alerts.firing()[0].muted_until is not None
+    assert q.scheduler.delete("often")
 
 
 def test_the_command_serves_and_ends_on_a_signal(
