@@ -9,6 +9,7 @@ from taskqueue_ray.cli.failures import fail
 from taskqueue_ray.cli.opening import client, reader, settings_of
 from taskqueue_ray.cli.options import Address, Json, Storage
 from taskqueue_ray.cli.render import duration, print_json, print_table, say
+from taskqueue_ray.cli.targets import function_of
 from taskqueue_ray.core.alerting import parse_threshold
 from taskqueue_ray.core.alerts import Severity
 from taskqueue_ray.core.builtin_alerts import BUILTINS
@@ -46,6 +47,10 @@ SmtpPasswordEnv = Annotated[
     str | None, typer.Option(metavar="VAR", help="The variable, here, with the password")
 ]
 SmtpTls = Annotated[str, typer.Option(metavar="HOW", help="starttls, ssl or none")]
+ToJob = Annotated[
+    list[str] | None,
+    typer.Option("--job", metavar="MODULE:NAME", help="Enqueue a job with the alert; repeatable"),
+]
 Sender = Annotated[str, typer.Option("--from", metavar="ADDRESS", help="The mail's sender")]
 
 app = typer.Typer(no_args_is_help=True, help="Rules that watch over the queue and tell somebody.")
@@ -91,6 +96,7 @@ def add(
     smtp_password_env: SmtpPasswordEnv = None,
     smtp_tls: SmtpTls = "starttls",
     sender: Sender = "",
+    job: ToJob = None,
     storage: Storage = None,
     address: Address = None,
     json: Json = False,
@@ -99,7 +105,7 @@ def add(
     threshold, level = parse_threshold(when, queue), _level(severity)
     hook = _webhooks(webhook, secret_env)
     mail = _mail(email, smtp, smtp_user, smtp_password_env, smtp_tls, sender)
-    chosen = _chosen(log, hook, slack_env, mail)
+    chosen = [*_chosen(log, hook, slack_env, mail), *_jobs(job)]
     with client(settings_of(storage, address)) as (found, _):
         made = found.alerts.add(
             name, threshold, for_=for_ or 0, cooldown=cooldown or 0, severity=level,
@@ -130,6 +136,7 @@ def builtin(
     smtp_password_env: SmtpPasswordEnv = None,
     smtp_tls: SmtpTls = "starttls",
     sender: Sender = "",
+    job: ToJob = None,
     storage: Storage = None,
     address: Address = None,
     json: Json = False,
@@ -148,7 +155,7 @@ def builtin(
         return
     hook = _webhooks(webhook, secret_env)
     mail = _mail(email, smtp, smtp_user, smtp_password_env, smtp_tls, sender)
-    chosen = _chosen(log, hook, slack_env, mail)
+    chosen = [*_chosen(log, hook, slack_env, mail), *_jobs(job)]
     given: dict[str, Any] = {
         "limit": limit, "enabled": on, "for_": for_, "cooldown": cooldown,
         "severity": None if severity is None else _level(severity),
@@ -266,6 +273,10 @@ def _mail(
         raise InvalidOption("smtp", ascii(smtp)[:80], "a host and a port: mail.example.org:587")
     password = _variable("smtp-password-env", password_env) if password_env else ""
     return [sinks.Email(to, host, int(port), user, password, tls, sender)]  # type: ignore[arg-type]  # it is checked when it is sealed
+
+
+def _jobs(named: list[str] | None) -> list[sinks.Destination]:
+    return [sinks.EnqueueJob(function_of("job", text)) for text in named or ()]
 
 
 def _chosen(

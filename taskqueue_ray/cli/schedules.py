@@ -1,5 +1,6 @@
 """`taskqueue schedule …`: what is to be enqueued at which times."""
 
+import time
 from datetime import datetime
 from typing import Annotated, Any, get_args
 
@@ -10,11 +11,11 @@ from taskqueue_ray.cli.options import Address, Json, Storage
 from taskqueue_ray.cli.render import print_fields, print_json, print_table, say
 from taskqueue_ray.cli.targets import arguments_of, item_of
 from taskqueue_ray.core.errors import InvalidOption, InvalidRequest
-from taskqueue_ray.core.recurrence import Explanation
+from taskqueue_ray.core.recurrence import Explanation, understand
+from taskqueue_ray.core.recurrence import explain as explain_when
 from taskqueue_ray.core.rules import Once
 from taskqueue_ray.core.schedule import CatchUp, Overlap
 from taskqueue_ray.sdk.schedule_record import ScheduleRecord
-from taskqueue_ray.sdk.scheduler import Scheduler
 
 COLUMNS = (
     "id", "state", "words", "tz", "type", "queue", "next_at", "late", "last_for", "fired",
@@ -22,7 +23,9 @@ COLUMNS = (
 )  # fmt: skip
 
 Words = Annotated[str, typer.Option("--schedule", help='"every day at 2:30 AM", or cron')]
-Zone = Annotated[str | None, typer.Option("--tz", help="IANA time zone [UTC]")]
+Zone = Annotated[
+    str | None, typer.Option("--tz", help="IANA time zone [the setting timezone: UTC]")
+]
 Id = Annotated[str | None, typer.Argument(metavar="[ID]", help="A schedule's id")]
 JobId = Annotated[str | None, typer.Option("--job-id", help="The same, by the old name")]
 Count = Annotated[int, typer.Option("--count", "-n", min=1, max=1000, help="How many times")]
@@ -70,12 +73,14 @@ def create(
     if recurring is False:
         max_runs = 1
     # What is wrong is refused before Ray is started.
-    rule, last = Scheduler.understand(schedule, tz=tz).rule, _moment("until", until)
+    settings = settings_of(storage, address)
+    zone, last = tz or settings.timezone, _moment("until", until)
+    rule = understand(schedule, tz=zone, now=time.time()).rule
     if recurring and isinstance(rule, Once):
         raise InvalidOption("recurring", ascii(schedule)[:80], "a schedule of more than one time")
-    with client(settings_of(storage, address)) as (found, _):
+    with client(settings) as (found, _):
         made = found.scheduler.schedule(
-            schedule, item, id=job_id, tz=tz, jitter=jitter, until=last, max_runs=max_runs,
+            schedule, item, id=job_id, tz=zone, jitter=jitter, until=last, max_runs=max_runs,
             replace=replace, **more,
         )  # fmt: skip
         _show(made, json)
@@ -138,7 +143,7 @@ def explain(
     text = schedule or words
     if text is None:
         raise InvalidRequest('say what to explain: taskqueue schedule explain "every monday at 9"')
-    found = Scheduler.explain(text, tz=tz, n=count)
+    found = explain_when(text, tz=tz or settings_of(None).timezone, after=time.time(), n=count)
     if json:
         print_json(_plain(found))
         return

@@ -71,6 +71,8 @@ def follow(settings: Settings, draw: Draw, window: float = 60.0) -> None:
         open_keys() as keys,
         Live(console=terminal, screen=True, auto_refresh=False) as live,
     ):
+        # To reach a cluster takes seconds.
+        live.update(Text(f"connecting to {clean(str(location_of(settings)))} …"), refresh=True)
         view = _View(terminal, live, draw, keys, window)
         while not view.over:
             try:

@@ -126,7 +126,10 @@ class AlertActor(Terminable):
         until, problem = self._resting.get((rule.name, rule.at), (0.0, ""))
         if now < until:
             return Verdict(rule.name, rule.at, False, problem=problem)
-        line = await self._line_of_predicates()
+        try:
+            line = await self._line_of_predicates()
+        except KeyMissing as error:  # no reason not to judge the others
+            return Verdict(rule.name, rule.at, False, problem=str(error))
         question = Predicate(rule.name, code.sealed, code.takes, seen)
         answer = await line.ask(question, PREDICATE_PATIENCE)
         if answer.problem and not line.pid:

@@ -16,12 +16,12 @@ from ray.exceptions import RayError
 from taskqueue_ray.cluster.asking import ask
 from taskqueue_ray.cluster.crew import Crew
 from taskqueue_ray.cluster.handles import QueueHandle
-from taskqueue_ray.cluster.recruiting import Gate
 from taskqueue_ray.core.demand import LookReply, LookRequest
 from taskqueue_ray.core.envelopes import decode, encode
 from taskqueue_ray.core.errors import QueueClosed, TaskQueueError, Unavailable
 from taskqueue_ray.core.exchange import WorkerView
 from taskqueue_ray.core.pool import PLAIN, Pool, check_pool
+from taskqueue_ray.core.quotas import too_large
 
 LOOK = 1.0
 """Seconds between two looks at the backlog. One of a pool without workers waits for work."""
@@ -35,17 +35,15 @@ log = logging.getLogger(__name__)
 class AttachedWorkers:
     """The workers of one program. Use `start`, then `drain`; both may be called once."""
 
-    def __init__(self, queue: QueueHandle, pool: Pool, gate: Gate | None = None) -> None:
+    def __init__(self, queue: QueueHandle, pool: Pool) -> None:
         self._queue = queue
         self._first = (pool.shapes or (PLAIN,))[0]
         self._crew = Crew(
             check_pool(pool),
             f"attached:{secrets.token_hex(4)}",
-            queue.name,
-            lambda _shape: f"worker:{secrets.token_hex(4)}",
-            self._retire,
+            queue,
+            lambda _shape, count: [f"worker:{secrets.token_hex(4)}" for _ in range(count)],
             detached=False,
-            gate=gate,
         )
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -61,11 +59,13 @@ class AttachedWorkers:
     def start(self, timeout: float = START_PATIENCE) -> None:
         """Start the first workers and wait until they are ready.
 
-        Raises `Unavailable` with the reason when one cannot work.
+        Raises `Unavailable` with the reason when one cannot work, `QuotaBelowWorker` when a quota
+        is too small for even one. Those that a quota holds back come when it has room.
         """
-        first = [self._crew.start(self._first).actor for _ in range(self._crew.pool.minimum)]
-        for actor in first:
-            self._wait_ready(actor, timeout)
+        if refusal := self._crew.start(self._first, self._crew.pool.minimum).refusal:
+            too_large(refusal)
+        for hand in list(self._crew.hands.values()):
+            self._wait_ready(hand.actor, timeout)
         self._thread.start()
 
     def drain(self, timeout: float = 30.0) -> bool:
@@ -100,9 +100,6 @@ class AttachedWorkers:
             if not self._stop.is_set():
                 demand = reply.demand.get(self._crew.owner, [])
                 self._crew.tick(demand, reply.workers, time.time())
-
-    def _retire(self, ids: list[str]) -> list[str]:
-        return decode(self._queue.call("retire", encode(ids)), list[str])
 
     def _supervise(self) -> None:
         while not self._stop.wait(PAUSE if self._crew.look().hungry else LOOK):

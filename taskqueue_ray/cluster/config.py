@@ -17,6 +17,9 @@ NAMESPACE = "taskqueue"
 ACTOR_CPUS = 0.001
 """Actors hold a little of a CPU: the autoscaler neither overlooks nor removes their node."""
 
+LEFT = "it has left"
+"""What a worker answers that has drained and waits to be ended."""
+
 
 class QueueConfig(msgspec.Struct, frozen=True):
     """For the queue actor. `embedded`: its cluster ends with the program that started it."""

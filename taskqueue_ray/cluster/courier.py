@@ -1,11 +1,13 @@
-"""Carries notices to their sinks: each by itself, again after a pause when it fails, and not for
-ever. The queue waits for none of it.
+"""Carries notices to their sinks: again after a pause when it fails, and not for ever. What a rule
+tells one sink goes in order, so that the end of an alert is never told before its beginning; else
+each goes by itself. The queue waits for none of it.
 """
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from taskqueue_ray.core.alerts import Delivery, Notice
 from taskqueue_ray.core.errors import TaskQueueError
@@ -22,6 +24,20 @@ Tell = Callable[[Notice, int], Awaitable[None]]
 """Tells one sink of a notice. Raises `Undelivered`, or a `TaskQueueError`."""
 
 
+class _Errand(NamedTuple):
+    """A notice on its way to one sink."""
+
+    notice: Notice
+    sink: int
+    task: asyncio.Task[None]
+
+    def precedes(self, notice: Notice, sink: int) -> bool:
+        """Whether the same sink has to hear this of the same rule first. Tests wait for nobody."""
+        alike = self.notice.rule == notice.rule and self.notice.number < notice.number
+        same = self.notice.sinks[self.sink] == notice.sinks[sink]
+        return alike and same and "test" not in (self.notice.what, notice.what)
+
+
 @dataclass(slots=True)
 class Courier:
     """`done` is told of each delivery, and of what was given up.
@@ -32,25 +48,30 @@ class Courier:
     tell: Tell
     done: Callable[[Delivery], Awaitable[None]]
     pauses: tuple[float, ...] = PAUSES
-    _under_way: dict[tuple[int, int], asyncio.Task[None]] = field(default_factory=dict)
+    _under_way: dict[tuple[int, int], _Errand] = field(default_factory=dict)
     _doors: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
     def take(self, notices: Iterable[Notice]) -> None:
         """Begin with those that are not under way; let go of what is no longer wanted."""
         wanted = {(notice.number, sink): notice for notice in notices for sink in notice.left}
         for key in self._under_way.keys() - wanted.keys():
-            self._under_way.pop(key).cancel()
-        for key, notice in wanted.items():
-            if key not in self._under_way:
-                carry = self._carry(notice, key[1])
-                self._under_way[key] = asyncio.get_running_loop().create_task(carry)
+            self._under_way.pop(key).task.cancel()
+        for (number, sink), notice in sorted(wanted.items(), key=lambda one: one[0]):
+            if (number, sink) not in self._under_way:
+                others = self._under_way.values()
+                before = [one.task for one in others if one.precedes(notice, sink)]
+                carry = self._carry(notice, sink, before)
+                task = asyncio.get_running_loop().create_task(carry)
+                self._under_way[number, sink] = _Errand(notice, sink, task)
 
     def close(self) -> None:
         """Stop; what is not delivered is in the queue's outbox still."""
-        for task in self._under_way.values():
-            task.cancel()
+        for errand in self._under_way.values():
+            errand.task.cancel()
 
-    async def _carry(self, notice: Notice, sink: int) -> None:
+    async def _carry(self, notice: Notice, sink: int, before: list[asyncio.Task[None]]) -> None:
+        if before:
+            await asyncio.wait(before)
         problem = await self._try_until(notice, sink)
         if problem:
             log.error("alert %s was not delivered to sink %d: %s", notice.id, sink, problem)

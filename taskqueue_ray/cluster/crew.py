@@ -13,22 +13,32 @@ import ray
 from ray.exceptions import ActorUnavailableError, RayError
 
 from taskqueue_ray.cluster import recruiting
+from taskqueue_ray.cluster.admission import ask_leave, give_up, refusal_of
+from taskqueue_ray.cluster.config import LEFT
+from taskqueue_ray.cluster.departures import Departures
+from taskqueue_ray.cluster.handles import QueueHandle
 from taskqueue_ray.cluster.ray_edge import ending_of
-from taskqueue_ray.cluster.recruiting import Gate, OpenGate
+from taskqueue_ray.core.admission import WorkersAdmitted, WorkersWanted
 from taskqueue_ray.core.demand import Demand, PoolLook, Staff
+from taskqueue_ray.core.envelopes import decode, encode
 from taskqueue_ray.core.exchange import WorkerView
+from taskqueue_ray.core.placement import Spot
 from taskqueue_ray.core.pool import PLAIN, Pool, executors_of
 from taskqueue_ray.core.scaling import Condition, Member, Scaler
 from taskqueue_ray.core.shape import Shape
 
 log = logging.getLogger(__name__)
 
-Names = Callable[[Shape], str]
-"""Gives a free name for the next worker of a shape."""
-
+Names = Callable[[Shape, int], list[str]]
+"""Gives free names for the next so many workers of a shape."""
 
 ABSENT = 30
 """Looks without a sign of a worker that is to leave, after which it is ended."""
+
+UNHEARD = 10
+"""Looks without a sign of one that was at work, after which another takes its place: its process
+may be gone without Ray noticing, its node be cut off or fenced.
+"""
 
 UNKNOWN = "?"
 """The shape of a worker that has not said it yet, and whose name does not tell it."""
@@ -36,7 +46,10 @@ UNKNOWN = "?"
 
 @dataclass(slots=True)
 class Hand:
-    """A worker of this pool. `question` is a call for what hinders it, `leave` one for its end."""
+    """A worker of this pool. `question` is a call for what hinders it, `leave` one for its end.
+
+    `has_left`: it has ended its work by itself, or its actor is no more.
+    """
 
     name: str
     shape: str
@@ -48,35 +61,33 @@ class Hand:
     question: Any = None
     leave: Any = None
     impossible: bool = False
+    has_left: bool = False
     view: WorkerView | None = None
 
 
 class Crew:
     """Keeps the workers of a pool as its policy wants them.
 
-    `owner` is what the workers call their pool towards the queue; `retire` asks the queue which of
-    these workers (by id) it lets go, since they have nothing in hand.
+    `owner` is what the workers call their pool towards the queue, which is asked before any of
+    them starts: it keeps the quotas, and says on which node each is to be.
     """
 
     def __init__(
         self,
         pool: Pool,
         owner: str,
-        queue_actor: str,
+        queue: QueueHandle,
         names: Names,
-        retire: Callable[[list[str]], list[str]],
         *,
         detached: bool,
-        gate: Gate | None = None,
     ) -> None:
         self.owner = owner
         self.hands: dict[str, Hand] = {}
         self.scaler = Scaler(pool)
-        self._queue_actor = queue_actor
+        self._queue = queue
         self._names = names
-        self._retire = retire
         self._detached = detached
-        self._gate = gate or OpenGate()
+        self._departures = Departures()
         self._refused: dict[str, str] = {}
         self._staff: list[Staff] = []
         self._shapes: dict[str, Shape] = {"": PLAIN}
@@ -104,6 +115,7 @@ class Crew:
             known = {recruiting.brand(self.pool, one): text for text, one in self._shapes.items()}
             # The shape of one that is just starting may be unknown: it will say so itself.
             self.hands[name] = Hand(name, known.get(brand, UNKNOWN), actor, brand, was_adopted=True)
+            self._departures.watch(name, actor)
             log.info("pool %s: adopted %s", self.owner, name)
 
     def tick(self, demands: Sequence[Demand], views: Iterable[WorkerView], now: float) -> None:
@@ -112,30 +124,34 @@ class Crew:
         self._nodes = None
         self._has_work = any(one.waiting for one in demands)
         self._shapes.update((one.shape.text, one.shape) for one in demands)
+        for name in self._departures.left():
+            self.hands[name].has_left = True
         for hand in list(self.hands.values()):
             self._watch(hand, seen.get(hand.name), now)
         members = [self._member(hand) for hand in self.hands.values()]
         plan = self.scaler.plan(demands, members, now)
-        self._refused.clear()
-        for shape, count in plan.start:
-            self._start(shape, count, now)
-        self._let_go(plan.retire)
+        is_closed = self._start(plan.start, now)
+        self._let_go(plan.retire if is_closed else [*plan.retire, *plan.move])
         for name in plan.drain:
             self.drain(name)
         members = [self._member(hand) for hand in self.hands.values()]
         self._staff = [self._noted(row) for row in self.scaler.staff(plan.wanted, members, now)]
 
-    def start(self, shape: Shape) -> Hand:
-        """Ask Ray for one more worker. Raises what Ray says against it."""
-        name = self._names(shape)
-        executors = executors_of(shape, self.pool.concurrency)
-        config = recruiting.config_of(self.pool, shape, self._queue_actor, name, self.owner)
-        extra = self._gate.options(self.pool, shape, executors)
-        actor = recruiting.start(config, shape, extra, detached=self._detached)
-        self._shapes[shape.text] = shape
-        hand = Hand(name, shape.text, actor, recruiting.brand(self.pool, shape))
-        self.hands[name] = hand
-        return hand
+    def start(self, shape: Shape, count: int) -> WorkersAdmitted:
+        """Start so many more workers, or as many of them as the queue gives leave for.
+
+        Raises what Ray says against it.
+        """
+        names = self._names(shape, count)
+        answer = ask_leave(self._queue, self._wanted(shape, names))
+        let_in = list(zip(names, answer.spots, strict=False))
+        for name, spot in let_in:
+            try:
+                self._begin(name, shape, spot)
+            except BaseException:
+                give_up(self._queue, [one for one, _ in let_in if one not in self.hands])
+                raise
+        return answer
 
     def drain(self, name: str, seconds: float = recruiting.DRAIN) -> None:
         """Let a worker finish what it runs, take nothing more, and end."""
@@ -149,25 +165,60 @@ class Crew:
 
     def remove(self, name: str) -> None:
         """End a worker at once."""
-        if (hand := self.hands.pop(name, None)) is not None and ray.is_initialized():
-            recruiting.end(hand.actor)
+        hand = self.hands.pop(name, None)
+        self._departures.forget(name)
+        if hand is None or not ray.is_initialized():
+            return
+        recruiting.end(hand.actor)
+        if not hand.was_ready:
+            give_up(self._queue, [name])
 
     # --- inside ---------------------------------------------------------------------------------
 
-    def _start(self, shape: Shape, count: int, now: float) -> None:
-        executors = executors_of(shape, self.pool.concurrency)
-        for _ in range(count):
-            if refusal := self._gate.refuses(self.pool, shape, executors):
-                self._refused[shape.text] = refusal
-                log.info("pool %s: no worker is started: %s", self.owner, refusal)
-                return
+    def _start(self, wanted: Sequence[tuple[Shape, int]], now: float) -> bool:
+        """True when no worker may start anywhere, since no node is open for one."""
+        before, self._refused = self._refused, {}
+        is_closed = False
+        if not wanted and (coming := self._coming()):
+            # They are on their way still, and count as long as it is said so.
+            ask_leave(self._queue, WorkersWanted(self.owner, self.pool.queues, [], starting=coming))
+        for shape, count in wanted:
+            known = set(self.hands)
             try:
-                hand = self.start(shape)
+                answer = self.start(shape, count)
             except (RayError, ValueError, TypeError) as error:
                 self._fail(shape.text, f"{type(error).__name__}: {error}", now)
-                return
-            log.info("pool %s: starting %s (%s)", self.owner, hand.name, shape.text or "plain")
-            self._judge(hand)
+                continue
+            for name in [name for name in self.hands if name not in known]:
+                log.info("pool %s: starting %s (%s)", self.owner, name, shape.text or "plain")
+                self._judge(self.hands[name])
+            if words := refusal_of(answer):
+                self._refused[shape.text] = words
+                if words != before.get(shape.text):
+                    log.warning("pool %s: no further worker may start: %s", self.owner, words)
+            is_closed = is_closed or answer.is_closed
+        return is_closed
+
+    def _begin(self, name: str, shape: Shape, spot: Spot) -> None:
+        config = recruiting.config_of(self.pool, shape, self._queue.name, name, self.owner)
+        actor = recruiting.start(config, shape, spot, detached=self._detached)
+        self._shapes[shape.text] = shape
+        self.hands[name] = Hand(name, shape.text, actor, recruiting.brand(self.pool, shape))
+        self._departures.watch(name, actor)
+
+    def _wanted(self, shape: Shape, names: list[str]) -> WorkersWanted:
+        return WorkersWanted(
+            f"{self.owner} {shape.text}",
+            self.pool.queues,
+            names,
+            recruiting.holds(self.pool, shape),
+            recruiting.needs(shape, executors_of(shape, self.pool.concurrency)),
+            self._coming(),
+            shape.label_selector,
+        )
+
+    def _coming(self) -> list[str]:
+        return [name for name, hand in self.hands.items() if not hand.was_ready]
 
     def _judge(self, hand: Hand) -> None:
         """Say it when no node can hold the worker. It stays asked for: nodes may be added."""
@@ -192,17 +243,25 @@ class Crew:
         if hand.leave is not None:
             self._see_off(hand)
         elif view is not None:
-            hand.question, hand.impossible = None, False
+            hand.question, hand.impossible, hand.absent = None, False, 0
             if not hand.was_ready:
                 hand.was_ready = True
                 self.scaler.came_up(hand.shape)
             if view.draining:
                 self.drain(hand.name)  # somebody else asked for it
+        elif hand.was_ready and hand.has_left:
+            log.info("pool %s: %s has left by itself", self.owner, hand.name)
+            self.remove(hand.name)
         else:
             self._inquire(hand, now)
 
     def _inquire(self, hand: Hand, now: float) -> None:
         """It is not with the queue (yet): ask, without waiting, what hinders it."""
+        hand.absent += hand.was_ready
+        if hand.absent > UNHEARD:
+            log.warning("pool %s: nothing is heard of %s any more", self.owner, hand.name)
+            self.remove(hand.name)
+            return
         if hand.question is None:
             hand.question = hand.actor.problem.remote()
         done, _ = ray.wait([hand.question], timeout=0)
@@ -221,8 +280,9 @@ class Crew:
                 log.warning("pool %s: worker %s has gone: %s", self.owner, hand.name, problem)
                 self.remove(hand.name)
                 return
-        if problem:
+        if problem and problem != LEFT:
             self._fail(hand.shape, problem, now)
+        if problem or hand.has_left:
             self.remove(hand.name)
 
     def _fail(self, shape: str, problem: str, now: float) -> None:
@@ -258,14 +318,18 @@ class Crew:
             if self.hands[name].view is None:
                 self.remove(name)  # it has not come up, and nobody needs it
 
+    def _retire(self, ids: list[str]) -> list[str]:
+        """Those of these workers that the queue lets go, since they have nothing in hand."""
+        return decode(self._queue.call("retire", encode(ids)), list[str])
+
     def _member(self, hand: Hand) -> Member:
         condition: Condition = "starting" if hand.view is None else "ready"
         if hand.leave is not None:
             condition = "draining"
         jobs = 0 if hand.view is None else hand.view.held
-        return Member(
-            hand.name, hand.shape, condition, jobs, hand.impossible, self._is_current(hand)
-        )
+        barred = hand.view is not None and hand.view.barred
+        current = self._is_current(hand)
+        return Member(hand.name, hand.shape, condition, jobs, hand.impossible, current, barred)
 
     def _is_current(self, hand: Hand) -> bool:
         shape = self._shapes.get(hand.shape)

@@ -81,6 +81,7 @@ def _asked(queue: QueueHandle, facts: Facts) -> Facts:
         pauses=tuple(f"{kind} {name}" for kind, name, _ in controls.pauses),
         silent_rules=tuple((r.rule.name, r.standing.problem) for r in on if r.standing.problem),
         firing=tuple((r.rule.name, r.standing.detail) for r in on if r.standing.phase == "firing"),
+        rules=sum(not one.rule.builtin for one in on),
         undelivered=sum(seen.at - notice.at > LATE for notice in alerts.outbox),
     )
 

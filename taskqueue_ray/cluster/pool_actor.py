@@ -4,6 +4,7 @@ Its workers are detached, under names that tell pool, shape and number. So its o
 nothing to them: the next one finds them by their names, and starts none of them twice.
 """
 
+import itertools
 import logging
 import threading
 import time
@@ -18,7 +19,6 @@ from taskqueue_ray.cluster import config as configs
 from taskqueue_ray.cluster import recruiting
 from taskqueue_ray.cluster.crew import Crew
 from taskqueue_ray.cluster.handles import QueueHandle
-from taskqueue_ray.cluster.recruiting import Gate
 from taskqueue_ray.core.demand import LookReply, LookRequest
 from taskqueue_ray.core.envelopes import decode, encode
 from taskqueue_ray.core.errors import QueueClosed, TaskQueueError
@@ -84,9 +84,8 @@ class PoolActor:
 class PoolKeeper:
     """The crews of all stored pools."""
 
-    def __init__(self, queue_actor: str, gate: Gate | None = None) -> None:
+    def __init__(self, queue_actor: str) -> None:
         self._queue = QueueHandle(queue_actor)
-        self._gate = gate
         self._crews: dict[str, Crew] = {}
         self._looked = False
 
@@ -131,16 +130,18 @@ class PoolKeeper:
         return fresh
 
     def _crew(self, pool: Pool) -> Crew:
-        actor = self._queue.name
-
-        def names(shape: Shape) -> str:
+        def names(shape: Shape, count: int) -> list[str]:
             mark = recruiting.brand(self._crews[pool.name].pool, shape)
-            taken, number = self._crews[pool.name].hands, 1
-            while (name := recruiting.detached_name(actor, pool.name, mark, number)) in taken:
-                number += 1
-            return name
+            taken = self._crews[pool.name].hands
+            free = (
+                name
+                for number in itertools.count(1)
+                if (name := recruiting.detached_name(self._queue.name, pool.name, mark, number))
+                not in taken
+            )
+            return list(itertools.islice(free, count))
 
-        return Crew(pool, pool.name, actor, names, self._retire, detached=True, gate=self._gate)
+        return Crew(pool, pool.name, self._queue, names, detached=True)
 
     def _adopt(self) -> None:
         """Find the workers that another pool actor has started, also for pools that are deleted."""
@@ -152,9 +153,6 @@ class PoolKeeper:
                 crew = self._crews[pool] = self._crew(Pool(pool, suspended=True))
             if (actor := recruiting.find(name)) is not None:
                 crew.adopt(name, mark, actor)
-
-    def _retire(self, ids: list[str]) -> list[str]:
-        return decode(self._queue.call("retire", encode(ids)), list[str])
 
 
 def ensure(queue_actor: str, log_level: str, log_format: str) -> None:

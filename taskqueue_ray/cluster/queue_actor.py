@@ -16,11 +16,10 @@ import msgspec
 
 from taskqueue_ray._version import VERSION
 from taskqueue_ray.cluster import config as configs
-from taskqueue_ray.cluster import nodes, pool_actor, rim, watchman
+from taskqueue_ray.cluster import rim
 from taskqueue_ray.cluster.archive import Archive
+from taskqueue_ray.cluster.attendants import Attendants
 from taskqueue_ray.cluster.loop import every
-from taskqueue_ray.cluster.metrics import EXPORT, RayMetrics
-from taskqueue_ray.cluster.scheduler_actor import start_scheduler
 from taskqueue_ray.cluster.termination import Terminable
 from taskqueue_ray.core.envelopes import decode, open_call, seal_reply
 from taskqueue_ray.core.errors import (
@@ -35,7 +34,6 @@ from taskqueue_ray.core.errors import (
 )
 from taskqueue_ray.core.exchange import JobFilter, Ping, WorkerInfo
 from taskqueue_ray.core.model import JobId
-from taskqueue_ray.core.nodes import NodeSight
 from taskqueue_ray.engine import logs
 from taskqueue_ray.engine.beside import Threads
 from taskqueue_ray.engine.configuration import keyring_of
@@ -51,14 +49,6 @@ from taskqueue_ray.storage.publication import FoldRequest, FoldResult
 
 TICK = 0.1
 HEARTBEAT = 5.0
-LOOK = 1.0
-"""Seconds between two looks at whether somebody watches over the queue."""
-
-POOLS = 1.0
-"""Seconds between two looks at whether the pool actor is there, if there are pools."""
-
-POOL_PATIENCE = 5.0
-"""Seconds that workers of pools have to give back what they run, at the end of the queue."""
 PAUSE = 1.0
 """Seconds without a tick after which this process may have been frozen, and followed."""
 
@@ -70,11 +60,6 @@ GLANCE = 1.0
 
 OPEN_WAIT = 5.0
 """Seconds for which a call waits for the opening before it is told "recovering"."""
-
-SCHEDULER_PAUSE = 5.0
-"""Seconds between two attempts at starting a scheduler."""
-FIRST_LOOK = 2.0
-"""Seconds for which the opening waits to hear which nodes there are."""
 
 TERM_PATIENCE = 8.0
 """Seconds for an orderly end after SIGTERM; `ray stop` kills after ten."""
@@ -107,11 +92,9 @@ class QueueActor(Terminable):
         self._problem: TaskQueueError = Recovering("opening the storage")
         self._ready = asyncio.Event()
         self._known = False
-        self._metrics = RayMetrics()
+        self._attendants = Attendants(self._config)
         self._failures: Failures | None = None
-        self._is_ending = False
         self._seen_at = 0.0
-        self._scheduler_due = 0.0
         self._watched: dict[str, asyncio.Task[None]] = {}
         self._alarm: asyncio.TimerHandle | None = None
         self._tasks = [asyncio.get_running_loop().create_task(self._live())]
@@ -152,21 +135,17 @@ class QueueActor(Terminable):
 
     async def shutdown(self) -> None:
         """An orderly end: everything applied is durable, the storage is free for the next owner."""
-        self._is_ending = True  # and nobody brings back what ends now
-        name = configs.queue_actor_name(self._config.location)
-        # Also after its pools were suspended or deleted: what is left of them is in Ray.
-        await asyncio.to_thread(pool_actor.end, name, POOL_PATIENCE)
+        await self._attendants.end_pools()
         await self._close(None)
-        # A start of the pool actor may have been on its way.
-        await asyncio.to_thread(pool_actor.end, name, 0.0)
+        await self._attendants.dismiss()
         # Whoever opens it next may find it removed, or replaced, on purpose.
         await asyncio.to_thread(rim.forget_serving, self._config.location)
-        await asyncio.to_thread(watchman.dismiss, self._config.location)
 
     async def _close(self, reason: TaskQueueError | None) -> None:
         self._problem = reason or Recovering("shutting down")
         self._ready.clear()
         engine, self._engine, self._desk = self._engine, None, None
+        self._attendants.leave()
         for task in (*self._tasks, *self._watched.values()):
             task.cancel()
         if engine is not None:
@@ -194,22 +173,14 @@ class QueueActor(Terminable):
 
     async def _live(self) -> None:
         self._opened = opened = await self._open()
-        sights = await self._first_look()
-        self._serve(opened)
-        self._observe(sights)  # whoever asks first is to see the nodes
-        self._tasks += [
-            asyncio.get_running_loop().create_task(every(TICK, self._tick, "queue")),
-            asyncio.get_running_loop().create_task(every(HEARTBEAT, self._beat, "heartbeat")),
-            asyncio.get_running_loop().create_task(every(nodes.LOOK, self._look, "nodes")),
-            asyncio.get_running_loop().create_task(every(POOLS, self._see_to_pools, "pools")),
+        sights = await self._attendants.first_look()
+        self._attendants.serve(self._serve(opened), sights)
+        loops = [
+            every(TICK, self._tick, "queue"),
+            every(HEARTBEAT, self._beat, "heartbeat"),
+            *self._attendants.loops(),
         ]
-        if self._config.ray_metrics == "on":
-            self._tasks.append(
-                asyncio.get_running_loop().create_task(every(EXPORT, self._export, "metrics"))
-            )
-        if self._config.alerts == "on":
-            watch = every(LOOK, self._have_it_watched, "alerts")
-            self._tasks.append(asyncio.get_running_loop().create_task(watch))
+        self._tasks += map(asyncio.get_running_loop().create_task, loops)
 
     async def _open(self) -> Opened:
         started = asyncio.get_running_loop().time()
@@ -262,7 +233,7 @@ class QueueActor(Terminable):
         rim.remember_serving(config.location)
         return opened
 
-    def _serve(self, opened: Opened) -> None:
+    def _serve(self, opened: Opened) -> Engine:
         loop = asyncio.get_running_loop()
         self._writer = JournalWriter(opened.journal, loop.call_soon_threadsafe)
         self._beside = Threads(loop.call_soon_threadsafe)
@@ -295,6 +266,7 @@ class QueueActor(Terminable):
             log.warning("cut an unfinished write: %s", opened.torn)
         if opened.clock.jump:
             log.warning("the clock is %+.0f s off the journal's last time", opened.clock.jump)
+        return engine
 
     async def _wait_ready(self) -> bool:
         try:
@@ -317,37 +289,6 @@ class QueueActor(Terminable):
                 self._failures.settle()
             for worker in late:
                 say(log, "worker_late", worker=worker)
-            self._have_scheduler(self._engine)
-
-    def _have_scheduler(self, engine: Engine) -> None:
-        """Somebody must ask for what is due; who did may have died, or there was no need."""
-        now = asyncio.get_running_loop().time()
-        if engine.scheduling.misses_one() and now >= self._scheduler_due:
-            self._scheduler_due = now + SCHEDULER_PAUSE
-            name = configs.queue_actor_name(self._config.location)
-            self._spawn(asyncio.to_thread(start_scheduler, name))
-
-    async def _look(self) -> None:
-        """See which nodes there are, which have died, and which Ray is about to end."""
-        self._observe(await asyncio.to_thread(nodes.look))
-
-    async def _first_look(self) -> list[NodeSight]:
-        """The same before anyone is served, which must not wait for it for long."""
-        try:
-            async with asyncio.timeout(FIRST_LOOK):
-                return await asyncio.to_thread(nodes.look)
-        except Exception as error:
-            log.warning("the nodes are not known yet: %r", error)
-            return []
-
-    def _observe(self, sights: list[NodeSight]) -> None:
-        if self._engine is not None:
-            for said in self._engine.observe(sights):
-                log.warning("%s", said)
-
-    async def _export(self) -> None:
-        if self._engine is not None:
-            self._metrics.export(self._engine.measures.families())
 
     def _set_alarm(self, seconds: float) -> None:
         if self._alarm is not None:
@@ -369,17 +310,6 @@ class QueueActor(Terminable):
                 await asyncio.to_thread(self._opened.heartbeat)
             except Fenced as fenced:
                 self._fenced(fenced)
-
-    async def _have_it_watched(self) -> None:
-        if self._engine is not None and self._engine.alerting.needs_actor():
-            await asyncio.to_thread(watchman.post, configs.watch_of(self._config))
-
-    async def _see_to_pools(self) -> None:
-        """Pools come back with their queue, whatever has ended their actor."""
-        if self._engine is not None and not self._is_ending and self._engine.pools.are_stored():
-            config = self._config
-            name = configs.queue_actor_name(config.location)
-            await asyncio.to_thread(pool_actor.ensure, name, config.log_level, config.log_format)
 
     def _is_fenced(self) -> bool:
         """After a pause, somebody may have taken over: ask before anything is answered."""

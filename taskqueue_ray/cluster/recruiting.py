@@ -2,18 +2,20 @@
 
 import hashlib
 import logging
-import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 import ray
 from ray.exceptions import RayError
 from ray.util import list_named_actors
 
+from taskqueue_ray.cluster.admission import options_of
 from taskqueue_ray.cluster.config import ACTOR_CPUS, NAMESPACE, WorkerConfig, encode, workers_prefix
 from taskqueue_ray.cluster.worker_actor import WorkerActor
+from taskqueue_ray.core.placement import Spot, matches
 from taskqueue_ray.core.pool import Pool, executors_of, footprint
+from taskqueue_ray.core.quotas import worker_holds
 from taskqueue_ray.core.shape import Shape
 
 DRAIN = 7 * 86_400.0
@@ -22,26 +24,9 @@ DRAIN = 7 * 86_400.0
 log = logging.getLogger(__name__)
 
 
-class Gate(Protocol):
-    """What else decides on a new worker: quotas, and the strategy by which nodes are chosen."""
-
-    def refuses(self, pool: Pool, shape: Shape, executors: int) -> str:
-        """Why no such worker may start now, in words; "" when it may."""
-
-    def options(self, pool: Pool, shape: Shape, executors: int) -> dict[str, Any]:
-        """Options of Ray that place it; {} leaves that to Ray."""
-
-
-class OpenGate:
-    """Implements `Gate`: anything may start, wherever Ray puts it."""
-
-    def refuses(self, pool: Pool, shape: Shape, executors: int) -> str:
-        """Nothing is refused."""
-        return ""
-
-    def options(self, pool: Pool, shape: Shape, executors: int) -> dict[str, Any]:
-        """Ray decides."""
-        return {}
+def holds(pool: Pool, shape: Shape) -> dict[str, float]:
+    """What a worker of a pool counts as for quotas."""
+    return worker_holds(executors_of(shape, pool.concurrency), shape, pool.terms.memory_limit)
 
 
 def config_of(pool: Pool, shape: Shape, queue_actor: str, name: str, owner: str) -> WorkerConfig:
@@ -55,6 +40,7 @@ def config_of(pool: Pool, shape: Shape, queue_actor: str, name: str, owner: str)
             "queues": pool.queues,
             "concurrency": executors_of(shape, pool.concurrency),
             "drain_seconds": DRAIN,
+            "holds": holds(pool, shape),
             "shape": shape.text,
             "pool": owner,
         },
@@ -79,17 +65,20 @@ def parts_of(name: str) -> tuple[str, str, int]:
     return pool, mark, int(number)
 
 
-def start(config: WorkerConfig, shape: Shape, extra: Mapping[str, Any], *, detached: bool) -> Any:
+def start(config: WorkerConfig, shape: Shape, spot: Spot, *, detached: bool) -> Any:
     """Ask Ray for a worker; one of that name that is there already is the one. Does not wait."""
+    its, where = held(shape, config.concurrency), options_of(spot)
     options: dict[str, Any] = {
         "name": config.name,
         "namespace": NAMESPACE,
         "max_restarts": -1,
         "max_concurrency": 1000,  # executors on other machines hold calls
         "enable_task_events": False,
-        **held(shape, config.concurrency),
-        **extra,
+        **its,
+        **where,
     }
+    if labels := {**where.get("label_selector", {}), **its.get("label_selector", {})}:
+        options["label_selector"] = labels
     if detached:
         options |= {"lifetime": "detached", "get_if_exists": True}
     return ray.remote(WorkerActor).options(**options).remote(encode(config))
@@ -110,6 +99,16 @@ def held(shape: Shape, executors: int) -> dict[str, Any]:
     if whole.runtime_env:
         options["runtime_env"] = msgspec.json.decode(whole.runtime_env)
     return options
+
+
+def needs(shape: Shape, executors: int) -> dict[str, float]:
+    """The same as amounts, by Ray's names of resources."""
+    options = held(shape, executors)
+    wanted = {
+        "CPU": options["num_cpus"], "GPU": options.get("num_gpus", 0.0),
+        "memory": options.get("memory", 0), **options.get("resources", {}),
+    }  # fmt: skip
+    return {name: amount for name, amount in wanted.items() if amount}
 
 
 def find(name: str) -> Any | None:
@@ -149,33 +148,11 @@ def is_possible(shape: Shape, executors: int, among: Iterable[Mapping[str, Any]]
 
 
 def _could(shape: Shape, executors: int, node: Mapping[str, Any]) -> bool:
-    options = held(shape, executors)
-    wanted = {
-        "CPU": options["num_cpus"], "GPU": options.get("num_gpus", 0.0),
-        "memory": options.get("memory", 0), **options.get("resources", {}),
-    }  # fmt: skip
     has = node.get("Resources", {})
-    return all(has.get(name, 0.0) >= amount for name, amount in wanted.items() if amount) and (
+    wanted = needs(shape, executors)
+    return all(has.get(name, 0.0) >= amount for name, amount in wanted.items()) and (
         matches(shape.label_selector, node.get("Labels") or {})
     )
-
-
-def matches(selector: Iterable[tuple[str, str]], labels: Mapping[str, str]) -> bool:
-    """Whether labels are as a selector of Ray says.
-
-    >>> matches([("zone", "in(a, b)"), ("arch", "!arm")], {"zone": "b"})
-    True
-    """
-    for name, wanted in selector:
-        negated = wanted.startswith("!")
-        inner = _IN.fullmatch(wanted.removeprefix("!"))
-        values = [one.strip() for one in (inner[1].split(",") if inner else [wanted[negated:]])]
-        if (labels.get(name) in values) is negated:
-            return False
-    return True
-
-
-_IN = re.compile(r"in\((.*)\)")
 
 
 def end_all(queue_actor: str, patience: float = 0.0) -> None:

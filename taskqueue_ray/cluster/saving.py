@@ -22,8 +22,15 @@ class Saving:
         return bool(self._latest)
 
     def add(self, saves: Iterable[Save]) -> None:
-        """Take in what executors report; the later one of a job replaces the earlier."""
-        self._latest.update((save.id, save) for save in saves)
+        """Take in what executors report; the later one of a job replaces the earlier.
+
+        A grant that was overtaken on its way may have begun a run under a lease that is over, after
+        one under a later lease: what that saves is refused, and must not replace anything.
+        """
+        for save in saves:
+            known = self._latest.get(save.id)
+            if known is None or known.delivery <= save.delivery:
+                self._latest[save.id] = save
 
     def take(self, sequence: int, outcomes: Iterable[Outcome], most: int) -> list[Save]:
         """What goes into the call of that number with these outcomes.
@@ -34,8 +41,9 @@ class Saving:
             return []
         ended = {outcome.id for outcome in outcomes}
         for outcome in outcomes:
-            if outcome.kind is OutcomeKind.COMPLETED:
-                self._latest.pop(outcome.id, None)
+            save = self._latest.get(outcome.id)
+            if outcome.kind is OutcomeKind.COMPLETED and save and save.delivery == outcome.delivery:
+                del self._latest[outcome.id]
         saves = [save for asked in self._asked.values() for save in asked if save.id in ended]
         size = 0
         for save in list(self._latest.values()):

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import os
 import secrets
 import socket
@@ -81,8 +82,8 @@ class WorkerActor(Terminable):
         await self._gone.wait()
 
     async def problem(self) -> str | None:
-        """Why this worker cannot work, or None."""
-        return self._problem
+        """Why this worker cannot work, or None; `LEFT` when it was let go."""
+        return configs.LEFT if self._gone.is_set() else self._problem
 
     async def drain(self, timeout: float) -> bool:  # noqa: ASYNC109  # what is left is interrupted
         """Give back what has not begun, finish what runs, and stop. True when all of it ended."""
@@ -245,9 +246,20 @@ class WorkerActor(Terminable):
 
     async def _drain_when_asked(self) -> None:
         assert self._life is not None
-        await self._life.exchanges.drain_asked.wait()
+        exchanges, told = self._life.exchanges, math.inf
+        while not self._drained.is_set():
+            await exchanges.drain_asked.wait()
+            exchanges.drain_asked.clear()
+            seconds = exchanges.drain_seconds or self._config.drain_seconds
+            if seconds < told:
+                # It may be told to be quicker while it drains: the first to be through ends it.
+                told = seconds
+                drain = asyncio.get_running_loop().create_task(self._drain_as_told(seconds))
+                self._tasks.append(drain)
+
+    async def _drain_as_told(self, seconds: float) -> None:
         try:
-            await self.drain(self._life.exchanges.drain_seconds or self._config.drain_seconds)
+            await self.drain(seconds)
         except TaskQueueError:
             log.exception("worker %s could not drain", self._id)
 

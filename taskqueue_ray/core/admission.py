@@ -10,9 +10,9 @@ from taskqueue_ray.core.quotas import Refusal
 class WorkersWanted(msgspec.Struct, frozen=True):
     """May these be started? `names` are those of the actors to be, new with each.
 
-    `holds` is what each counts as, `needs` what its actor asks of Ray. `starting` are names that
-    were let in before and are not up yet: what is not named again, nor comes up, is forgotten
-    after a time.
+    `holds` is what each counts as, `needs` what its actor asks of Ray, `selector` what it asks of a
+    node's labels. `starting` are names that were let in before and are not up yet: what is not
+    named again, nor comes up, is forgotten after a time.
     """
 
     starter: str
@@ -21,6 +21,7 @@ class WorkersWanted(msgspec.Struct, frozen=True):
     holds: dict[str, float] = {}
     needs: dict[str, float] = {}
     starting: list[str] = []
+    selector: tuple[tuple[str, str], ...] = ()
 
 
 class WorkersAdmitted(msgspec.Struct, frozen=True):
@@ -32,6 +33,13 @@ class WorkersAdmitted(msgspec.Struct, frozen=True):
     spots: list[Spot]
     refusal: Refusal | None = None
     is_closed: bool = False
+
+    @property
+    def words(self) -> str:
+        """Why no more of them may start; "" when all may."""
+        if self.is_closed:
+            return "every node is cordoned, draining or fenced"
+        return "" if self.refusal is None else self.refusal.words
 
 
 class QuotaView(msgspec.Struct, frozen=True):

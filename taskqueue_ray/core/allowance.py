@@ -12,7 +12,10 @@ from taskqueue_ray.core.model import Job, Options, Use
 from taskqueue_ray.core.usage import Gate, Usage
 
 if TYPE_CHECKING:
-    from taskqueue_ray.core.gates import GateLine
+    from taskqueue_ray.core.gatelines import GateLine
+
+ROUNDING = 1e-9
+"""Ten tenths of a slot are a little less than one."""
 
 
 class Allowance:
@@ -45,7 +48,7 @@ class Allowance:
 
     def has_room(self, kind: str) -> bool:
         """Whether the worker could start another job of this kind of executor soon."""
-        return kind != "process" or self._rooms.get(kind, 0.0) < self._slots
+        return kind != "process" or self._rooms.get(kind, 0.0) < self._slots - ROUNDING
 
     def passes(self, line: "GateLine", *, note: bool = False) -> bool:
         """Whether one more job of a line may start. The first that may not for want of units has

@@ -86,12 +86,14 @@ class Turn:
 class Aside:
     """Who stands aside, and why."""
 
-    __slots__ = ("paused", "pauses", "turns")
+    __slots__ = ("displaced", "paused", "pauses", "turns")
 
     def __init__(self, pauses: Mapping[Pause, float]) -> None:
         self.pauses = pauses
         self.paused: dict[Pause, Crowd] = {}
         self.turns: dict[tuple[str, str], Turn] = {}
+        self.displaced: list[Job] = []
+        """Who stood in line and has stood back for a better one: their lines do not know of it."""
 
     def pause_of(self, options: Options) -> Pause | None:
         """The pause that keeps such jobs from being leased, those of whole queues apart."""
@@ -139,6 +141,7 @@ class Aside:
             let_in.append(job)
         elif holder is not None and holder.phase is PENDING and _rank(job) < _rank(holder):
             turn.wait(holder)
+            self.displaced.append(holder)
             turn.holder = job
             let_in.append(job)
         else:

@@ -11,84 +11,13 @@ from heapq import heappop, heappush
 from itertools import count, islice
 from operator import attrgetter
 
-from taskqueue_ray.core.allowance import Allowance
+from taskqueue_ray.core.gatelines import Entry, GateLine, Place, Spot, stands
 from taskqueue_ray.core.heaps import Heap
-from taskqueue_ray.core.lanes import EQUAL, Line, TenantLane, Weights
+from taskqueue_ray.core.lanes import EQUAL, Line, Weights
 from taskqueue_ray.core.meters import NEVER, MeterId
-from taskqueue_ray.core.model import Job, Lane, Use, kind_of
+from taskqueue_ray.core.model import Job, Lane, Use
+from taskqueue_ray.core.rounds import Rounds
 from taskqueue_ray.core.usage import Gate, Usage
-
-Spot = tuple[str, int, Lane]
-"""A queue, a priority and a lane."""
-
-
-class GateLine(TenantLane):
-    """The jobs of one spot and one gate. `at` is the meter at which it waits; None: it is open.
-
-    `head` is the ordinal of its first job, `stamp` tells its present entry in a heap, -1 that it is
-    no more.
-    """
-
-    __slots__ = ("at", "gate", "head", "place", "stamp")
-
-    def __init__(self, place: "Place", gate: Gate, weights: Weights) -> None:
-        super().__init__()
-        self.weights = weights
-        self.place = place
-        self.gate = gate
-        self.at: MeterId | None = None
-        self.head = 0
-        self.stamp = 0
-
-    @property
-    def rank(self) -> tuple[int, int]:
-        """By priority and age."""
-        return (-self.place.spot[1], self.head)
-
-
-Entry = tuple[int, int, GateLine]
-
-
-def _stands(entry: Entry) -> bool:
-    return entry[2].stamp == entry[1]
-
-
-class Place:
-    """The lines of one spot. It can be merged with lanes as if it were one."""
-
-    __slots__ = ("lines", "open", "spot")
-
-    def __init__(self, spot: Spot) -> None:
-        self.spot = spot
-        self.lines: dict[Gate, GateLine] = {}
-        self.open: Heap[Entry] = Heap(_stands)
-
-    def jobs(self, allowance: Allowance) -> Iterator[Job]:
-        """Its jobs by age, as long as their limits allow; lines that may not go are noted."""
-        kind = kind_of(self.spot[2][0])
-        begun: list[tuple[int, int, GateLine, Iterator[Job], Job]] = []
-        lines = iter(self.open)
-        fresh = next(lines, None)
-        while (fresh or begun) and allowance.has_room(kind):
-            is_fresh = fresh is not None and not (begun and begun[0][0] < fresh[0])
-            if is_fresh and fresh is not None:
-                _, stamp, line = fresh
-                fresh = next(lines, None)
-                jobs = line.jobs()
-                found = next(jobs, None)
-            else:
-                _, stamp, line, jobs, found = heappop(begun)
-            if found is None or not allowance.passes(line, note=is_fresh):
-                continue
-            yield found
-            following = next(jobs, None)
-            if following is not None:
-                heappush(begun, (following.ordinal, stamp, line, jobs, following))
-
-    def oldest(self) -> Job | None:
-        """The first of the line that goes first."""
-        head = self.open.head()
-        return head[2].oldest() if head is not None else None
 
 
 class Gates:
@@ -102,11 +31,13 @@ class Gates:
         "_waiting",
         "claims",
         "places",
+        "rounds",
         "usage",
     )
 
-    def __init__(self, usage: Usage) -> None:
+    def __init__(self, usage: Usage, rounds: Rounds | None = None) -> None:
         self.usage = usage
+        self.rounds = rounds or Rounds()
         self.places: dict[str, dict[int, dict[Lane, Place]]] = {}
         self.claims: dict[MeterId, GateLine] = {}
         """Lines that want more than is left: those behind them must not take it bit by bit."""
@@ -121,13 +52,17 @@ class Gates:
 
     def add(self, job: Job, gate: Gate, weights: Weights = EQUAL) -> None:
         """A job is ready, as far as its limits let it."""
-        options = job.options
+        options, key = job.options, job.conditions.fair_key
         place = self._place((options.queue, options.priority, options.lane))
+        self.rounds.note(options.queue, key)
+        if len(place.keys) < 2:
+            place.keys.add(key)
         line = place.lines.get(gate)
         if line is None:
             line = place.lines[gate] = GateLine(place, gate, weights)
             line.at = self._joins(place.spot, gate)
-        line.line_of(job.conditions.fair_key).add(job)
+            self.rounds.join(line, options.queue, options.priority)
+        line.line_of(key).add(job)
         if not line.stamp or job.ordinal < line.head:
             self._enter(line, job.ordinal)
 
@@ -141,6 +76,8 @@ class Gates:
     def took(self, jobs: Iterable[Job]) -> None:
         """These jobs were leased: each is a turn of its tenant."""
         for line, keys in self._lines_of(jobs):
+            if self.rounds.counted:
+                self.rounds.took(line, *line.place.spot[:2], len(keys))
             if len(line.ring) > 1:
                 line.took(keys)
             self._tidy(line, keys)
@@ -166,7 +103,7 @@ class Gates:
             self._drop(line)
             return
         first = next(line.jobs(), None)
-        if first is not None and first.ordinal != line.head:
+        if first is not None and (first.ordinal != line.head or line.place.takes_turns):
             self._enter(line, first.ordinal)
 
     def _drop(self, line: GateLine) -> None:
@@ -192,18 +129,19 @@ class Gates:
         level = self.places.setdefault(queue, {}).setdefault(priority, {})
         found = level.get(lane)
         if found is None:
-            found = level[lane] = Place(spot)
+            found = level[lane] = Place(spot, self.rounds)
         return found
 
     def _enter(self, line: GateLine, head: int) -> None:
         """Stand a line by the age of its first job, where it waits or among the open ones."""
         line.head, line.stamp = head, self._stamps()
+        line.turn = line.rounds if line.place.takes_turns else 0.0
         heap = line.place.open
         if line.at is not None:
             by_spot = self._waiting.setdefault(line.at, {})
             found = by_spot.get(line.place.spot)
-            heap = by_spot[line.place.spot] = Heap(_stands) if found is None else found
-        heap.push((head, line.stamp, line))
+            heap = by_spot[line.place.spot] = Heap(stands) if found is None else found
+        heap.push((line.turn, head, line.stamp, line))
 
     # --- limits close and open ----------------------------------------------------------------
 
@@ -266,7 +204,7 @@ class Gates:
 
     def _firsts(self, by_spot: Mapping[Spot, Heap[Entry]], most: int) -> list[GateLine]:
         """So many lines of each spot, by priority and age."""
-        found = [entry[2] for heap in by_spot.values() for entry in islice(heap, most)]
+        found = [entry[3] for heap in by_spot.values() for entry in islice(heap, most)]
         return sorted(found, key=attrgetter("rank"))
 
     def _arm(self, mid: MeterId, at: float) -> None:
@@ -307,14 +245,10 @@ class Gates:
         """The priorities of the jobs of some queues."""
         return {one for queue in queues for one in self.places.get(queue, ())}
 
-    def at(
-        self, queues: Iterable[str], priority: int, fits: Callable[[Lane], bool]
-    ) -> Iterator[Place]:
-        """The places of one priority that a worker fits."""
-        for queue in queues:
-            for lane, place in self.places.get(queue, {}).get(priority, {}).items():
-                if fits(lane):
-                    yield place
+    def at(self, queue: str, priority: int, fits: Callable[[Lane], bool]) -> list[Place]:
+        """The places of one queue and priority that a worker fits."""
+        level = self.places.get(queue, {}).get(priority)
+        return [place for lane, place in level.items() if fits(lane)] if level else []
 
     def all_places(self, queue: str | None = None) -> Iterator[Place]:
         """All places of a queue, or of all."""

@@ -17,6 +17,8 @@ SKEW = 2.0
 """Seconds that the clocks of two nodes may differ before timeouts and schedules look odd."""
 
 SILENT = 15.0
+UNWATCHED = 120.0
+"""Seconds without a look at the alert rules: their actor is made after 30, and anew if it dies."""
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -74,6 +76,8 @@ class Facts(msgspec.Struct, frozen=True):
 
     firing: tuple[tuple[str, str], ...] = ()
     undelivered: int = 0
+    rules: int = 0
+    """Alert rules that somebody set."""
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -256,6 +260,22 @@ def alerts(facts: Facts) -> Iterator[Problem]:
         yield Problem("alerts are not delivered", why, do)
 
 
+def watch(facts: Facts) -> Iterator[Problem]:
+    """Whether somebody judges the alert rules."""
+    if facts.ping is None or facts.observation is None:
+        return
+    ago = facts.observation.watched_ago
+    if facts.ping.settings.get("alerts") == "off":
+        why = f"{facts.rules:,} were set, and the setting alerts was off when the queue started"
+        do = "restart the queue's actor with alerts=on"
+        if facts.rules:
+            yield Problem("alert rules are not judged", why, do, note=True)
+    elif ago is not None and ago > UNWATCHED:
+        why = f"no alert rule was judged for {ago / 60:.0f} min"
+        do = "look at the alert actor in the Ray dashboard: its log, or the CPU that it waits for"
+        yield Problem("nobody watches over the queue", why, do)
+
+
 def dead_letters(facts: Facts) -> Iterator[Problem]:
     """Jobs that have failed for good."""
     seen = facts.observation
@@ -266,8 +286,8 @@ def dead_letters(facts: Facts) -> Iterator[Problem]:
 
 
 CHECKS: tuple[Check, ...] = (
-    storage, keys, owner, queue, versions, workers, nodes, disk, compaction, clock, alerts,
-    paused, dead_letters,
+    storage, keys, owner, queue, versions, workers, nodes, disk, compaction, clock, watch,
+    alerts, paused, dead_letters,
 )  # fmt: skip
 
 

@@ -125,7 +125,7 @@ class TenantLane:
     nothing left loses what was carried over: turns are not saved up.
     """
 
-    __slots__ = ("carried", "credit", "known", "ring", "tenants", "weights")
+    __slots__ = ("carried", "credit", "known", "ring", "rounds", "tenants", "weights")
 
     def __init__(self) -> None:
         self.tenants: dict[str, LaneQueue] = {}
@@ -137,6 +137,8 @@ class TenantLane:
         self.credit = 0.0
         """What is left of the turn of the first."""
         self.carried: dict[str, float] = {}
+        self.rounds = 0.0
+        """See `core.rounds`."""
 
     @property
     def any_keys(self) -> Collection[str]:

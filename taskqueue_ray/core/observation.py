@@ -35,7 +35,7 @@ class Observation(msgspec.Struct, frozen=True, array_like=True):
     """Ids of the keys that payloads are sealed with."""
 
     watched_ago: float | None = None
-    """Seconds since the alert actor's last report; None before the first."""
+    """Seconds since the alert actor's last report, or since the opening; None when nobody knows."""
 
 
 class Brief(msgspec.Struct, frozen=True, array_like=True):

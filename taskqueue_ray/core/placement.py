@@ -1,6 +1,7 @@
 """Where a new worker goes: on which node, by a strategy that is stored with the queue."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import get_args
 
 import msgspec
@@ -17,6 +18,12 @@ RAYS_OWN: frozenset[Strategy] = frozenset(("spread", "pack"))
 """Strategies that Ray carries out: it chooses the node, from those that are not closed."""
 
 
+Selector = Iterable[tuple[str, str]]
+"""Labels, and what Ray's label selectors say of each."""
+
+_IN = re.compile(r"in\((.*)\)")
+
+
 class Seat(msgspec.Struct, frozen=True):
     """A node as a place for workers. `connections` are jobs in hand there, `workers` those that are
     there or are starting; `is_open` is False where no new worker may go.
@@ -29,6 +36,7 @@ class Seat(msgspec.Struct, frozen=True):
     weight: float = 1.0
     is_open: bool = True
     abilities: frozenset[str] = frozenset()
+    labels: dict[str, str] = {}
 
 
 class Spot(msgspec.Struct, frozen=True):
@@ -43,13 +51,21 @@ class Spot(msgspec.Struct, frozen=True):
 
 
 def place(
-    strategy: Strategy, seats: Sequence[Seat], wanted: Mapping[str, float], turn: int
+    strategy: Strategy,
+    seats: Sequence[Seat],
+    wanted: Mapping[str, float],
+    turn: int,
+    selector: Selector = (),
 ) -> Spot:
-    """Where the next worker goes. When no open node has room it is Ray's to wait for one."""
+    """Where the next worker goes, among nodes whose labels are as it asks.
+
+    When no open node has room it is Ray's to wait for one.
+    """
     closed = tuple(sorted(seat.id for seat in seats if not seat.is_open))
     if strategy in RAYS_OWN:
         return Spot("", closed, strategy == "spread")
-    return Spot(choose(strategy, seats, wanted, turn) or "", closed)
+    able_to = [seat for seat in seats if matches(selector, seat.labels)]
+    return Spot(choose(strategy, able_to, wanted, turn) or "", closed)
 
 
 def choose(
@@ -78,6 +94,21 @@ def choose(
 def able(seats: Sequence[Seat], capabilities: Collection[str]) -> list[Seat]:
     """The seats that have all that is asked for."""
     return [seat for seat in seats if seat.abilities.issuperset(capabilities)]
+
+
+def matches(selector: Selector, labels: Mapping[str, str]) -> bool:
+    """Whether labels are as a selector of Ray says.
+
+    >>> matches([("zone", "in(a, b)"), ("arch", "!arm")], {"zone": "b"})
+    True
+    """
+    for name, wanted in selector:
+        negated = wanted.startswith("!")
+        inner = _IN.fullmatch(wanted.removeprefix("!"))
+        values = [one.strip() for one in (inner[1].split(",") if inner else [wanted[negated:]])]
+        if (labels.get(name) in values) is negated:
+            return False
+    return True
 
 
 def _has_room(seat: Seat, wanted: Mapping[str, float]) -> bool:

@@ -80,7 +80,47 @@ def check_pool(pool: Pool) -> Pool:
         raise InvalidOption("target_wait", f"{pool.target_wait:g}", "more than 0 seconds")
     if pool.shapes is not None and not 1 <= len(pool.shapes) <= MOST_SHAPES:
         raise InvalidOption("shapes", f"{len(pool.shapes)} of them", f"1 to {MOST_SHAPES}")
+    for shape in pool.shapes or ():
+        _check_shape(shape)
+    _check_terms(pool.terms)
     return pool
+
+
+def _check_shape(shape: Shape) -> None:
+    """Refuse what nobody can ask for, whatever way it came here."""
+    given = {
+        name: value for name in _CHECKS if (value := getattr(shape, name)) not in (None, (), "")
+    }
+    for name in given.keys() & {"resources", "label_selector"}:
+        given[name] = dict(given[name])
+    if shape.runtime_env:
+        try:
+            given["runtime_env"] = msgspec.json.decode(shape.runtime_env)
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            raise InvalidOption("runtime_env", ascii(shape.runtime_env)[:80], "JSON") from None
+    if parse_shape(given) != shape:
+        raise InvalidOption("shapes", ascii(shape.text)[:80], "shapes with their names sorted")
+
+
+def _check_terms(terms: Terms) -> None:
+    for name in ("timeout", "max_age", "cancel_grace"):
+        if (seconds := getattr(terms, name)) is not None:
+            parse_duration(seconds, name)
+    if terms.timeout <= 0 or terms.max_age == 0:
+        raise InvalidOption("timeout and max_age", "0", "more than 0 seconds")
+    for name, (least, most) in _WHOLE.items():
+        if (value := getattr(terms, name)) is not None and not least <= value <= most:
+            raise InvalidOption(name, str(value), f"whole numbers from {least:,} to {most:,}")
+    for name, words in _WORDS.items():
+        if getattr(terms, name) not in words:
+            raise InvalidOption(name, ascii(getattr(terms, name))[:80], ", ".join(words))
+
+
+_WHOLE = {
+    "memory_limit": (1, 1 << 59), "max_jobs": (1, 1 << 53), "max_result": (1, 1 << 30),
+    "inline": (0, 1 << 30), "max_batch": (1, 100_000),
+}  # fmt: skip
+_WORDS = {"log_level": ("debug", "info", "warning", "error"), "log_format": ("text", "json")}
 
 
 def parse_shapes(value: object) -> tuple[Shape, ...] | None:

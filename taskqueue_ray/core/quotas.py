@@ -96,7 +96,7 @@ def job_holds(options: Options) -> dict[str, float]:
     As with Ray, a task that names no CPUs takes one and an actor none.
     """
     shape = options.shape
-    if shape is None:
+    if shape is None or not options.in_ray:
         return {}
     cpus = float(options.executor == "task") if shape.num_cpus is None else shape.num_cpus
     gpus, memory = shape.num_gpus or 0.0, float(shape.memory or 0)
@@ -175,6 +175,14 @@ def check_quota(quota: Quota) -> Quota:
         least = shown_amount(quota.resource, floor)
         raise QuotaBelowWorker(shown_name(quota.resource), shown, least)
     return quota
+
+
+def check_amounts(amounts: Iterable[tuple[str, float]]) -> None:
+    """Refuse what no worker can hold: sums would carry it on."""
+    for name, amount in amounts:
+        if not math.isfinite(amount) or not 0 <= amount <= _MOST:
+            accepts = f"amounts from 0 to {_MOST:g}, not this one of {ascii(name)[:80]}"
+            raise InvalidOption("holds", f"{amount:g}", accepts)
 
 
 def resource_name(value: object) -> str:

@@ -5,7 +5,6 @@ see `core.aside` for the others. `pick` only reads.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from heapq import merge
 from itertools import islice
 
 from taskqueue_ray.core.allowance import Allowance
@@ -13,26 +12,18 @@ from taskqueue_ray.core.aside import Aside, Pause
 from taskqueue_ray.core.gates import Gates
 from taskqueue_ray.core.lanes import EQUAL, LaneQueue, Line, TenantLane, Weights, age
 from taskqueue_ray.core.model import Job, Lane, Options, kind_of
+from taskqueue_ray.core.rounds import Going, Rounds, are_several, by_age, by_rounds, goings
 from taskqueue_ray.core.usage import Usage
-
-
-def _merged(lines: list[Iterator[Job]], *, by_age: bool) -> Iterator[Job]:
-    """By age; but lanes in which tenants take turns are in no order of age: by turns then."""
-    if by_age:
-        yield from merge(*lines, key=age)
-        return
-    while lines:
-        heads = [(line, next(line, None)) for line in lines]
-        yield from (job for _, job in heads if job is not None)
-        lines = [line for line, job in heads if job is not None]
 
 
 class QueueLanes:
     """The lanes of one queue, by priority, highest first."""
 
-    __slots__ = ("kinds", "levels", "priorities", "weights")
+    __slots__ = ("kinds", "levels", "name", "priorities", "rounds", "weights")
 
-    def __init__(self, weights: Weights, kinds: set[str]) -> None:
+    def __init__(self, name: str, weights: Weights, kinds: set[str], rounds: Rounds) -> None:
+        self.name = name
+        self.rounds = rounds
         self.kinds = kinds
         self.levels: dict[int, dict[Lane, TenantLane]] = {}
         self.priorities: list[int] = []
@@ -47,6 +38,7 @@ class QueueLanes:
         if found is None:
             found = level[lane] = TenantLane()
             found.weights = self.weights
+            self.rounds.join(found, self.name, priority)
             self.kinds.add(kind_of(lane[0]))
         return found
 
@@ -66,13 +58,14 @@ class QueueLanes:
 class Ready:
     """All pending jobs, in the order in which they are to be leased."""
 
-    __slots__ = ("aside", "gates", "kinds", "queues", "usage", "weights")
+    __slots__ = ("aside", "gates", "kinds", "queues", "rounds", "usage", "weights")
 
     def __init__(self, pauses: Mapping[Pause, float], usage: Usage | None = None) -> None:
         self.queues: dict[str, QueueLanes] = {}
         self.aside = Aside(pauses)
         self.usage = usage or Usage({}, {}, {})
-        self.gates = Gates(self.usage)
+        self.rounds = Rounds()
+        self.gates = Gates(self.usage, self.rounds)
         self.weights: dict[str, Weights] = {}
         """The weights of fair keys, by queue."""
         self.kinds: set[str] = set()
@@ -104,6 +97,7 @@ class Ready:
 
     def line_of(self, job: Job) -> LaneQueue:
         """The line in which a job stands."""
+        self.rounds.note(job.options.queue, job.conditions.fair_key)
         return self.lane_of(job.options).line_of(job.conditions.fair_key)
 
     def lane_of(self, options: Options) -> TenantLane:
@@ -111,7 +105,8 @@ class Ready:
         lanes = self.queues.get(options.queue)
         if lanes is None:
             weights = self.weights.get(options.queue, EQUAL)
-            lanes = self.queues[options.queue] = QueueLanes(weights, self.kinds)
+            lanes = QueueLanes(options.queue, weights, self.kinds, self.rounds)
+            self.queues[options.queue] = lanes
         return lanes.lane(options.priority, options.lane)
 
     def occupy(self, job: Job) -> None:
@@ -128,6 +123,8 @@ class Ready:
         if self.gates.places:
             jobs = self._parted(jobs, self.gates.took)
         for options, lane, keys in self._lanes_of(jobs):
+            if self.rounds.counted:
+                self.rounds.took(lane, options.queue, options.priority, len(keys))
             if len(lane.ring) > 1:
                 lane.took(keys)
             if lane.trim(keys):
@@ -159,7 +156,8 @@ class Ready:
             if number not in keys_of:
                 keys_of[number] = None
                 if (lane := self._find(options)) is not None:
-                    keys = lanes.setdefault(id(lane), (options, lane, lane.any_keys))[2]
+                    new = [] if self.rounds.counted else lane.any_keys
+                    keys = lanes.setdefault(id(lane), (options, lane, new))[2]
                     keys_of[number] = keys if isinstance(keys, list) else None
             if (collected := keys_of[number]) is not None:
                 collected.append(job.conditions.fair_key)
@@ -178,6 +176,9 @@ class Ready:
     def _let_in(self, jobs: list[Job]) -> None:
         for job in jobs:
             self._stand(job)
+        if self.aside.displaced:
+            back, self.aside.displaced = self.aside.displaced, []
+            self.trim(back)
 
     # --- pauses and weights -------------------------------------------------------------------
 
@@ -241,31 +242,60 @@ class Ready:
         Only lanes that `fits` accepts are looked at, so the cost is that of the jobs returned. Jobs
         under limits are among them as far as the `allowance` goes.
         """
-        sources = self.sources(queues)
-        gated: list[str] = []
-        priorities = {p for s in sources for p in s.priorities}
-        if allowance is not None:
-            gated = self._unpaused(queues or tuple(self.gates.places))
-            priorities |= self.gates.priorities(gated)
+        gates = self.gates if allowance is not None else None
+        names = self._unpaused(queues or (*self.queues, *(gates.places if gates else ())))
+        found = [source for name in names if (source := self.queues.get(name)) is not None]
+        priorities = {p for source in found for p in source.priorities}
+        if gates is not None:
+            priorities |= gates.priorities(names)
         picked: list[Job] = []
         for priority in sorted(priorities, reverse=True):
-            lanes = [
-                lane
-                for source in sources
-                for key, lane in source.levels.get(priority, {}).items()
-                if fits(key)
-            ]
-            lines = [lane.jobs() for lane in lanes]
-            if allowance is not None:
-                lines += [one.jobs(allowance) for one in self.gates.at(gated, priority, fits)]
-            by_age = len(lines) < 2 or all(len(lane.tenants) <= 1 for lane in lanes)
-            jobs = lines[0] if len(lines) == 1 else _merged(lines, by_age=by_age)
+            jobs = self._jobs(names, priority, fits, allowance)
             if allowance is not None:
                 jobs = allowance.admitted(jobs)
             picked.extend(islice(jobs, want - len(picked)))
             if len(picked) == want:
                 break
         return picked
+
+    def _jobs(
+        self,
+        queues: list[str],
+        priority: int,
+        fits: Callable[[Lane], bool],
+        allowance: Allowance | None,
+    ) -> Iterator[Job]:
+        """The jobs of one priority: by age, or by rounds where there are tenants."""
+        lines = []
+        any_turns = False
+        for queue in queues:
+            line, takes_turns = self._line(queue, priority, fits, allowance)
+            if line is not None:
+                lines.append((queue, line))
+                any_turns = any_turns or takes_turns
+        if len(lines) == 1:
+            return lines[0][1]
+        if any_turns:
+            among = self.rounds.among_queues
+            return by_rounds([among(queue, priority, line) for queue, line in lines])
+        return by_age([line for _, line in lines])
+
+    def _line(
+        self, queue: str, priority: int, fits: Callable[[Lane], bool], allowance: Allowance | None
+    ) -> tuple[Iterator[Job] | None, bool]:
+        """Those of one queue, and whether tenants take turns in it."""
+        source = self.queues.get(queue)
+        level = source.levels.get(priority) if source is not None else None
+        lanes = [lane for key, lane in level.items() if fits(key)] if level else []
+        places = self.gates.at(queue, priority, fits) if allowance is not None else []
+        if not places and len(lanes) < 2:
+            return (lanes[0].jobs(), len(lanes[0].tenants) > 1) if lanes else (None, False)
+        tenants = [*(lane.tenants for lane in lanes), *(place.keys for place in places)]
+        reached = self.rounds.reached(queue, priority)
+        gated = [one.goings(allowance, reached) for one in places if allowance is not None]
+        if are_several(tenants):
+            return by_rounds([*(goings(lane, reached) for lane in lanes), *gated]), True
+        return by_age([*(lane.jobs() for lane in lanes), *(map(_job, one) for one in gated)]), False
 
     def sources(self, queues: tuple[str, ...]) -> list[QueueLanes]:
         """The lanes of these queues (none named: of all) that are not paused."""
@@ -292,3 +322,7 @@ class Ready:
         heads = [lane.oldest() for level in levels for lane in level.values()]
         heads += [place.oldest() for place in self.gates.all_places(queue)]
         return min((job for job in heads if job is not None), key=age, default=None)
+
+
+def _job(going: Going) -> Job:
+    return going[1]

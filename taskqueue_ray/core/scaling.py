@@ -29,7 +29,8 @@ Condition = Literal["starting", "ready", "draining"]
 class Member(NamedTuple):
     """A worker as it is now. `jobs` are in its hands. `impossible`: no node can hold it.
 
-    `current` is False when it was started for a pool that has been changed since.
+    `current` is False when it was started for a pool that has been changed since. A `barred` one
+    gets no jobs, as its node is closed.
     """
 
     name: str
@@ -38,17 +39,20 @@ class Member(NamedTuple):
     jobs: int = 0
     impossible: bool = False
     current: bool = True
+    barred: bool = False
 
 
 class Plan(NamedTuple):
     """What to do now. `start` says how many of which shape; `retire` are idle workers, which are
     to end if they still are; `drain` are such that finish what they run and take nothing more.
+    `move` are idle ones on closed nodes, which are to end if there is any open node.
     """
 
     start: list[tuple[Shape, int]]
     retire: list[str]
     drain: list[str]
     wanted: dict[str, int]
+    move: Sequence[str] = ()
 
 
 class Trouble(NamedTuple):
@@ -127,7 +131,9 @@ class Scaler:
         if pool.suspended:
             staying = [m.name for m in members if m.current and m.condition != "draining"]
             return Plan([], [], outdated + staying, {})
-        there = [m for m in members if m.current and m.condition != "draining"]
+        # Work goes on beside the barred: they finish what they run, over and above the maximum.
+        there = [m for m in members if m.current and m.condition != "draining" and not m.barred]
+        move = [m.name for m in members if _is_idle_and_barred(m)]
         offered = self._offered(demands)
         wanted = {
             name: self._settle(name, self._want(demand, _of(there, name), now), there, now)
@@ -142,7 +148,7 @@ class Scaler:
         ]
         starved = {name: offered[name] for name in hopeful if wanted[name] and not granted[name]}
         retire, drain = self._make_way(wanted, starved, there, now)
-        return Plan(start, retire, outdated + drain, wanted)
+        return Plan(start, retire, outdated + drain, wanted, move)
 
     def staff(
         self, wanted: Mapping[str, int], members: Sequence[Member], now: float
@@ -300,6 +306,10 @@ class Scaler:
 
 def _of(members: Sequence[Member], shape: str) -> list[Member]:
     return [one for one in members if one.shape == shape]
+
+
+def _is_idle_and_barred(member: Member) -> bool:
+    return member.barred and member.current and not member.jobs and member.condition == "ready"
 
 
 def _placed(members: Sequence[Member], shape: str) -> int:

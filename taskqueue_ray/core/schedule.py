@@ -42,6 +42,8 @@ class Plan(msgspec.Struct, frozen=True, omit_defaults=True):
     jitter: float = 0.0
     until: float = 0.0
     max_runs: int = 0
+    said: str = ""
+    """The text that the rule was read from. Some texts mean the day on which they are said."""
 
 
 class Template(msgspec.Struct, frozen=True, omit_defaults=True):

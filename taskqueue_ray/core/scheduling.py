@@ -41,6 +41,7 @@ def decide_put(state: State, command: PutSchedule, now: float) -> Decided:
     check(plan, template)
     known = state.schedules.get(command.id)
     if known is not None and not known.ended_at:
+        plan = _as_said_before(known.plan, plan)
         differs = _differences(known, plan, template)
         if not differs:
             return [], view(state, known, now)
@@ -149,7 +150,7 @@ def check(plan: Plan, template: Template) -> None:
     times = (plan.window, plan.jitter, plan.until, template.expires)
     if any(not 0 <= one < LATEST for one in times) or plan.max_runs < 0:
         raise InvalidRequest("window, jitter, until and max_runs must be from 0 and finite")
-    if len(plan.when) > 10_000 or len(plan.words) > 10_000:
+    if max(len(plan.when), len(plan.words), len(plan.said)) > 10_000:
         raise InvalidRequest("the words of a schedule are too long")
     if len(template.origin) != 16:
         raise InvalidRequest("the origin of a schedule has a malformed id")
@@ -246,6 +247,18 @@ def _anchored(rule: Rule, now: float) -> Rule:
 def _unanchored(rule: Rule) -> Rule:
     """The rule without its beginning: the same words say the same thing on another day."""
     return replace(rule, anchor=0) if isinstance(rule, Every | Calendar) else rule
+
+
+def _as_said_before(known: Plan, plan: Plan) -> Plan:
+    """The plan, with the rule that the same words gave when they were said first.
+
+    "Every month" takes day and time from the moment of saying it: a program that says so at each
+    of its starts means one schedule all the same. "Tomorrow" is meant anew each time.
+    """
+    alike = bool(plan.said) and (plan.said, plan.zone) == (known.said, known.zone)
+    if not alike or isinstance(plan.rule, Once) or isinstance(known.rule, Once):
+        return plan
+    return replace(plan, rule=known.rule, when=known.when, words=known.words)
 
 
 def _start(rule: Rule, now: float) -> float:

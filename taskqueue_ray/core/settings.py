@@ -10,6 +10,7 @@ from taskqueue_ray.core.errors import InvalidOption, InvalidSetting
 from taskqueue_ray.core.naming import check_name
 from taskqueue_ray.core.retention import Retention, parse_retention
 from taskqueue_ray.core.timing import parse_duration
+from taskqueue_ray.core.zones import zone
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -128,6 +129,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     alert_interval: Annotated[
         float, Meta(ge=0.1, le=600, description="From one look of that actor to the next")
     ] = 5.0
+    timezone: Annotated[
+        str, Meta(description="The IANA time zone in which schedules that name none are meant")
+    ] = "UTC"
     given: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
@@ -186,6 +190,8 @@ def _prepared(name: str, value: object) -> object:
             return parse_duration(value, name)
         if name == "name":
             return check_name(name, value)
+        if name == "timezone":
+            return zone(str(value)).key
         if name == "retention":
             return parse_retention(value)
     except InvalidOption as refusal:

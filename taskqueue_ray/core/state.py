@@ -85,6 +85,13 @@ class State:
 
     __slots__ = DURABLE + DERIVED
 
+    limits: dict[str, dict[str, LimitRule]]
+    """Rules of limits, by name and key; the key "" has what holds for all others."""
+    meters: dict[str, dict[str, Meter]]
+    """What was used lately of rates."""
+    throttled: dict[str, dict[str, float]]
+    """Limits that are closed, and until when."""
+
     def __init__(self) -> None:
         self.jobs: dict[JobId, Job] = {}
         """Waiting and processing jobs, and dead letters."""
@@ -120,12 +127,7 @@ class State:
         self.alerts = Alerts()
         self.pools: dict[str, Pool] = {}
         """The workers that there are to be, by the pool's name."""
-        self.limits: dict[str, dict[str, LimitRule]] = {}
-        """Rules of limits, by name and key; the key "" has what holds for all others."""
-        self.meters: dict[str, dict[str, Meter]] = {}
-        """What was used lately of rates."""
-        self.throttled: dict[str, dict[str, float]] = {}
-        """Limits that are closed, and until when."""
+        self.limits, self.meters, self.throttled = {}, {}, {}
         self._begin()
 
     def _begin(self) -> None:

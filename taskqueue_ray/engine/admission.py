@@ -13,7 +13,14 @@ from taskqueue_ray.core.exchange import WorkerInfo
 from taskqueue_ray.core.model import Options, Strategy
 from taskqueue_ray.core.nodes import NodeView
 from taskqueue_ray.core.placement import DEFAULT, Seat, Spot, able, choose, place
-from taskqueue_ray.core.quotas import Holding, Refusal, admit, ceiling_of, job_holds
+from taskqueue_ray.core.quotas import (
+    Holding,
+    Refusal,
+    admit,
+    ceiling_of,
+    check_amounts,
+    job_holds,
+)
 from taskqueue_ray.engine.nodes import Nodes
 from taskqueue_ray.engine.writepath import WritePath
 
@@ -59,6 +66,7 @@ class Admission:
 
     def admit(self, wanted: WorkersWanted, now: float) -> WorkersAdmitted:
         """Let in as many of the names as the quotas allow. A name that was let in stays so."""
+        check_amounts((*wanted.holds.items(), *wanted.needs.items()))
         self._tidy(now)
         self._renew(wanted.starting, now)
         if wanted.names and self.is_closed:
@@ -73,7 +81,7 @@ class Admission:
             if refusal is not None:
                 self._held_back[wanted.starter] = _HeldBack(wanted.queues, refusal, now + REFUSED)
                 return WorkersAdmitted(spots, refusal)
-            spot = self._place(wanted.needs)
+            spot = self._place(wanted)
             self._reserved[name] = _Reservation(asked, wanted.needs, spot.node, now + TERM)
             spots.append(spot)
         if wanted.names:
@@ -151,9 +159,10 @@ class Admission:
         if shares and not self._nodes.are_known:
             raise Recovering("the nodes of the cluster are not known yet")
 
-    def _place(self, needs: dict[str, float]) -> Spot:
+    def _place(self, wanted: WorkersWanted) -> Spot:
         self._turn += 1
-        return place(self._strategy(), self._seats(), needs, self._turn - 1)
+        turn = self._turn - 1
+        return place(self._strategy(), self._seats(), wanted.needs, turn, wanted.selector)
 
     def _strategy(self) -> Strategy:
         return self._path.state.premises.strategy or DEFAULT
@@ -179,7 +188,7 @@ class Admission:
             Holding((job.options.queue,), job_holds(job.options))
             for jobs in self._path.state.held.values()
             for job in jobs.values()
-            if job.options.shape is not None
+            if job.options.in_ray
         ]
         return held
 
@@ -202,5 +211,5 @@ def _with(seat: Seat, coming: list[_Reservation]) -> Seat:
             free[name] = free.get(name, 0.0) - amount
     return Seat(
         seat.id, free, seat.workers + len(coming), seat.connections, seat.weight, seat.is_open,
-        seat.abilities,
+        seat.abilities, seat.labels,
     )  # fmt: skip

@@ -27,7 +27,7 @@ class Alerting:
     def __init__(self, path: WritePath, observing: Observing) -> None:
         self._path = path
         self._observing = observing
-        self._opened_at = path.clock.now()
+        self._opened_at = observing.opened_at = path.clock.now()
         self._asked = bool(path.state.alerts.rules or path.state.alerts.outbox)
 
     def carry_out(self, command: AlertCommand, respond: Respond) -> None:

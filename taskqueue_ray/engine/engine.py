@@ -25,7 +25,7 @@ from taskqueue_ray.core.identity import CLOCK_SKEW, created_at
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import Job, JobId, JobSpec, NodeMode, StoredCode
 from taskqueue_ray.core.nodes import NodeSight
-from taskqueue_ray.core.quotas import shown_name
+from taskqueue_ray.core.quotas import check_amounts, shown_name
 from taskqueue_ray.core.retention import Horizon, horizons
 from taskqueue_ray.core.state import State
 from taskqueue_ray.core.why import Why
@@ -234,6 +234,7 @@ class Engine:
     def register(self, info: WorkerInfo, respond: Respond) -> None:
         """A worker is there; answers with the ids of the jobs that are leased to it."""
         try:
+            check_amounts(info.holds)
             self.nodes.check(info)
         except TaskQueueError as refusal:
             self.path.refuse(respond, refusal)

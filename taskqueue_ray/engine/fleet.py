@@ -65,6 +65,8 @@ class WorkerSession:
     drain_due: float = 0.0
     leaving: bool = False
     drain_seconds: float = 0.0
+    drain_by: float = 0.0
+    """When a drain is to be over; infinite if nobody has said."""
     barred: bool = False
     """Its node gets no jobs."""
     memory: tuple[int, int] = (0, 0)

@@ -1,5 +1,6 @@
 """Read-only views of the queue for people and programs. Nothing here waits for a commit."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import nlargest
 from operator import attrgetter
@@ -7,6 +8,7 @@ from typing import Literal
 
 from msgspec.structs import replace
 
+from taskqueue_ray.core.errors import InvalidRequest
 from taskqueue_ray.core.exchange import (
     Controls,
     Cursor,
@@ -231,7 +233,12 @@ class Insights:
         return [WorkflowView(name, dict(tally.counts), tally.at) for name, tally in latest]
 
     def tally(self, since: float, every: float) -> list[tuple[float, JobState, int]]:
-        """Finishes from `since` on that the history does not have, counted by spans of time."""
+        """Finishes from `since` on that the history does not have, counted by spans of time.
+
+        Raises `InvalidRequest` for a span of no length.
+        """
+        if not 0.0 < every < math.inf:
+            raise InvalidRequest(f"finishes are counted by spans of some seconds, not {every!r}")
         return tally_finishes(self._state, since, every, 5 * SCAN)
 
     def _queue_stats(self, name: str) -> QueueStats:

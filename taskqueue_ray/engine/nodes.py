@@ -18,6 +18,9 @@ from taskqueue_ray.engine.fleet import WorkerSession
 from taskqueue_ray.engine.work import Work
 from taskqueue_ray.engine.writepath import WritePath
 
+PATIENCE = 30.0
+"""Seconds that workers have to leave a node, if nobody says how many."""
+
 MARGIN = 3.0
 """Seconds before the end of a node by which its workers have given everything back."""
 
@@ -56,9 +59,7 @@ class Nodes:
             if not sight.alive:
                 self._lose(worker)
                 said.append(f"node {sight.id[:12]} has died, and worker {worker} with it")
-            elif sight.draining and not session.draining:
-                left = max(1.0, sight.drain_by - now - MARGIN) if sight.drain_by else 0.0
-                self._work.drain(worker, left)
+            elif sight.draining and self._work.hurry(session, _left(sight, now)):
                 said.append(f"Ray ends node {sight.id[:12]}: worker {worker} gives its jobs back")
         return said
 
@@ -89,7 +90,8 @@ class Nodes:
         session.barred = mode != "open"
         sight = self._sights.get(info.node)
         if mode == "draining" or (sight is not None and sight.draining):
-            self._work.drain(info.id)
+            now = self._path.clock.now()
+            self._work.drain(info.id, PATIENCE if sight is None else _left(sight, now))
 
     def set_mode(self, name: str, mode: NodeMode, within: float = 0.0) -> NodeView:
         """Cordon, drain, fence or readmit a node; `within` are seconds for a drain."""
@@ -98,7 +100,7 @@ class Nodes:
         for worker, session in self._on(sight.id):
             session.barred = mode != "open"
             if mode == "draining":
-                self._work.drain(worker, within)
+                self._work.drain(worker, within or PATIENCE)
             elif mode == "fenced":
                 self._work.withdraw(worker, NodeFenced(sight.id))
         return self.view(sight)
@@ -145,10 +147,12 @@ class Nodes:
                 connections = sum(len(state.held.get(worker, ())) for worker in workers)
                 is_open = said.mode == "open" and not sight.draining
                 able_to = abilities(sight, said.capabilities)
-                free = sight.available
                 seats.append(
-                    Seat(sight.id, free, len(workers), connections, said.weight, is_open, able_to)
-                )
+                    Seat(
+                        sight.id, sight.available, len(workers), connections, said.weight, is_open,
+                        able_to, sight.labels,
+                    )
+                )  # fmt: skip
         return seats
 
     # --- inside ---------------------------------------------------------------------------
@@ -174,6 +178,11 @@ class Nodes:
             if session.info is not None and session.info.node
         }
         return [NodeSight(one, host=host) for one, host in found.items() if one not in self._sights]
+
+
+def _left(sight: NodeSight, now: float) -> float:
+    """Seconds that workers have, as far as Ray says."""
+    return max(1.0, sight.drain_by - now - MARGIN) if sight.drain_by else PATIENCE
 
 
 def registered(state: State) -> list[NodeView]:

@@ -34,11 +34,13 @@ class Observing:
         self._folding = folding
         self.vanished = 0
         self.clock_jump = 0.0
+        self.opened_at: float | None = None
         self.watched_at: float | None = None
 
     def observe(self, now: float) -> Observation:
         """The queue now."""
         lines = list(self._unserved())
+        since = self.opened_at if self.watched_at is None else self.watched_at
         return Observation(
             at=now,
             queues=self._insights.stats(),
@@ -50,7 +52,7 @@ class Observing:
             fold_problem=str(self._folding.error or ""),
             clock_jump=self.clock_jump,
             keys=sorted(self._state.keys - {""}),
-            watched_ago=None if self.watched_at is None else now - self.watched_at,
+            watched_ago=None if since is None else max(0.0, now - since),
         )
 
     def _gauges(self, now: float, lines: list[Unserved]) -> dict[str, dict[str, float]]:

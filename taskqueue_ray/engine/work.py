@@ -5,6 +5,7 @@ kept until the worker confirms it. A newer exchange ends the held call of an old
 may report outcomes while it waits for work.
 """
 
+import math
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -23,6 +24,10 @@ from taskqueue_ray.engine.writepath import WritePath
 
 RETELL = 2.0
 """Seconds after which a cancellation, or a drain, that has had no effect is told again."""
+
+
+AT_ONCE = 1.0
+"""Seconds by which the end of a drain must come nearer to be told anew."""
 
 
 class Granted(NamedTuple):
@@ -104,11 +109,21 @@ class Work:
                     self._end_poll(session, reply)
 
     def drain(self, worker: str, within: float = 0.0) -> bool:
-        """Ask a worker to give back what it has not started and to leave, in so many seconds."""
+        """Ask a worker to give back what it has not started and to leave, in so many seconds.
+
+        0: in as many as it was told at its start. False when it is not there.
+        """
         session = self._workers.get(worker)
-        if session is None:
+        if session is not None:
+            self.hurry(session, within)
+        return session is not None
+
+    def hurry(self, session: WorkerSession, within: float) -> bool:
+        """The same; False when it was told already to be as quick."""
+        end = self._path.clock.now() + within if within else math.inf
+        if session.draining and end >= session.drain_by - AT_ONCE:
             return False
-        session.draining = True
+        session.draining, session.drain_by = True, end
         session.drain_seconds, session.drain_due = within, 0.0
         if session.poll is not None:
             self._speak(session)
@@ -264,12 +279,13 @@ class Work:
         """One by one, as long as quotas have room for what each takes; queue by queue, since one
         may be held back where another is not.
         """
-        ready = self._state.ready
+        ready, now = self._state.ready, self._path.clock.now()
+        ready.gates.reopen(now)
         events: list[Leased] = []
-        for queue in able.queues or tuple(ready.queues):
+        for queue in able.queues or tuple(dict.fromkeys((*ready.queues, *ready.gates.places))):
             one = msgspec.structs.replace(able, queues=(queue,))
             while len(events) < room:
-                head = ready.pick(one.queues, partial(fits, one), 1)
+                head = ready.pick(one.queues, partial(fits, one), 1, ready.allowance(now))
                 if not head:
                     break
                 options = head[0].options

@@ -209,8 +209,10 @@ class Alerts:
         number: int = self._ask(requests.test_alert(name))
         while any(notice.number == number for notice in self._view().outbox):
             if time.monotonic() > deadline:
-                raise Unavailable(f"the test of {name!r} has not reached all sinks; the log of the "
-                                  "alert actor says why")  # fmt: skip
+                raise Unavailable(
+                    f"the test of {name!r} has not reached all sinks; `taskqueue doctor` says "
+                    "whether anybody watches, and the log of the alert actor what a sink answered"
+                )
             time.sleep(0.1)
         ends = ("delivered", "undelivered")
         entries = (entry for entry in self._view().history if entry.what in ends)

@@ -62,6 +62,7 @@ class TaskQueue(Moving):
         is_current: bool = True,
         max_batch: int = MAX_JOBS,
         terms: Callable[[], Terms] | None = None,
+        timezone: str = "UTC",
     ) -> None:
         super().__init__(transport, sealer)
         self.location = location
@@ -83,7 +84,7 @@ class TaskQueue(Moving):
         """How many run at a time, by name or type."""
         self.watcher = Watcher(transport)
         self.preparer = Preparer(transport, sealer, max_batch=max_batch)
-        self.scheduler = Scheduler(self._ask, self.preparer, self.opener)
+        self.scheduler = Scheduler(self._ask, self.preparer, self.opener, timezone)
         """What is to be enqueued at which times."""
         self.alerts = Alerts(self._ask, self.preparer)
         """Rules that watch over the queue."""
@@ -264,6 +265,7 @@ class TaskQueue(Moving):
             location=self.location,
             is_current=False,
             max_batch=self.preparer.max_jobs,
+            timezone=self.scheduler.tz,
         )
 
     # --- workers and the connection ---------------------------------------------------------

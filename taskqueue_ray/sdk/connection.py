@@ -71,5 +71,6 @@ def attach(settings: Settings) -> "tuple[TaskQueue, Connection]":
         on_close=found.close,
         max_batch=settings.max_batch,
         terms=partial(terms_of, settings),
+        timezone=settings.timezone,
     )
     return queue, found

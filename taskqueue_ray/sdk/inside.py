@@ -50,6 +50,7 @@ class Inside:
         self._transport = ChannelTransport(channel)
         self.sealer = Sealer(keyring, max_size=settings.max_payload, inline=settings.inline_payload)
         self.max_batch = settings.max_batch
+        self.timezone = settings.timezone
         self.client = self.connect()
 
     def connect(self) -> TaskQueue:
@@ -60,6 +61,7 @@ class Inside:
             location="inside",
             is_current=False,
             max_batch=self.max_batch,
+            timezone=self.timezone,
         )
 
 

@@ -25,7 +25,11 @@ def open_for_reading(settings: Settings) -> TaskQueue:
     # Without the queue's key what is sealed stays so: this one opens nothing.
     keyring = keyring_of(settings) or Keyring([Key(secrets.token_bytes(KEY_SIZE))])
     return TaskQueue(
-        _DeskTransport(desk), Sealer(keyring), location=str(location), is_current=False
+        _DeskTransport(desk),
+        Sealer(keyring),
+        location=str(location),
+        is_current=False,
+        timezone=settings.timezone,
     )
 
 

@@ -50,10 +50,12 @@ class Scheduler:
     Each method has an `a…` twin for async code, `explain` apart, which asks nobody.
     """
 
-    def __init__(self, ask: Ask, preparer: Preparer, opener: Opener) -> None:
+    def __init__(self, ask: Ask, preparer: Preparer, opener: Opener, tz: str = "UTC") -> None:
         self._ask = ask
         self._preparer = preparer
         self._opener = opener
+        self.tz = tz
+        """The zone in which a schedule is meant that names none: the setting `timezone`."""
 
     def schedule(
         self,
@@ -75,8 +77,8 @@ class Scheduler:
         """Enqueue a job at times: once or again and again. Durable on return.
 
         `when` is text ("every day at 2:30 AM", "in 10 minutes"), a cron expression, an interval, or
-        an aware datetime; `tz` the IANA zone in which it is meant, UTC if none is given. `job` is a
-        job, an item, a class of jobs or a name, `args` are its arguments, `payload` that of a
+        an aware datetime; `tz` the IANA zone in which it is meant (the setting `timezone`). `job`
+        is a job, an item, a class of jobs or a name, `args` are its arguments, `payload` that of a
         class, or keyword arguments. All options of a job can come with it by `.options(...)`.
 
         `overlap` is about a run that is still there: "skip" the new one, "allow" both,
@@ -90,12 +92,12 @@ class Scheduler:
 
         >>> q.scheduler.schedule("every day at 2:30 AM", backup, id="nightly")  # doctest: +SKIP
         """
-        zone = _zone(when, tz)
+        zone = self._zone(when, tz)
         understood = understand(when, tz=zone, now=time.time())
         if window is UNCHANGED:
             window = None if isinstance(understood.rule, Once) else WINDOW
         plan = _checked(
-            Plan(understood.rule, understood.canonical, understood.words, zone),
+            Plan(understood.rule, understood.canonical, understood.words, zone, said=_said(when)),
             overlap=overlap, catch_up=catch_up, window=window, jitter=jitter, until=until,
             max_runs=max_runs,
         )  # fmt: skip
@@ -197,22 +199,19 @@ class Scheduler:
         begin, last = parse_moment(start, "start"), parse_moment(end, "end")
         return [to_text(one) for one in self._ask(requests.backfill(id, begin, last))]
 
-    @staticmethod
-    def understand(when: When, *, tz: str | None = None) -> Understood:
+    def understand(self, when: When, *, tz: str | None = None) -> Understood:
         """The rule that `when` stands for. Asks nobody."""
-        return understand(when, tz=_zone(when, tz), now=time.time())
+        return understand(when, tz=self._zone(when, tz), now=time.time())
 
-    @staticmethod
     def explain(
-        when: When, *, tz: str | None = None, after: datetime | None = None, n: int = 5
+        self, when: When, *, tz: str | None = None, after: datetime | None = None, n: int = 5
     ) -> Explanation:
         """What `when` means, and its next `n` times. Asks nobody, and stores nothing.
 
-        >>> Scheduler.explain("*/15 9-17 * * mon-fri", tz="Europe/Berlin").canonical
-        '*/15 9-17 * * mon-fri'
+        >>> q.scheduler.explain("*/15 9-17 * * mon-fri").next[0].local  # doctest: +SKIP
         """
         since = time.time() if after is None else parse_moment(after, "after")
-        return explain(when, tz=_zone(when, tz), after=since, n=n)
+        return explain(when, tz=self._zone(when, tz), after=since, n=n)
 
     async def aschedule(self, when: When, job: Any, /, *args: Any, **given: Any) -> ScheduleRecord:
         """`schedule` for async code; so below."""
@@ -245,6 +244,13 @@ class Scheduler:
     async def abackfill(self, id: str, start: datetime, end: datetime) -> Ids:
         return await asyncio.to_thread(self.backfill, id, start, end)
 
+    def _zone(self, when: object, tz: str | None) -> str:
+        if tz is not None:
+            return tz
+        # A datetime that knows the name of its zone says it.
+        name = getattr(when.tzinfo, "key", None) if isinstance(when, datetime) else None
+        return name or self.tz
+
     def _view(self, id: str) -> Any:
         return self._ask(requests.schedule(check_name("id", id)))
 
@@ -252,12 +258,8 @@ class Scheduler:
         return ScheduleRecord(view, self._opener)
 
 
-def _zone(when: object, tz: str | None) -> str:
-    if tz is not None:
-        return tz
-    # A datetime that knows the name of its zone says it.
-    name = getattr(when.tzinfo, "key", None) if isinstance(when, datetime) else None
-    return name or "UTC"
+def _said(when: object) -> str:
+    return " ".join(when.lower().split()) if isinstance(when, str) else ""
 
 
 def _replanned(plan: Plan, when: Any, tz: Any) -> Plan:
@@ -265,7 +267,10 @@ def _replanned(plan: Plan, when: Any, tz: Any) -> Plan:
     if when is UNCHANGED and tz is UNCHANGED:
         return plan
     again = understand(plan.when if when is UNCHANGED else when, tz=zone, now=time.time())
-    return replace(plan, rule=again.rule, when=again.canonical, words=again.words, zone=zone)
+    said = plan.said if when is UNCHANGED else _said(when)
+    return replace(
+        plan, rule=again.rule, when=again.canonical, words=again.words, zone=zone, said=said
+    )
 
 
 def _checked(plan: Plan, **given: Any) -> Plan:

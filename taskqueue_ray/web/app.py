@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -19,6 +18,7 @@ from taskqueue_ray.core.errors import TaskQueueError
 from taskqueue_ray.engine.registry import SHIPPED_MODULE
 from taskqueue_ray.sdk.client import TaskQueue
 from taskqueue_ray.web import api, exposition, pages, problems, streams
+from taskqueue_ray.web.api.description import completed
 from taskqueue_ray.web.guard import Guard
 from taskqueue_ray.web.options import WebOptions
 from taskqueue_ray.web.pages import faults
@@ -79,7 +79,8 @@ def _routes(site: Site) -> FastAPI:
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     _handle_errors(app)
     describe = app.openapi
-    app.openapi = lambda: _with_security(describe())  # type: ignore[method-assign]  # its own way
+    health = f"{api.PREFIX}/health"
+    app.openapi = lambda: completed(describe(), health)  # type: ignore[method-assign]  # its own way
     return app
 
 
@@ -104,14 +105,3 @@ def _handle_errors(app: FastAPI) -> None:
         if problems.is_for_programs(request):
             return problems.problem_of_http(error)
         return faults.page_of_status(request, error.status_code, str(error.detail))
-
-
-def _with_security(description: dict[str, Any]) -> dict[str, Any]:
-    """The description says that all but health needs a token."""
-    parts = description.setdefault("components", {})
-    parts["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-    description["security"] = [{"token": []}]
-    health = description["paths"].get(f"{api.PREFIX}/health", {})
-    for operation in health.values():
-        operation["security"] = []
-    return description

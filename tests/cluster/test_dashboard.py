@@ -5,7 +5,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import threading
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,22 +14,12 @@ import pytest
 
 import taskqueue_ray as tq
 from taskqueue_ray.web import WebOptions
-from taskqueue_ray.web.serving import Reach, Server, server_of
+from tests.browser import browsing, log_in, needs_browser, served
 from tests.cluster import dashboard_jobs
 from tests.cluster.patience import eventually
 from tests.cluster.place import Place
 
 OPERATOR, VIEWER = "the-operator-of-tests", "the-viewer-of-tests"
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
-FLAGS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update",
-)  # fmt: skip
-
-needs_browser = pytest.mark.skipif(
-    BROWSER is None, reason="no Chromium is installed (apt-get install chromium); .ci/run does so"
-)
 
 
 @pytest.fixture
@@ -44,54 +33,23 @@ def site(q: tq.TaskQueue, tmp_path: Path) -> Iterator[str]:
     options = WebOptions(
         operator_token=OPERATOR, viewer_token=VIEWER, audit_file=tmp_path / "audit.jsonl"
     )
-    listening = threading.Event()
-    ports: list[int] = []
-
-    def ready(port: int) -> None:
-        ports.append(port)
-        listening.set()
-
-    server: Server = server_of(q, options, Reach(port=0), ready)
-    thread = threading.Thread(target=server.run, name="dashboard")
-    thread.start()
-    assert listening.wait(30.0)
-    yield f"http://127.0.0.1:{ports[0]}"
-    server.should_exit = True
-    thread.join(20.0)
-    assert not thread.is_alive()
+    with served(q, options) as address:
+        yield address
 
 
 @pytest.fixture
 def page(site: str) -> Iterator[Any]:
     """A page of a browser that nobody has used; whatever it complains of fails the test."""
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=BROWSER, args=list(FLAGS))
-        context = browser.new_context(base_url=site)
-        made = context.new_page()
-        made.set_default_timeout(20_000)
-        complaints: list[str] = []
-        made.on("pageerror", lambda error: complaints.append(str(error)))
-        made.on("dialog", lambda dialog: complaints.append(f"a script ran: {dialog.message}"))
+    with browsing(site) as made:
         yield made
-        context.close()
-        browser.close()
-    assert complaints == []
-
-
-def _log_in(page: Any, token: str = OPERATOR) -> None:
-    page.goto("/")
-    page.get_by_label("Token").fill(token)
-    page.keyboard.press("Enter")
 
 
 @needs_browser
 def test_a_person_at_night(q: tq.TaskQueue, page: Any, tmp_path: Path) -> None:
     """Log in; see a job run live; find what failed, read it, retry it; pause a queue."""
-    _log_in(page, "not-the-token-at-all")
+    log_in(page, "not-the-token-at-all")
     page.get_by_text("That token is not known here").wait_for()
-    _log_in(page)
+    log_in(page, OPERATOR)
     page.get_by_role("heading", name="Overview").wait_for()
 
     good = tmp_path / "now-it-works"
@@ -140,7 +98,7 @@ def test_a_person_at_night(q: tq.TaskQueue, page: Any, tmp_path: Path) -> None:
 def test_a_phone_and_the_dark(page: Any) -> None:
     """Nothing sticks out of a narrow page; the menu opens; there is a dark theme to choose."""
     page.set_viewport_size({"width": 390, "height": 800})
-    _log_in(page)
+    log_in(page, OPERATOR)
     page.get_by_role("heading", name="Overview").wait_for()
     for path in ("/", "/queues", "/jobs", "/failed", "/workers", "/schedules",
                  "/plan", "/nodes", "/limits", "/alerts", "/history", "/api"):  # fmt: skip

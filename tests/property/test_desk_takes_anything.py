@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from taskqueue_ray.core.admission import WorkersWanted
 from taskqueue_ray.core.alerts import Code, Delivery, Report, Rule, Sink, Threshold, Verdict
 from taskqueue_ray.core.blobs import Blob, BlobPart, BlobWanted
 from taskqueue_ray.core.changes import Changes
@@ -16,21 +17,33 @@ from taskqueue_ray.core.commands import (
     Backfill,
     Configure,
     DeleteAlert,
+    DeleteLimit,
+    DeletePool,
+    DeleteQuota,
     DropSchedule,
+    ForgetNode,
     JudgeAlerts,
     MuteAlert,
     Pause,
+    RegisterNode,
     Resume,
     ReviseSchedule,
     RunSchedule,
     SetAlert,
+    SetLimit,
+    SetPool,
+    SetQuota,
+    SetStrategy,
     TestAlert,
+    Throttle,
 )
+from taskqueue_ray.core.demand import LookRequest, PoolLook, Staff
 from taskqueue_ray.core.dispatch import apply
 from taskqueue_ray.core.envelopes import encode, open_reply
 from taskqueue_ray.core.errors import InvalidRequest, TaskQueueError
 from taskqueue_ray.core.events import Folded, Marked
 from taskqueue_ray.core.exchange import (
+    AcquireRequest,
     Cursor,
     FireRequest,
     JobFilter,
@@ -40,9 +53,21 @@ from taskqueue_ray.core.exchange import (
     WorkRequest,
 )
 from taskqueue_ray.core.metering import Vitals
-from taskqueue_ray.core.model import Claim, Failure, Input, StoredCode
+from taskqueue_ray.core.meters import LimitRule
+from taskqueue_ray.core.model import (
+    Claim,
+    Failure,
+    Input,
+    Quota,
+    Registration,
+    StoredCode,
+    Use,
+)
+from taskqueue_ray.core.nodes import NodeSight
+from taskqueue_ray.core.pool import Pool
 from taskqueue_ray.core.retention import Retention
 from taskqueue_ray.core.rules import Every
+from taskqueue_ray.core.shape import Shape
 from taskqueue_ray.core.views import finished_view
 from taskqueue_ray.engine.desk import Desk
 from taskqueue_ray.storage.blobs import BlobFiles
@@ -98,6 +123,18 @@ class Counter:
         fires = Verdict("deep", self.rule.at, True, 2.0, "2 > 1")
         trial.engine.path.execute(JudgeAlerts(Report([fires])))
         trial.engine.commits.flush()
+        limits = {"api": LimitRule("rate", 2, 60.0), "gpu": LimitRule("concurrency", 2)}
+        for name, limit in limits.items():
+            trial.engine.control(SetLimit(name, limit, "k"), lambda _: None)
+        for command in (
+            SetPool(Pool("p", ("q",))),
+            RegisterNode("box", Registration("", 0, ("ssd",))),
+        ):
+            trial.engine.path.execute(command)
+        trial.engine.observe(
+            [NodeSight("node1", host="box", resources={"CPU": 4.0, "memory": 1e9})]
+        )
+        trial.engine.commits.flush()
         self.desk = Desk(trial.engine)
         trial.engine.scheduling.grow(put(), lambda _: None)
         self.blob = Blob(job_id(1), "payload", sha256(b"sealed").digest())
@@ -130,7 +167,8 @@ class Counter:
         special = spec(22, expires=now + 9, unique=Claim("key", 5.0), fair_key="f", ordered=True)
         after = Input("summary", (), workflow="flow:1")
         joining = spec(23, parents=[20], workflow="flow:1", before=(job_id(10),), inputs=(after,))
-        jobs = [spec(20, due=now + 5), spec(21, parents=[20]), special, joining]
+        limited = spec(24, limits=(Use("api", 1, "k"), Use("gpu")))
+        jobs = [spec(20, due=now + 5), spec(21, parents=[20]), special, joining, limited]
         batch = raw_batch(jobs, options(timeout=5.0))
         made = {
             "enqueue": msgspec.Raw(batch),
@@ -170,8 +208,41 @@ class Counter:
             "fire": FireRequest("s", 1.0),
             "performance": 300.0,
             "metrics": None,
+            "set_limit": SetLimit("api", LimitRule("rate", 3, 60.0, smooth=True), "k"),
+            "delete_limit": DeleteLimit("gpu", "concurrency", "k"),
+            "throttle": Throttle("api", 60.0, "k"),
+            "acquire": AcquireRequest("api", 2, "k", 5.0),
+            "limits": None,
+            **self._of_workers(),
+            "failures": "q",
+            "workflows": 5,
+            "tally": (now - 600.0, 60.0),
         }
         return {name: msgspec.msgpack.decode(encode(one)) for name, one in made.items()}
+
+    def _of_workers(self) -> dict[str, Any]:
+        shape = Shape(num_gpus=0.5)
+        staff = [Staff(shape.text, 1, 2)]
+        return {
+            "set_pool": SetPool(Pool("other", ("q",), shapes=(shape,))),
+            "delete_pool": DeletePool("p"),
+            "pools": None,
+            "look": LookRequest([PoolLook("p", ("q",), staff)], wait=1.0),
+            "retire": ["w"],
+            "set_quota": SetQuota(Quota("memory", 50.0, True, "q")),
+            "delete_quota": DeleteQuota("", "CPU"),
+            "quotas": None,
+            "nodes": None,
+            "node": "box",
+            "set_node_mode": ("node1", "cordoned", 5.0),
+            "register_node": RegisterNode("disk", Registration("10.0.0.1", 1, ("ssd",), 2.0)),
+            "forget_node": ForgetNode("box"),
+            "select_node": ["ssd"],
+            "strategy": None,
+            "set_strategy": SetStrategy("weighted"),
+            "admit_workers": WorkersWanted("s", ("q",), ["worker:1"], {"CPU": 1.0}, {"CPU": 0.1}),
+            "give_up_workers": ["worker:1"],
+        }
 
     def _of_alerts(self) -> dict[str, Any]:
         code = Code("f", ("stats",), "3.11", b"sealed")

@@ -7,7 +7,7 @@ import msgspec
 
 from taskqueue_ray.core.changes import Changes
 from taskqueue_ray.core.envelopes import decode, encode, open_reply
-from taskqueue_ray.core.errors import InvalidRequest, TaskQueueError
+from taskqueue_ray.core.errors import BlobLost, InvalidRequest, TaskQueueError
 from taskqueue_ray.core.exchange import EnqueueReply, JobView, WatchReply, WatchRequest
 from taskqueue_ray.core.identity import make_job_id
 from taskqueue_ray.core.lifecycle import JobState
@@ -96,13 +96,17 @@ class Client:
             due = now + chance.choice((1, 5, 20)) if chance.random() < 0.2 else 0.0
             parents = self._parents([job.id for job in jobs])
             made = make_job_id(now, chance.randbytes(9))
-            payload = msgspec.msgpack.encode(make_script(chance))
+            script = make_script(chance)
+            payload = msgspec.msgpack.encode(script)
+            # One that kills its worker at once is not to be seen running, as while it is fetched.
+            if self.world.large and chance.random() < 0.3 and not script.at_once:
+                payload = self.world.sender.keep(made, payload)
             conditions = self._conditions(alone=not jobs)
             jobs.append(JobSpec(made, chance.randrange(2), payload, due, parents, conditions))
         raw = raw_batch(jobs, *shared)
         self.world.witness.invoked(jobs, shared)
         self.sent.append((raw, jobs))
-        self._enqueue(raw, jobs)
+        self.world.sender.send(jobs, lambda: self._enqueue(raw, jobs))
         if chance.random() < 0.3:  # impatient: it asks again before it can have been answered
             self._later(chance.random() * 0.5, lambda: self._enqueue(raw, jobs))
 
@@ -124,8 +128,11 @@ class Client:
         tenant = chance.choice(TENANTS) if self.world.fair else ""
         if chance.random() > 0.5:
             return Conditions(fair_key=tenant) if tenant else None
+        limits: tuple[Use, ...] = ()
         if self.world.limited and chance.random() < 0.6:
-            return Conditions(fair_key=tenant, limits=chance.choice(LIMITS))
+            limits = chance.choice(LIMITS)
+            if chance.random() < 0.7:
+                return Conditions(fair_key=tenant, limits=limits)
         key, mode = chance.choice(KEYS), chance.choice(MODES) if alone else MODES[0]
         expires = self.world.agenda.now + chance.choice((2, 20, 60))
         return Conditions(
@@ -135,6 +142,7 @@ class Client:
             fair_key=tenant,
             concurrency_key=chance.choice(("", "", "account")),
             ordered=chance.random() < 0.5,
+            limits=limits,
         )
 
     def _parents(self, batch: list[JobId]) -> tuple[JobId, ...]:
@@ -154,6 +162,9 @@ class Client:
                     left_out = {*told.existing, *told.dropped}
                     self._accepted([j.id for i, j in enumerate(jobs) if i not in left_out])
                     return
+            except BlobLost:
+                self.world.sender.send(jobs, lambda: self._enqueue(raw, jobs))
+                return
             except InvalidRequest as refusal:
                 if self.world.witness.refused(jobs, refusal):
                     return

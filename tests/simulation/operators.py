@@ -41,9 +41,13 @@ class Operator:
 
     def _resume(self, kind: str, name: str) -> None:
         self.world.witness.order.paused.discard((kind, name))
-        self._insist(
-            "resume", kind, name, lambda: self._later(self.chance.random() * 20, self._act)
-        )
+
+        def done() -> None:
+            # Whoever pauses again while copies of a resume are under way may be undone by one.
+            late = self.world.transport.longest
+            self._later(late + self.chance.random() * 20, self._act)
+
+        self._insist("resume", kind, name, done)
 
     def _insist(self, method: str, kind: str, name: str, done) -> None:  # type: ignore[no-untyped-def]
         def answer(reply: bytes | None) -> None:

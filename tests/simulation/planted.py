@@ -38,6 +38,7 @@ from taskqueue_ray.engine.engine import Engine
 from taskqueue_ray.engine.fleet import Respond
 from taskqueue_ray.engine.work import Work
 from taskqueue_ray.storage import publication
+from taskqueue_ray.storage.blobs import Upload
 from taskqueue_ray.storage.journal import Journal
 from taskqueue_ray.storage.manifest import Fence
 from taskqueue_ray.storage.recovery import segment_name, segment_sequences
@@ -132,6 +133,7 @@ def delivery_count_in_memory_only() -> AbstractContextManager[Any]:
         for job in state.jobs.values():
             if not isinstance(job.phase, Leased):
                 job.delivery = 0
+        state._begin()  # else everyone would stand there twice
         state.rebuild()
 
     return _after_recovery(forget)
@@ -173,7 +175,7 @@ def attempts_not_counted() -> AbstractContextManager[Any]:
 
 def youngest_first() -> AbstractContextManager[Any]:
     """Of two jobs of one priority the later one is leased."""
-    return patch("taskqueue_ray.core.ready.age", lambda job: -job.ordinal)
+    return patch("taskqueue_ray.core.rounds.age", lambda job: -job.ordinal)
 
 
 def unique_keys_not_looked_at() -> AbstractContextManager[Any]:
@@ -326,6 +328,16 @@ def runs_forgotten_at_restart() -> AbstractContextManager[Any]:
     return _after_recovery(lambda state: state.runs.clear())
 
 
+def blobs_not_synced() -> AbstractContextManager[Any]:
+    """A blob counts as durable as soon as it has its name."""
+
+    def finish(self: Upload) -> None:
+        self._file.close()
+        self._fs.move(self._temporary, self._name, replace=True)
+
+    return patch.object(Upload, "finish", finish)
+
+
 PLANTED: dict[str, Planted] = {
     "reply before commit": Planted(reply_before_commit, frozenset({"I1", "I2", "I4", "I5", "I14"})),
     "a repeat is answered before the commit": Planted(
@@ -380,5 +392,6 @@ PLANTED: dict[str, Planted] = {
     "limits open without a sign": Planted(limits_open_without_a_sign, frozenset({"I14"})),
     "turns without end": Planted(turns_without_end, frozenset({"I19"})),
     "a cursor is moved after its job was made": Planted(cursor_moved_later, frozenset({"I21"})),
+    "blobs are not synced": Planted(blobs_not_synced, frozenset({"I24"})),
     "runs are forgotten at restart": Planted(runs_forgotten_at_restart, frozenset({"I22"})),
 }

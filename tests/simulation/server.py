@@ -15,6 +15,7 @@ from taskqueue_ray.engine.folding import FoldPolicy
 from taskqueue_ray.engine.keyring import Key, Keyring
 from taskqueue_ray.engine.opening import Identity, Insistence, World, open_storage
 from taskqueue_ray.engine.writer import commit
+from taskqueue_ray.storage.blobs import open_blobs
 from taskqueue_ray.storage.compaction import fold
 from taskqueue_ray.storage.history import find
 from taskqueue_ray.storage.journal import JournalSettings
@@ -51,7 +52,8 @@ class Server:
         )  # fmt: skip
         self.epoch = opened.fence.epoch
         simulation.witness.recovered(opened)
-        ports = Ports(self, self._fold, self._look_up, self._broken)
+        blobs = open_blobs(simulation.fs, opened.fence, opened.state)
+        ports = Ports(self, self._fold, self._look_up, self._broken, blobs)
         self.engine = Engine(
             opened.state, ports, opened.clock, opened.journal.next_commit,
             chance=self._chance.random, fold_policy=simulation.fold_policy, bounds=BOUNDS,

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 Answer = Callable[[bytes | None], None]
 """Gets the reply, or None when none came in time: the call may have been served all the same."""
 
+SLOW = 10
+
 
 @dataclass
 class Weather:
@@ -61,7 +63,12 @@ class Transport:
             return 0
         return 2 if luck > 1 - self.weather.repeat else 1
 
+    @property
+    def longest(self) -> float:
+        """The seconds after which a message has come, or never will."""
+        return SLOW * self.weather.delay
+
     def _carry(self, arrive: Callable[[], None]) -> None:
         # Most messages are quick; a few take so long that others overtake them.
-        slow = 10 if self._chance.random() < 0.1 else 1
+        slow = SLOW if self._chance.random() < 0.1 else 1
         self._agenda.later(self._chance.random() * self.weather.delay * slow, arrive)

@@ -8,7 +8,8 @@ I13 what is whole is not called damaged, I14 everything drains, I15 a unique key
 I16 who waits for others goes on when these have ended, I17 a concurrency key has one holder,
 I18 what is paused is not leased, I19 tenants take turns, I20 a delivery gets the last checkpoint
 that the holders of earlier leases have saved, I21 a schedule fires once for each due time, I22 and
-not while a run of it goes on, if that is not wanted.
+not while a run of it goes on, if that is not wanted, I23 no limit is exceeded, I24 no job is
+without its large payload, and no such payload stays without its job.
 """
 
 from collections import Counter

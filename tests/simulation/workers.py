@@ -22,6 +22,7 @@ from taskqueue_ray.core.exchange import (
 )
 from taskqueue_ray.core.model import Failure, JobId
 from tests.records import raw_batch
+from tests.simulation.blobs import fetch
 from tests.simulation.scripts import Script, checkpoint_of, fork, result_of
 
 if TYPE_CHECKING:
@@ -87,8 +88,16 @@ class Worker:
                 self._start(grant)
 
     def _start(self, grant: Grant) -> None:
-        script = msgspec.msgpack.decode(grant.payload, type=Script)
         self.running[grant.id] = grant
+        fetch(grant, self._call, self.world, lambda payload: self._begin(grant, payload))
+
+    def _begin(self, grant: Grant, payload: bytes | None) -> None:
+        if self.running.get(grant.id) is not grant:
+            return  # it was stopped
+        if payload is None:
+            self._later(1.0, lambda: self._start_again(grant))
+            return
+        script = msgspec.msgpack.decode(payload, type=Script)
         self.world.witness.started(grant, self.info.id)
         self.news = True
         if script.at_once:
@@ -98,6 +107,10 @@ class Worker:
         for number in range(1, script.saves + 1):
             self._checkpoint_later(seconds * number / (script.saves + 1), grant, number)
         self._later(seconds, lambda: self._finish(grant, script))
+
+    def _start_again(self, grant: Grant) -> None:
+        if self.running.get(grant.id) is grant:
+            self._start(grant)
 
     def _checkpoint_later(self, delay: float, grant: Grant, number: int) -> None:
         def checkpoint() -> None:

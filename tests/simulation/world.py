@@ -16,6 +16,7 @@ from taskqueue_ray.core.model import Job, JobId
 from taskqueue_ray.engine.opening import Insistence
 from taskqueue_ray.storage.history import read_history, to_views
 from tests.faultfs import FaultFileSystem, PowerCut
+from tests.simulation import blobs
 from tests.simulation.agenda import Agenda
 from tests.simulation.chaos import Chaos
 from tests.simulation.clients import QUEUES, Client
@@ -73,6 +74,8 @@ class World:
         self.fair = not self.limited and Random(f"{seed}/fair").random() < 0.4
         if self.limited:
             Limiter(self)
+        self.large = Random(f"{seed}/blobs").random() < 0.3
+        self.sender = blobs.Sender(self)
         self.clients = [Client(self, f"client{n}") for n in range(2)]
         if Random(f"{seed}/pauses").random() < 0.5:
             Operator(self)
@@ -126,6 +129,12 @@ class World:
         old, self.server = self.server, None
         self.former.append(old)
         self._boot(Insistence.SUCCEED)
+
+    def restart(self) -> None:
+        """The queue's process ends; another will serve."""
+        if self.server is not None:
+            self.server.kill()
+        self.server = None
 
     def worker_died(self, worker: Worker) -> None:
         """Ray notices most deaths; the others are left to the term of the lease."""
@@ -198,6 +207,7 @@ class World:
                     self._step()
                 if not self._open_ends():
                     self.witness.judge(self._views(), self.history())
+                    blobs.judge(self, self._step)
                     return None
             self.witness.fail("I14", f"not drained: {self._open_ends()}")
         except Violation as found:

@@ -92,6 +92,8 @@ def amounts(reader: Reader) -> list[tuple[float, str]]:
 def _amount(reader: Reader) -> tuple[float, str]:
     start = reader.mark()
     token = reader.peek()
+    if (part := _part_of_an_hour(reader)) is not None:
+        return part
     if token.kind != "number" and token.text not in NUMBERS:
         reader.refuse("an interval, or days, were expected")
     number = float(NUMBERS.get(token.text) or token.text)
@@ -102,6 +104,20 @@ def _amount(reader: Reader) -> tuple[float, str]:
     if number <= 0:
         reader.refuse("it is not above 0", reader.instead(start, f"1 {unit}"), mark=start)
     return number, unit
+
+
+def _part_of_an_hour(reader: Reader) -> tuple[float, str] | None:
+    """As in "half an hour", "quarter of an hour"; None, and nothing read, for anything else."""
+    start = reader.mark()
+    minutes = 30.0 if reader.take("half") else 15.0 if reader.take("quarter") else 0.0
+    if minutes:
+        reader.take("of")
+        reader.take("an", "a")
+        if UNITS.get(reader.peek().text) == "hour":
+            reader.next()
+            return minutes, "minute"
+    reader.back(start)
+    return None
 
 
 def _no_unit(reader: Reader, number: str, start: int) -> None:

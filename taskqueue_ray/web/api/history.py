@@ -1,6 +1,6 @@
 """The history: search what ended, take it away as CSV or Parquet."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
@@ -35,7 +35,15 @@ def search(
     return json({"jobs": found.rows(), "complete": found.complete})
 
 
-@router.get("/history/export")
+_FILE: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The file",
+        "content": {kind.partition(";")[0]: {} for kind in _MEDIA.values()},
+    }
+}
+
+
+@router.get("/history/export", response_class=Response, responses=_FILE)
 def export(
     request: Request,
     format: Literal["csv", "parquet"] = "csv",

@@ -1,13 +1,14 @@
 """Schedules: what is to be enqueued at which times."""
 
+import time
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import Response
 
+from taskqueue_ray.core import recurrence
 from taskqueue_ray.core.errors import InvalidOption
 from taskqueue_ray.sdk.schedule_record import ScheduleRecord
-from taskqueue_ray.sdk.scheduler import Scheduler
 from taskqueue_ray.web.api import schedule_models as models
 from taskqueue_ray.web.api.answers import json, tagged
 from taskqueue_ray.web.api.jobs import item_of
@@ -23,7 +24,7 @@ def explain(
     n: Annotated[int, Query(ge=0, le=1000)] = 5,
 ) -> Response:
     """What a phrase means, and its next times. Stores nothing; the queue is not asked."""
-    return json(Scheduler.explain(when, tz=tz, n=n))
+    return json(recurrence.explain(when, tz=tz, after=time.time(), n=n))
 
 
 @router.get("/schedules")

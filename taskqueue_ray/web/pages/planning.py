@@ -1,10 +1,12 @@
 """Making and changing schedules: a form that says at once what a phrase means."""
 
+import time
 from typing import Any, NamedTuple
 
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, Response
 
+from taskqueue_ray.core import recurrence
 from taskqueue_ray.core.errors import InvalidRequest, ScheduleExists
 from taskqueue_ray.core.recurrence import Explanation
 from taskqueue_ray.core.schedule import WINDOW
@@ -49,7 +51,7 @@ def preview_of(when: str, tz: str) -> Preview:
     if not when:
         return Preview(when, tz, suggestions=EXAMPLES)
     try:
-        return Preview(when, tz, Scheduler.explain(when, tz=tz))
+        return Preview(when, tz, recurrence.explain(when, tz=tz, after=time.time()))
     except InvalidRequest as error:
         told = tuple(map(str, error.fields.get("suggestions", ())))
         return Preview(when, tz, problem=str(error), suggestions=told)

@@ -68,7 +68,8 @@
 
   // --- making one tree like another, so that focus, ticks, open parts and charts stay -------------
 
-  const keyOf = (node) => (node.nodeType === 1 ? node.dataset?.key || node.id || "" : "");
+  // By attribute: a form's own `id` is its field of that name, if it has one.
+  const keyOf = (node) => (node.nodeType === 1 ? node.getAttribute("data-key") || node.getAttribute("id") || "" : "");
   const isMine = (node, name) =>
     (name === "open" && node.tagName === "DETAILS") ||
     (["value", "checked"].includes(name) && /^(INPUT|SELECT|TEXTAREA)$/.test(node.tagName) && node.type !== "hidden") ||
@@ -91,14 +92,25 @@
   };
 
   const children = (from, to) => {
+    const kept = new Set();
+    for (const one of to.children) if (keyOf(one)) kept.add(keyOf(one));
     const keyed = new Map();
-    for (const one of from.children) if (keyOf(one)) keyed.set(keyOf(one), one);
+    for (const one of [...from.children]) {
+      if (!keyOf(one)) continue;
+      if (kept.has(keyOf(one))) keyed.set(keyOf(one), one);
+      else one.remove();
+    }
     let here = from.firstChild;
     for (const wanted of [...to.childNodes]) {
       const key = keyOf(wanted);
-      const match = key ? keyed.get(key) : here && !keyOf(here) && here.nodeName === wanted.nodeName ? here : null;
+      let match = null;
+      if (key) {
+        match = keyed.get(key) ?? null;
+        // A node that is moved loses the focus: what stands before it and has no name goes instead.
+        while (match && here && here !== match && !keyOf(here)) here = drop(here);
+      } else if (here && !keyOf(here) && here.nodeName === wanted.nodeName) match = here;
       if (match) {
-        if (match !== here) from.insertBefore(match, here);
+        if (match !== here) move(from, match, here);
         else here = here.nextSibling;
         morph(match, wanted);
         keyed.delete(key);
@@ -106,11 +118,17 @@
         from.insertBefore(wanted, here);
       }
     }
-    while (here) {
-      const next = here.nextSibling;
-      here.remove();
-      here = next;
-    }
+    while (here) here = drop(here);
+  };
+  const drop = (node) => {
+    const next = node.nextSibling;
+    node.remove();
+    return next;
+  };
+  const move = (parent, node, before) => {
+    const focused = node.contains(document.activeElement) ? document.activeElement : null;
+    parent.insertBefore(node, before);
+    focused?.focus({ preventScroll: true });
   };
 
   // --- small comforts -----------------------------------------------------------------------------

@@ -1,20 +1,13 @@
 #!/usr/bin/env bash
-# usage: autoscaler.sh BIN COMMAND [ARG...]
+# usage: autoscaler.sh CHECKOUT BIN COMMAND [ARG...]
 #
 # Runs a command beside a Ray head whose real autoscaler starts and stops nodes on this machine
 # (Ray's provider `fake_multinode`): up to two, each with 2 CPUs and 2 of the resource "room". All of
-# it is in namespaces of its own (mounts, processes, network) and ends with them. Needs root.
+# it is in namespaces of its own, see apart.sh.
 set -eu
-bin=$1
-if [ -z "${INSIDE:-}" ]; then
-  exec env INSIDE=1 unshare --mount --net --pid --fork --mount-proc --kill-child bash "$0" "$@"
-fi
-shift
-
-mount -t tmpfs tmpfs /tmp
-mkdir -p /tmp/ray /tmp/home
-export HOME=/tmp/home PATH="$bin:$PATH"
-python -c 'import fcntl, socket, struct; fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sh", b"lo", 0x41))' # loopback up
+checkout=$1 bin=$2
+. "$(dirname "$0")/apart.sh"
+shift 2
 
 export RAY_AUTH_MODE=disabled RAY_FAKE_CLUSTER=1 RAY_enable_autoscaler_v2=1 AUTOSCALER_UPDATE_INTERVAL_S=1
 head=fffffffffffffffffffffffffffffffffffffffffffffffffffffff0

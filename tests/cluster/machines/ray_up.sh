@@ -3,22 +3,18 @@
 #
 # Brings the cluster of examples/clusters/on-premise.yaml up on this machine, by the real `ray up`
 # over a real sshd on loopback, and runs a command beside it, in which CLUSTER names the file. All of
-# it is in namespaces of its own (mounts, processes, network) with a home of its own, and ends with
-# them. Needs root, openssh-server and rsync. BIN is where `ray` and `taskqueue` are.
+# it is in namespaces of its own, see apart.sh. Needs openssh-server and rsync too. BIN is where
+# `ray` and `taskqueue` are.
 set -eu
 checkout=$1 bin=$2
-if [ -z "${INSIDE:-}" ]; then
-  exec env INSIDE=1 unshare --mount --net --pid --fork --mount-proc --kill-child bash "$0" "$@"
-fi
+. "$(dirname "$0")/apart.sh"
 shift 2
 
-mount -t tmpfs tmpfs /tmp
-export HOME=/tmp/home PATH="$bin:$PATH" RAY_AUTH_MODE=token
+export RAY_AUTH_MODE=token
 mkdir -p -m 700 $HOME/.ssh $HOME/.config/taskqueue-ray /run/sshd
 # The node's user is this one, at home in the new home.
 sed "s#^\($(id -un):.*\):[^:]*:\([^:]*\)\$#\1:$HOME:\2#" /etc/passwd > /tmp/passwd
 mount --bind /tmp/passwd /etc/passwd
-python -c 'import fcntl, socket, struct; fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sh", b"lo", 0x41))' # loopback up
 
 ssh-keygen -q -t ed25519 -N '' -f $HOME/.ssh/id_ed25519
 install -m 600 $HOME/.ssh/id_ed25519.pub $HOME/.ssh/authorized_keys
@@ -28,8 +24,9 @@ $(command -v sshd || echo /usr/sbin/sshd) -o ListenAddress=127.0.0.1 -o PidFile=
 ray get-auth-token --generate > /dev/null
 python -c 'import base64, secrets; print(base64.b64encode(secrets.token_bytes(32)).decode())' > $HOME/.config/taskqueue-ray/key
 chmod 600 $HOME/.config/taskqueue-ray/key
-# What the file would install is installed.
+# What the file would install is installed; the code is what the file brings to the node.
 ln -s "$(dirname "$bin")" $HOME/taskqueue
+echo 'export PYTHONPATH=$HOME/taskqueue-ray' > $HOME/.bashrc
 
 export CLUSTER=/tmp/cluster.yaml
 python - "$checkout/examples/clusters/on-premise.yaml" "$(id -un)" > $CLUSTER <<'PYTHON'

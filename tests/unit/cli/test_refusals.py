@@ -80,6 +80,8 @@ from tests.unit.cli.conftest import Run
         ("alerts add x --when pending>1 --slack-env NOBODY", 2, "not set"),
         ("alerts add x --when pending>1 --webhook http://x --secret-env NOBODY", 2, "not set"),
         ("alerts add x --when pending>1 --email a@b.c --smtp mail", 2, "a host and a port"),
+        ("alerts add x --when pending>1 --job nowhere:job", 2, "no module 'nowhere'"),
+        ("alerts add x --when pending>1 --job taskqueue_ray.jobs:TestJob", 2, "a function"),
         ("alerts add x", 2, "--when"),
         ("alerts list", 1, "there is no queue"),
         ("alerts history", 1, "there is no queue"),

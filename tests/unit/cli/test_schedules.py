@@ -57,6 +57,22 @@ def test_explain_needs_no_queue(run: Run) -> None:
     assert run("schedule:manage", "explain", "--schedule", "0 3 * * *").code == 0
 
 
+def test_the_zone_of_the_setting_holds_where_none_is_named(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TASKQUEUE_TIMEZONE", "America/New_York")
+    assert json.loads(run("schedule", "explain", "@daily", "--json").out)["tz"] == (
+        "America/New_York"
+    )
+    assert json.loads(run("schedule", "explain", "@daily", "--tz", "UTC", "--json").out)["tz"] == (
+        "UTC"
+    )
+    monkeypatch.setenv("TASKQUEUE_TIMEZONE", "Europe/Berln")
+    refused = run("schedule", "explain", "@daily")
+    assert refused.code == 2
+    assert "Europe/Berlin" in refused.err
+
+
 def test_lists_and_times_are_read_from_the_folder(run: Run, planned: Path) -> None:
     rows = json.loads(run("schedule", "list", "--json").out)["schedules"]
     assert [row["id"] for row in rows] == ["one", "two"]

@@ -7,16 +7,15 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from taskqueue_ray.cluster.courier import Courier
-from taskqueue_ray.core.alerts import Delivery, Notice, Sink
+from taskqueue_ray.core.alerts import Delivery, News, Notice, Sink
 from taskqueue_ray.core.errors import Unavailable
 from taskqueue_ray.engine.telling import Undelivered
 
-LOG = Sink("log", "log")
 
-
-def _notice(number: int, sinks: int = 1) -> Notice:
+def _notice(number: int, sinks: int = 1, rule: str = "deep", what: News = "firing") -> Notice:
     left = tuple(range(sinks))
-    return Notice(number, "deep", "firing", 0.0, "warning", "", None, (LOG,) * sinks, left)
+    places = tuple(Sink("log", f"log {place}") for place in left)
+    return Notice(number, rule, what, 0.0, "warning", "", None, places, left)
 
 
 class World:
@@ -57,13 +56,36 @@ def _play(act: Callable[[World], Awaitable[None]]) -> World:
 def test_a_sink_that_fails_is_tried_again_and_holds_up_no_other() -> None:
     async def act(world: World) -> None:
         world.answers[1, 0] = [Undelivered("it answered 500"), Undelivered("it answered 500")]
-        world.courier.take([_notice(1, 2), _notice(2)])
+        world.courier.take([_notice(1, 2), _notice(2, rule="other")])
 
     world = _play(act)
     assert world.told == {(1, 0): 3, (1, 1): 1, (2, 0): 1}
     assert sorted(world.done, key=lambda one: (one.number, one.sink)) == [
         Delivery(1, 0), Delivery(1, 1), Delivery(2, 0),
     ]  # fmt: skip
+
+
+def test_the_end_of_an_alert_is_not_told_before_its_beginning() -> None:
+    """The sink was away when the alert fired, and is back when it ends: between two tries."""
+
+    async def act(world: World) -> None:
+        world.answers[1, 0] = [Undelivered("away"), Undelivered("away")]
+        world.courier.take([_notice(1, 2)])
+        world.courier.take([_notice(1, 2), _notice(2, 2, what="resolved")])
+
+    world = _play(act)
+    assert [one.number for one in world.done if one.sink == 0] == [1, 2]
+    assert world.done[0].sink == 1, "the other sink is not held up"
+
+
+def test_what_was_given_up_holds_up_no_later_one_and_a_test_waits_for_none() -> None:
+    async def act(world: World) -> None:
+        world.answers[1, 0] = [Undelivered("away")] * 3
+        ended, tried = _notice(2, what="resolved"), _notice(3, what="test")
+        world.courier.take([_notice(1), ended, tried])
+
+    told = [(one.number, bool(one.problem)) for one in _play(act).done]
+    assert told == [(3, False), (1, True), (2, False)]
 
 
 def test_after_so_many_tries_it_is_given_up_with_the_reason() -> None:

@@ -51,3 +51,12 @@ def test_what_completed_needs_none() -> None:
     saving.add([_save(1)])
     assert saving.take(1, [outcome(_grant(1))], MOST) == []
     assert not saving
+
+
+def test_a_run_under_a_lease_that_is_over_takes_nothing_from_a_later_one() -> None:
+    """Answers overtake each other, and so do grants of the same job."""
+    later = save(_grant(1), 5, b"later", delivery=3)
+    saving = Saving()
+    saving.add([later])
+    saving.add([save(_grant(1), 1, b"overtaken", delivery=2)])
+    assert saving.take(1, [outcome(_grant(1))], MOST) == [later]

@@ -44,6 +44,9 @@ def _worker(seen_ago: float) -> list[WorkerView]:
 
 
 GONE: dict[str, Any] = {"owner": "", "ping": None, "nodes": ()}
+UNWATCHED: dict[str, Any] = {
+    "ping": replace(PING, settings={"alerts": "off"}), **_seen(watched_ago=500.0)
+}  # fmt: skip
 NO_WORKERS = Unserved("mail", 7, "no_workers", "no worker serves the queue 'mail'")
 NO_KEY = Unserved(
     "mail", 7, "no_fitting_worker", f"no worker of the queue 'mail' has the encryption key {KEY}"
@@ -85,6 +88,7 @@ NO_KEY = Unserved(
          "alert rule deep cannot be judged", "alerts delete deep"),
         ({"firing": (("deep", "5 > 3"),)}, "alert deep fires", "alerts list"),
         ({"undelivered": 2}, "alerts are not delivered", "alerts history"),
+        (_seen(watched_ago=180.0), "nobody watches over the queue", "alert actor"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named_with_what_to_do(wrong: Any, what: str, do: str) -> None:
@@ -103,12 +107,17 @@ def test_what_is_wrong_is_named_with_what_to_do(wrong: Any, what: str, do: str) 
         ({"ping": replace(PING, version="0.9")}, "versions differ"),
         ({"pauses": ("queue mail",)}, "queue mail is paused"),
         (_seen(queues=_counts(failed=4)), "4 dead letters"),
+        ({**UNWATCHED, "rules": 2}, "alert rules are not judged"),
     ],
 )
 def test_what_is_worth_knowing_is_no_problem(facts: Any, what: str) -> None:
     health = examine(replace(WELL, **facts))
     assert health.ok
     assert [one.what for one in health.notes] == [what]
+
+
+def test_alerts_that_nobody_wants_are_no_matter() -> None:
+    assert examine(replace(WELL, **UNWATCHED)).notes == ()
 
 
 def test_a_clock_is_not_blamed_for_a_slow_answer() -> None:

@@ -349,6 +349,22 @@ def test_jobs_in_ray_take_of_quotas_what_they_ask_for(nodes: Bench) -> None:
     assert grant.id.hex() == jobs[2].id
 
 
+def test_jobs_in_ray_under_limits_are_started_within_quotas(nodes: Bench) -> None:
+    on_gpu = send.options(executor="actor", num_gpus=0.5, limits=["models"], queue="limited")
+    jobs = [on_gpu.enqueue(str(n)) for n in range(4)]
+    nodes.q.concurrency.set_limit("models", 2)
+    nodes.q.quotas.set("gpu", 1.5)
+    worker = Worker(nodes, "w", executors=("process", "actor"))
+    grants = worker.exchange(0, rooms={"actor": 9}).grants
+    assert [grant.id.hex() for grant in grants] == [job.id for job in jobs[:2]]
+    assert nodes.q.why(jobs[2]).facts["limit"] == "models"
+    nodes.q.concurrency.set_limit("models", 4)
+    held = [grant.id for grant in grants]
+    (third,) = worker.exchange(0, held, rooms={"actor": 9}).grants
+    assert third.id.hex() == jobs[2].id
+    assert nodes.q.why(jobs[3]).reason == "quota"
+
+
 def test_why_says_that_no_node_is_open(nodes: Bench) -> None:
     handle = send.enqueue("a")
     for node in ("head", "box"):

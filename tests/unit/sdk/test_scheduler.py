@@ -150,6 +150,34 @@ def test_the_same_again_is_no_news_and_another_is_refused(bench: Bench) -> None:
     assert scheduler.get("r").arguments == {"what": "b"}
 
 
+@pytest.mark.parametrize("words", ["every month", "every 6 months", "Every  year", "every 2 weeks"])
+def test_words_that_mean_the_day_they_are_said_on_are_the_same_on_another(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, words: str
+) -> None:
+    """A program says them at each of its starts."""
+    scheduler = bench.q.scheduler
+    first = scheduler.schedule(words, report, "a", id="r")
+    later = time.time() + 3 * 86400 + 4000
+    monkeypatch.setattr("taskqueue_ray.sdk.scheduler.time.time", lambda: later)
+    again = scheduler.schedule(words.lower(), report, "a", id="r")
+    assert (again.created_at, again.when) == (first.created_at, first.when)
+    assert scheduler.get("r").next_at == first.next_at
+    replaced = scheduler.schedule(words, report, "b", id="r", replace=True)
+    assert replaced.next_at == first.next_at
+    with pytest.raises(tq.ScheduleExists, match="when"):
+        scheduler.schedule("every 2 days", report, "b", id="r")
+    scheduler.update("r", when="every 2 days")
+    assert scheduler.schedule("every 2 days", report, "b", id="r").words == "every 2 days"
+
+
+def test_tomorrow_is_meant_anew_each_time(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.q.scheduler.schedule("tomorrow at 17:00", report, "a", id="r")
+    later = time.time() + 86400
+    monkeypatch.setattr("taskqueue_ray.sdk.scheduler.time.time", lambda: later)
+    with pytest.raises(tq.ScheduleExists, match="when"):
+        bench.q.scheduler.schedule("tomorrow at 17:00", report, "a", id="r")
+
+
 def _in(days: float) -> datetime:
     return datetime(2100, 1, 1, tzinfo=UTC) + timedelta(days=days)
 
@@ -361,6 +389,18 @@ def _noise(size: int) -> str:
     return random.Random(1).randbytes(size).hex()
 
 
+def test_a_zone_of_the_setting_holds_where_none_is_named(bench: Bench) -> None:
+    q = tq.TaskQueue(bench.transport, bench.sealer, is_current=False, timezone="Asia/Kolkata")
+    made = q.scheduler.schedule("every day at 2:30 AM", report, "a", id="r")
+    assert made.tz == "Asia/Kolkata"
+    assert q.scheduler.explain("every day at 2:30 AM", n=1).next[0].local.endswith("+05:30")
+    assert q.hurried(5).scheduler.explain("@daily", n=0).tz == "Asia/Kolkata"
+    named = q.scheduler.schedule("every day at 2:30 AM", report, "a", id="s", tz="UTC")
+    assert named.tz == "UTC"
+    when = datetime(2100, 1, 1, 9, tzinfo=ZoneInfo("Europe/Berlin"))
+    assert q.scheduler.schedule(when, report, "a", id="t").tz == "Europe/Berlin"
+
+
 def test_explain_asks_nobody(bench: Bench) -> None:
     after = datetime(2027, 3, 27, 12, tzinfo=BERLIN)
     told = bench.q.scheduler.explain("every day at 2:30 AM", tz="Europe/Berlin", after=after, n=2)
@@ -403,7 +443,7 @@ def test_the_twins_for_async_code(bench: Bench) -> None:
 
 def test_every_method_that_asks_has_a_twin(bench: Bench) -> None:
     names = {name for name in dir(bench.q.scheduler) if not name.startswith("_")}
-    pure = {"explain", "understand"}
+    pure = {"explain", "understand", "tz"}
     asking = {name for name in names - pure if f"a{name}" in names}
     assert names == asking | {f"a{name}" for name in asking} | pure
 
