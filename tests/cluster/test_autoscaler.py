@@ -5,6 +5,7 @@ import pytest
 from tests.cluster import apart
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(200)
 def test_a_backlog_brings_nodes_and_its_end_takes_them_away() -> None:
     apart.skip_without("ssh-keygen")

@@ -119,6 +119,7 @@ def test_a_schedule_from_a_phrase_and_an_alert(q: tq.TaskQueue, page: Any, tmp_p
     """Say when in words, see what that means, let it run; mute an alert that fires."""
     q.alerts.add("too-many", tq.Threshold("completed", ">", 0), for_=0)
     log_in(page, OPERATOR)
+    page.get_by_role("heading", name="Overview").wait_for()
     page.keyboard.press("g")
     page.keyboard.press("s")
     page.get_by_role("link", name="New schedule").click()
