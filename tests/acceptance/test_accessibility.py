@@ -36,7 +36,7 @@ def paths(bench: Bench) -> list[str]:
     bench.fold()
     waiting = send.options(delay=3600).enqueue("y").id
     bench.q.pause("mail")
-    from taskqueue_ray.web.pages import menu
+    from taskqueue_ray.web.pages.rendering import menu
 
     jobs = [f"/jobs/{dead}", f"/jobs/{waiting}", f"/workflows/{flow.id}", "/queues/mail"]
     return [*(entry.path for entry in menu), *jobs, "/jobs/many/redrive", "/nowhere"]
@@ -59,7 +59,7 @@ def test_axe_finds_nothing_serious(page: Any, paths: list[str], few: bool) -> No
     from axe_playwright_python.sync_playwright import Axe
 
     axe = Axe()
-    found = []
+    found: list[str] = []
 
     def look(how: str, rules: Any = None) -> None:
         results = axe.run(page, options=rules).response

@@ -9,6 +9,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis import GenerationMode, checks
+from schemathesis.core.result import Ok
 from schemathesis.specs.openapi import checks as of_openapi
 
 from taskqueue_ray.engine.registry import registry
@@ -51,6 +52,7 @@ def _operations(app: WebApp) -> Iterator[Any]:
     schema = schemathesis.openapi.from_dict(app.routes.openapi())
     schema.app = app
     for found in schema.get_all_operations():
+        assert isinstance(found, Ok)
         yield found.ok()
 
 
