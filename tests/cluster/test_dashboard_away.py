@@ -34,13 +34,8 @@ def page(q: tq.TaskQueue, tmp_path: Path) -> Iterator[Any]:
 
 
 def _focused(page: Any) -> str:
-    return str(
-        page.evaluate(
-            """(() => { const one = document.activeElement;
-            const found = one.matches("a, button, input, summary");
-            return found ? one.innerText || one.name : ""; })()"""
-        )
-    )
+    one = page.locator("a:focus, button:focus, input:focus, summary:focus")
+    return str(one.evaluate("one => one.innerText || one.name")) if one.count() else ""
 
 
 def _tab_to(page: Any, words: str) -> None:

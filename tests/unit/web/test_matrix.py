@@ -6,10 +6,9 @@ from collections.abc import Callable
 import pytest
 from starlette.types import Receive, Scope, Send
 
-from taskqueue_ray.web import create_app, guard
+from taskqueue_ray.web import create_app, guard, sessions
 from taskqueue_ray.web.app import WebApp
 from taskqueue_ray.web.options import WebOptions
-from taskqueue_ray.web.sessions import Principal
 from tests.inprocess import Bench
 from tests.unit.web import matrix
 from tests.unit.web.conftest import Clock
@@ -39,7 +38,7 @@ def _a_route_before_the_door(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def call(self: WebApp, scope: Scope, receive: Receive, send: Send) -> None:
         if re.fullmatch(r"/queues/\w+/pause", scope["path"]):
-            scope["state"] = {"principal": Principal("operator")}
+            scope["state"] = {"principal": sessions.Principal("operator")}
             await self.routes(scope, receive, send)
         else:
             await through(self, scope, receive, send)
@@ -56,7 +55,7 @@ def _pages_of_anybody(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _viewers_who_act(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Principal, "may_act", True)
+    monkeypatch.setattr(sessions.Principal, "may_act", True)
 
 
 @pytest.mark.parametrize(
