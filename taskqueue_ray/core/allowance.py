@@ -12,7 +12,7 @@ from taskqueue_ray.core.model import Job, Options, Use
 from taskqueue_ray.core.usage import Gate, Usage
 
 if TYPE_CHECKING:
-    from taskqueue_ray.core.gates import GateLine
+    from taskqueue_ray.core.gatelines import GateLine
 
 
 class Allowance:

@@ -11,84 +11,12 @@ from heapq import heappop, heappush
 from itertools import count, islice
 from operator import attrgetter
 
-from taskqueue_ray.core.allowance import Allowance
+from taskqueue_ray.core.gatelines import Entry, GateLine, Place, Spot, stands
 from taskqueue_ray.core.heaps import Heap
-from taskqueue_ray.core.lanes import EQUAL, Line, TenantLane, Weights
+from taskqueue_ray.core.lanes import EQUAL, Line, Weights
 from taskqueue_ray.core.meters import NEVER, MeterId
-from taskqueue_ray.core.model import Job, Lane, Use, kind_of
+from taskqueue_ray.core.model import Job, Lane, Use
 from taskqueue_ray.core.usage import Gate, Usage
-
-Spot = tuple[str, int, Lane]
-"""A queue, a priority and a lane."""
-
-
-class GateLine(TenantLane):
-    """The jobs of one spot and one gate. `at` is the meter at which it waits; None: it is open.
-
-    `head` is the ordinal of its first job, `stamp` tells its present entry in a heap, -1 that it is
-    no more.
-    """
-
-    __slots__ = ("at", "gate", "head", "place", "stamp")
-
-    def __init__(self, place: "Place", gate: Gate, weights: Weights) -> None:
-        super().__init__()
-        self.weights = weights
-        self.place = place
-        self.gate = gate
-        self.at: MeterId | None = None
-        self.head = 0
-        self.stamp = 0
-
-    @property
-    def rank(self) -> tuple[int, int]:
-        """By priority and age."""
-        return (-self.place.spot[1], self.head)
-
-
-Entry = tuple[int, int, GateLine]
-
-
-def _stands(entry: Entry) -> bool:
-    return entry[2].stamp == entry[1]
-
-
-class Place:
-    """The lines of one spot. It can be merged with lanes as if it were one."""
-
-    __slots__ = ("lines", "open", "spot")
-
-    def __init__(self, spot: Spot) -> None:
-        self.spot = spot
-        self.lines: dict[Gate, GateLine] = {}
-        self.open: Heap[Entry] = Heap(_stands)
-
-    def jobs(self, allowance: Allowance) -> Iterator[Job]:
-        """Its jobs by age, as long as their limits allow; lines that may not go are noted."""
-        kind = kind_of(self.spot[2][0])
-        begun: list[tuple[int, int, GateLine, Iterator[Job], Job]] = []
-        lines = iter(self.open)
-        fresh = next(lines, None)
-        while (fresh or begun) and allowance.has_room(kind):
-            is_fresh = fresh is not None and not (begun and begun[0][0] < fresh[0])
-            if is_fresh and fresh is not None:
-                _, stamp, line = fresh
-                fresh = next(lines, None)
-                jobs = line.jobs()
-                found = next(jobs, None)
-            else:
-                _, stamp, line, jobs, found = heappop(begun)
-            if found is None or not allowance.passes(line, note=is_fresh):
-                continue
-            yield found
-            following = next(jobs, None)
-            if following is not None:
-                heappush(begun, (following.ordinal, stamp, line, jobs, following))
-
-    def oldest(self) -> Job | None:
-        """The first of the line that goes first."""
-        head = self.open.head()
-        return head[2].oldest() if head is not None else None
 
 
 class Gates:
@@ -202,8 +130,10 @@ class Gates:
         if line.at is not None:
             by_spot = self._waiting.setdefault(line.at, {})
             found = by_spot.get(line.place.spot)
-            heap = by_spot[line.place.spot] = Heap(_stands) if found is None else found
-        heap.push((head, line.stamp, line))
+            heap = by_spot[line.place.spot] = Heap(stands) if found is None else found
+        entry = (head, line.stamp, line)
+        heap.push(entry)
+        line.place.all.push(entry)
 
     # --- limits close and open ----------------------------------------------------------------
 
