@@ -50,6 +50,15 @@ BUILTINS = {
         "ended jobs are not folded into the history: the queue's log says why, and a restart "
         "takes longer",
     ),
+    "schedule_late": Builtin(
+        Threshold("schedule_late", ">", 60), 60.0, "warning",
+        "a schedule is due and nobody deals with it: look at the log of the scheduler, and at the "
+        "memory of its node",
+    ),
+    "limit_starving": Builtin(
+        Threshold("limit_starving", ">", 600, EACH), 0.0, "warning",
+        "a job has waited for long for a limit: raise the limit, end its throttle, or enqueue less",
+    ),
 }  # fmt: skip
 """By name; names of these are no names for rules of users."""
 

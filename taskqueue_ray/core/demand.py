@@ -3,21 +3,21 @@
 Counting goes by lanes, never by jobs: its cost is that of the lanes, and of some of their tenants.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
 import msgspec
 
 from taskqueue_ray.core.exchange import WorkerInfo, WorkerView
-from taskqueue_ray.core.lanes import TenantLane
+from taskqueue_ray.core.gatelines import LINES, GateLine
+from taskqueue_ray.core.lanes import TENANTS, TenantLane
 from taskqueue_ray.core.leasing import fits
-from taskqueue_ray.core.model import Job, shape_of
+from taskqueue_ray.core.meters import MeterId
+from taskqueue_ray.core.model import Job, Lane, shape_of
 from taskqueue_ray.core.pool import PLAIN, Pool
 from taskqueue_ray.core.ready import Ready
 from taskqueue_ray.core.shape import Shape
-
-TENANTS = 1_000
-"""Tenants of one lane that are looked at; of the others each counts as one job."""
+from taskqueue_ray.core.usage import Usage
 
 
 class Demand(msgspec.Struct, frozen=True):
@@ -93,6 +93,8 @@ class PoolStatus(msgspec.Struct, frozen=True):
 
 
 class _Count:
+    """What is counted so far of the jobs of one shape."""
+
     __slots__ = ("oldest", "shape", "waiting")
 
     def __init__(self, shape: Shape) -> None:
@@ -100,41 +102,74 @@ class _Count:
         self.waiting = 0
         self.oldest: float | None = None
 
+    def add(self, jobs: int, since: float) -> None:
+        """So many more, of which the first could have been started since then."""
+        self.waiting += jobs
+        self.oldest = since if self.oldest is None else min(self.oldest, since)
+
 
 def count(
     ready: Ready, queues: tuple[str, ...], workers: Sequence[WorkerInfo], now: float
 ) -> dict[str, Demand]:
     """What could be leased now in these queues, by the shape of the workers that it needs.
 
-    Jobs of a lane that none of the pool's `workers` of its shape can run are no reason for more.
+    Jobs of a lane that none of the pool's `workers` of its shape can run are no reason for more,
+    nor are those that a limit holds: of jobs under limits as many count as may start.
     """
     shapes = {worker.shape for worker in workers}
     counts: dict[str, _Count] = {}
-    for source in ready.sources(queues):
-        for level in source.levels.values():
-            for place, lane in level.items():
-                shape = shape_of(place[0])
-                if shape in shapes and not any(fits(one, place) for one in workers):
-                    continue
-                _add(counts, shape, lane)
+
+    def is_wanted(place: Lane) -> bool:
+        shape = shape_of(place[0])
+        return shape not in shapes or any(fits(one, place) for one in workers)
+
+    for place, jobs, first in _lines(ready, queues, now, is_wanted):
+        shape = shape_of(place[0])
+        found = counts.get(shape)
+        if found is None:
+            found = counts[shape] = _Count((first.options.shape if shape else None) or PLAIN)
+        found.add(jobs, _since(first))
     return {
         shape: Demand(one.shape, one.waiting, max(0.0, now - (one.oldest or now)))
         for shape, one in counts.items()
     }
 
 
-def _add(counts: dict[str, _Count], shape: str, lane: TenantLane) -> None:
-    lines = list(islice(lane.tenants.values(), TENANTS))
-    jobs = [job for line in lines if (job := line.oldest()) is not None]
-    if not jobs:
-        return
-    found = counts.get(shape)
-    if found is None:
-        own = jobs[0].options.shape if shape else None
-        found = counts[shape] = _Count(own or PLAIN)
-    found.waiting += sum(map(len, lines)) + len(lane.tenants) - len(lines)
-    since = min(map(_since, jobs))
-    found.oldest = since if found.oldest is None else min(found.oldest, since)
+def _lines(
+    ready: Ready, queues: tuple[str, ...], now: float, is_wanted: Callable[[Lane], bool]
+) -> Iterator[tuple[Lane, int, Job]]:
+    """Lanes, each with how many of its jobs could be leased, and the oldest of them."""
+    for source in ready.sources(queues):
+        for level in source.levels.values():
+            for place, lane in level.items():
+                if is_wanted(place) and (first := _first(lane)) is not None:
+                    yield place, lane.size(), first
+    left: dict[MeterId, int] = {}
+    for under in ready.places(queues):
+        if is_wanted(under.spot[2]):
+            for _, _, _, line in islice(under.open, LINES):
+                jobs = _allowed(line, ready.usage, left, now)
+                if jobs and (first := _first(line)) is not None:
+                    yield under.spot[2], jobs, first
+
+
+def _first(lane: TenantLane) -> Job | None:
+    lines = islice(lane.tenants.values(), TENANTS)
+    heads = [job for line in lines if (job := line.oldest()) is not None]
+    return min(heads, key=_since, default=None)
+
+
+def _allowed(line: GateLine, usage: Usage, left: dict[MeterId, int], now: float) -> int:
+    """How many jobs of a line its limits let start now, which others cannot have then."""
+    jobs = line.size()
+    costs = [((use.name, use.key), usage.units(use)) for use in line.gate]
+    for mid, units in costs:
+        if mid not in left:
+            left[mid] = max(0, min(usage.left(*mid, now)))
+        jobs = min(jobs, left[mid] // max(1, units))
+    for mid, units in costs:
+        left[mid] -= jobs * units
+    return jobs
 
 
 def _since(job: Job) -> float:
@@ -142,9 +177,9 @@ def _since(job: Job) -> float:
     return max(job.enqueued_at, job.due)
 
 
-def has_work(ready: Ready, queues: tuple[str, ...]) -> bool:
-    """Whether anything could be leased in these queues; costs a look at each."""
-    return any(source.levels for source in ready.sources(queues))
+def has_work(ready: Ready, queues: tuple[str, ...], now: float) -> bool:
+    """Whether anything could be leased in these queues."""
+    return any(True for _ in _lines(ready, queues, now, lambda _: True))
 
 
 def held_by_shape(workers: Iterable[WorkerView]) -> dict[str, int]:

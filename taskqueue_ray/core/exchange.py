@@ -332,6 +332,12 @@ class QueueStats(msgspec.Struct, frozen=True):
     oldest_waiting: float | None = None
     retries: int = 0
     losses: int = 0
+    left: dict[JobState, int] = {}
+    """How many have gone out of a final state: purged, or redriven."""
+
+    def ever(self, state: JobState) -> int:
+        """How many jobs have come into a final state; it only grows."""
+        return self.counts.get(state, 0) + self.left.get(state, 0)
 
 
 class WorkerView(msgspec.Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from heapq import heappop, heappush
+from itertools import islice
 
 from taskqueue_ray.core.allowance import Allowance
 from taskqueue_ray.core.heaps import Heap
@@ -9,7 +10,10 @@ from taskqueue_ray.core.lanes import TenantLane, Weights
 from taskqueue_ray.core.meters import NEVER, MeterId
 from taskqueue_ray.core.model import Job, Lane, kind_of
 from taskqueue_ray.core.rounds import Going, Rounds, Start, share
-from taskqueue_ray.core.usage import Gate
+from taskqueue_ray.core.usage import Gate, Usage
+
+LINES = 1_000
+"""Lines of one place that are looked at when they are counted or searched."""
 
 Spot = tuple[str, int, Lane]
 """A queue, a priority and a lane."""
@@ -55,13 +59,15 @@ def stands(entry: Entry) -> bool:
 class Place:
     """The lines of one spot. It can be merged with lanes as if it were one."""
 
-    __slots__ = ("keys", "lines", "open", "rounds", "spot")
+    __slots__ = ("all", "keys", "lines", "open", "rounds", "spot")
 
     def __init__(self, spot: Spot, rounds: Rounds) -> None:
         self.spot = spot
         self.rounds = rounds
         self.lines: dict[Gate, GateLine] = {}
         self.open: Heap[Entry] = Heap(stands)
+        self.all: Heap[Entry] = Heap(stands)
+        """The open ones, and those that wait at a meter, by age."""
         self.keys: set[str] = set()
         """Two of the fair keys of jobs that have stood here."""
 
@@ -101,9 +107,21 @@ class Place:
         return self.spot[0] in self.rounds.counted
 
     def oldest(self) -> Job | None:
-        """The first of the line that goes first."""
-        head = self.open.head()
+        """The first of the oldest line, whether or not a limit holds it."""
+        head = self.all.head()
         return head[3].oldest() if head is not None else None
+
+    def starving(self, usage: Usage, now: float) -> Job | None:
+        """The first of the line that has been held longest of those that a limit holds now."""
+        for _, _, _, line in islice(self.all, LINES):
+            if not all(usage.admits(use, now) for use in line.gate):
+                return line.oldest()
+        return None
+
+    def size(self) -> int:
+        """How many jobs there are; of very many lines each further one counts as one job."""
+        lines = list(islice(self.lines.values(), LINES))
+        return sum(line.size() for line in lines) + len(self.lines) - len(lines)
 
 
 def _start(entry: Entry, reached: float) -> Start:

@@ -142,6 +142,7 @@ class Gates:
             found = by_spot.get(line.place.spot)
             heap = by_spot[line.place.spot] = Heap(stands) if found is None else found
         heap.push((line.turn, head, line.stamp, line))
+        line.place.all.push((0.0, head, line.stamp, line))
 
     # --- limits close and open ----------------------------------------------------------------
 

@@ -50,5 +50,11 @@ GAUGES = {
     "compaction_behind": Gauge(
         "seconds for which what ended has waited to be folded into the history", by_queue=False
     ),
+    "schedule_late": Gauge(
+        "seconds for which a schedule has been due and was not dealt with", by_queue=False
+    ),
+    "limit_starving": Gauge(
+        "seconds for which the oldest job that a limit holds has waited", worst=True
+    ),
 }
 """By name. A rule that names another is refused."""

@@ -13,6 +13,9 @@ from typing import Protocol
 from taskqueue_ray.core.heaps import Heap
 from taskqueue_ray.core.model import PENDING, Job
 
+TENANTS = 1_000
+"""Tenants of one lane whose jobs are counted; of the others each counts as one job."""
+
 SPARE = 1_000
 """Entries of jobs that have moved on, at least, that a line bears before it looks for them."""
 
@@ -238,6 +241,11 @@ class TenantLane:
         """The pending job that came in first."""
         heads = (line.oldest() for line in self.tenants.values())
         return min((job for job in heads if job is not None), key=age, default=None)
+
+    def size(self) -> int:
+        """How many entries there are; of very many tenants each further one counts as one."""
+        lines = list(islice(self.tenants.values(), TENANTS))
+        return sum(map(len, lines)) + len(self.tenants) - len(lines)
 
     def _due(self, key: str) -> float:
         return (self.carried.pop(key, 0.0) if self.carried else 0.0) + self.weights.of(key)

@@ -9,6 +9,7 @@ from itertools import islice
 
 from taskqueue_ray.core.allowance import Allowance
 from taskqueue_ray.core.aside import Aside, Pause
+from taskqueue_ray.core.gatelines import Place
 from taskqueue_ray.core.gates import Gates
 from taskqueue_ray.core.lanes import EQUAL, LaneQueue, Line, TenantLane, Weights, age
 from taskqueue_ray.core.model import Job, Lane, Options, kind_of
@@ -301,6 +302,11 @@ class Ready:
         """The lanes of these queues (none named: of all) that are not paused."""
         names = queues or tuple(self.queues)
         return [self.queues[name] for name in self._unpaused(names) if name in self.queues]
+
+    def places(self, queues: tuple[str, ...]) -> Iterator[Place]:
+        """The places of jobs under limits in these queues (none named: in all), not the paused."""
+        for name in self._unpaused(queues or tuple(self.gates.places)):
+            yield from self.gates.all_places(name)
 
     def _unpaused(self, queues: tuple[str, ...]) -> list[str]:
         pauses = self.aside.pauses

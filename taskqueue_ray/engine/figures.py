@@ -72,8 +72,8 @@ class Tracker:
             completed, failed, retried = (
                 self._grown(name, one.queue, seen.at, value)
                 for name, value in (
-                    ("completed", one.counts.get(JobState.COMPLETED, 0)),
-                    ("failed", one.counts.get(JobState.FAILED, 0)),
+                    ("completed", one.ever(JobState.COMPLETED)),
+                    ("failed", one.ever(JobState.FAILED)),
                     ("retries", one.retries),
                 )
             )

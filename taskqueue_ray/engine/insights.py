@@ -253,6 +253,7 @@ class Insights:
             oldest.enqueued_at if oldest else None,
             totals.retries,
             totals.losses,
+            dict(totals.left),
         )
 
     def _view(self, job: Job) -> JobView:

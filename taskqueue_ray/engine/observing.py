@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 from taskqueue_ray.core.aside import Pause
 from taskqueue_ray.core.exchange import WorkerInfo
+from taskqueue_ray.core.gatelines import Place
+from taskqueue_ray.core.lanes import TenantLane
 from taskqueue_ray.core.lifecycle import JobState
 from taskqueue_ray.core.model import Finished, Job
 from taskqueue_ray.core.observation import Observation, Unserved
@@ -66,8 +68,27 @@ class Observing:
         jobs: dict[str, float] = dict.fromkeys(self._state.totals, 0.0)
         for line in lines:
             jobs[line.queue] = jobs.get(line.queue, 0.0) + line.jobs
-        behind = {"": self._behind(now)}
-        return {"oldest_waiting": waited, "unserved": jobs, "compaction_behind": behind}
+        return {
+            "oldest_waiting": waited,
+            "unserved": jobs,
+            "compaction_behind": {"": self._behind(now)},
+            "schedule_late": {"": self._late(now)},
+            "limit_starving": dict(self._starving(now)),
+        }
+
+    def _late(self, now: float) -> float:
+        """Seconds for which the schedule that has been due for longest was not dealt with."""
+        head = self._state.firing.head()
+        return 0.0 if head is None else max(0.0, now - head[0])
+
+    def _starving(self, now: float) -> Iterator[tuple[str, float]]:
+        """By queue, for how long the oldest job that a limit holds has waited."""
+        ready = self._state.ready
+        for queue in list(ready.gates.places):
+            held = [one.starving(ready.usage, now) for one in ready.places((queue,))]
+            since = [max(job.enqueued_at, job.due) for job in held if job is not None]
+            if since:
+                yield queue, max(0.0, now - min(since))
 
     def _counters(self) -> dict[str, dict[str, float]]:
         poisoned = {name: float(one.poisoned) for name, one in self._state.totals.items()}
@@ -83,7 +104,7 @@ class Observing:
     def _unserved(self) -> Iterator[Unserved]:
         workers = [one.info for one in self._fleet.workers.values() if one.info is not None]
         left = LINES
-        for queue in list(self._state.ready.queues):
+        for queue in dict.fromkeys((*self._state.ready.queues, *self._state.ready.gates.places)):
             if Pause("queue", queue) in self._state.pauses:
                 continue
             found: dict[str, Unserved] = {}
@@ -101,11 +122,14 @@ class Observing:
                 return
 
     def _lines(self, queue: str) -> Iterator[tuple[int, Job]]:
-        for level in self._state.ready.queues[queue].levels.values():
-            for lane in level.values():
-                head = lane.oldest()
-                if head is not None:
-                    yield sum(map(len, lane.tenants.values())), head
+        ready = self._state.ready
+        levels = ready.queues[queue].levels.values() if queue in ready.queues else ()
+        lanes: list[TenantLane | Place] = [lane for level in levels for lane in level.values()]
+        lanes += ready.places((queue,))
+        for lane in lanes:
+            head = lane.oldest()
+            if head is not None:
+                yield lane.size(), head
 
 
 def _of(job: Job, count: int, workers: list[WorkerInfo]) -> Unserved | None:

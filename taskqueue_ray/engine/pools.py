@@ -147,7 +147,7 @@ class Pools:
         if one.deadline <= now or one.pools != self._changes:
             return True
         ready = self.path.state.ready
-        return any(look.hungry and has_work(ready, look.queues) for look in one.request.looks)
+        return any(look.hungry and has_work(ready, look.queues, now) for look in one.request.looks)
 
     def _answer(self, one: _Waiting, now: float) -> None:
         request = one.request
