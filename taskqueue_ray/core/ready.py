@@ -13,6 +13,7 @@ from taskqueue_ray.core.aside import Aside, Pause
 from taskqueue_ray.core.gatelines import Place
 from taskqueue_ray.core.gates import Gates
 from taskqueue_ray.core.lanes import EQUAL, LaneQueue, Line, TenantLane, Weights, age
+from taskqueue_ray.core.meters import Limits
 from taskqueue_ray.core.model import Job, Lane, Options, kind_of
 from taskqueue_ray.core.usage import Usage
 
@@ -72,7 +73,7 @@ class Ready:
     def __init__(self, pauses: Mapping[Pause, float], usage: Usage | None = None) -> None:
         self.queues: dict[str, QueueLanes] = {}
         self.aside = Aside(pauses)
-        self.usage = usage or Usage({}, {}, {})
+        self.usage = usage or Usage(Limits())
         self.gates = Gates(self.usage)
         self.weights: dict[str, Weights] = {}
         """The weights of fair keys, by queue."""
