@@ -16,10 +16,12 @@ from taskqueue_ray.cluster.handles import QueueHandle
 from taskqueue_ray.cluster.probe import ping
 from taskqueue_ray.cluster.surroundings import cluster_nodes
 from taskqueue_ray.core.alerts import AlertsView
+from taskqueue_ray.core.demand import PoolStatus
 from taskqueue_ray.core.envelopes import decode
 from taskqueue_ray.core.errors import TaskQueueError
 from taskqueue_ray.core.exchange import Controls
 from taskqueue_ray.core.health import Facts, NodeFacts
+from taskqueue_ray.core.nodes import NodeView
 from taskqueue_ray.core.observation import Observation
 from taskqueue_ray.core.settings import Settings
 from taskqueue_ray.engine.configuration import keyring_of
@@ -73,6 +75,8 @@ def _asked(queue: QueueHandle, facts: Facts) -> Facts:
     seen = decode(queue.call("observe", b"\xc0", ANSWER), Observation)
     controls = decode(queue.call("controls", b"\xc0", ANSWER), Controls)
     alerts = decode(queue.call("alerts", b"\xc0", ANSWER), AlertsView)
+    pools = decode(queue.call("pools", b"\xc0", ANSWER), list[PoolStatus])
+    nodes = decode(queue.call("nodes", b"\xc0", ANSWER), list[NodeView])
     on = [one for one in alerts.rules if one.rule.enabled]
     return replace(
         facts,
@@ -83,6 +87,8 @@ def _asked(queue: QueueHandle, facts: Facts) -> Facts:
         firing=tuple((r.rule.name, r.standing.detail) for r in on if r.standing.phase == "firing"),
         rules=sum(not one.rule.builtin for one in on),
         undelivered=sum(seen.at - notice.at > LATE for notice in alerts.outbox),
+        pools=tuple(pools),
+        places=tuple(nodes),
     )
 
 

@@ -57,7 +57,7 @@ def _enqueue(state: State, command: commands.Enqueue, now: float, bounds: Bounds
     enqueueing.check(command.batch, bounds)
     known = enqueueing.find_known(state, command)
     conflicts = uniqueness.find_conflicts(state, command.batch, known, now)
-    if state.limits:
+    if state.limits.rules:
         limits.check_units(state, command.batch, known)
     return Decision(*enqueueing.decide(state, command, now, bounds, known, conflicts))
 

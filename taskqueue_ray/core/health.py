@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterator
 
 import msgspec
 
+from taskqueue_ray.core.demand import PoolStatus
 from taskqueue_ray.core.exchange import Ping
 from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.core.nodes import NodeView
 from taskqueue_ray.core.observation import Observation
 
 NEARLY_FULL = 0.9
@@ -78,6 +80,9 @@ class Facts(msgspec.Struct, frozen=True):
     undelivered: int = 0
     rules: int = 0
     """Alert rules that somebody set."""
+    pools: tuple[PoolStatus, ...] = ()
+    places: tuple[NodeView, ...] = ()
+    """The nodes, as the queue sees them."""
 
 
 class Health(msgspec.Struct, frozen=True):
@@ -214,6 +219,40 @@ def nodes(facts: Facts) -> Iterator[Problem]:
             yield Problem(f"clock skew on node {node.host}", why, "run NTP (chrony) on all nodes")
 
 
+def pools(facts: Facts) -> Iterator[Problem]:
+    """Whether pools get the workers that they want."""
+    for pool in facts.pools:
+        for row in pool.staff:
+            whose = f"pool {pool.name}" + (f", for {row.shape}" if row.shape else "")
+            if row.impossible:
+                why = "no node of the cluster could hold one, and the jobs that need it wait"
+                do = "add such a node, or have the jobs ask for less"
+                yield Problem(f"impossible workers of {whose}", why, do)
+            elif row.problem:
+                why = f"{row.problem} ({row.failures} times in a row)"
+                do = f"mend that; it is tried again in {row.retry_in:.0f} s"
+                yield Problem(f"workers of {whose} cannot start", why, do)
+            elif row.refused:
+                do = "raise the quota, or readmit a node: `taskqueue quotas`, `taskqueue nodes`"
+                yield Problem(f"workers of {whose} are held back", row.refused, do, note=True)
+
+
+def places(facts: Facts) -> Iterator[Problem]:
+    """Whether there is a node that gets jobs, and which get none."""
+    alive = [one for one in facts.places if one.alive]
+    closed = [one for one in alive if one.mode != "open" or one.draining]
+    if closed and len(closed) == len(alive):
+        why = "all are cordoned, draining or fenced: no worker starts, and none gets a job"
+        yield Problem("no node is open", why, "`taskqueue nodes readmit NODE`")
+    for node in closed:
+        name = node.name or node.host or node.id[:12]
+        how = "ended by Ray" if node.mode == "open" else node.mode
+        do = f"`taskqueue nodes readmit {name}` when it may have jobs again"
+        if node.mode == "open":
+            do = "nothing: its jobs go to other nodes"
+        yield Problem(f"node {name} is {how}", "it gets no jobs", do, note=True)
+
+
 def disk(facts: Facts) -> Iterator[Problem]:
     """Whether there is room."""
     if facts.observation is not None and facts.observation.low_space:
@@ -286,8 +325,8 @@ def dead_letters(facts: Facts) -> Iterator[Problem]:
 
 
 CHECKS: tuple[Check, ...] = (
-    storage, keys, owner, queue, versions, workers, nodes, disk, compaction, clock, watch,
-    alerts, paused, dead_letters,
+    storage, keys, owner, queue, versions, workers, pools, nodes, places, disk, compaction,
+    clock, watch, alerts, paused, dead_letters,
 )  # fmt: skip
 
 

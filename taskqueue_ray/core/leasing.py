@@ -145,7 +145,7 @@ def apply_leased(state: State, event: Leased) -> None:
         job.delivery += 1
         taken.append(job)
     state.ready.took(taken)
-    if state.limits:
+    if state.limits.rules:
         state.ready.gates.take(taken, event.at)
 
 

@@ -31,7 +31,7 @@ def decide_set(state: State, command: SetLimit, now: float) -> Said:
     if scoped and (key or rule.kind == "rate"):
         shown = "a key" if key else "a rate"
         raise InvalidOption("limit", f"{shown} for {name}", "how many run at a time, of all keys")
-    rules = state.limits.get(name, {})
+    rules = state.limits.rules.get(name, {})
     for other in rules.values():
         if other.kind != rule.kind:
             raise LimitConflict(name, other.kind, rule.kind)
@@ -43,7 +43,7 @@ def decide_set(state: State, command: SetLimit, now: float) -> Said:
 def decide_delete(state: State, command: DeleteLimit, now: float) -> Said:
     """Take a rule back; False when there is none. One of another kind is a `LimitConflict`."""
     name, key = _check_name(command.name), _check_key(command.key)
-    rules = state.limits.get(name, {})
+    rules = state.limits.rules.get(name, {})
     found = rules.get(key) if key else next(iter(rules.values()), None)
     if found is None:
         return Said([], False)
@@ -59,7 +59,7 @@ def decide_throttle(state: State, command: Throttle, now: float) -> Said:
         accepts = f"seconds from 0 to {LONGEST:.0f}"
         raise InvalidOption("seconds", f"{command.seconds}", accepts)
     until = now + command.seconds if command.seconds else 0.0
-    if not until and key not in state.throttled.get(name, {}):
+    if not until and key not in state.limits.throttled.get(name, {}):
         return Said([], until)
     return Said([Throttled(now, name, key, until)], until)
 
@@ -84,8 +84,8 @@ def decide_acquire(state: State, command: Acquire, now: float) -> Said:
 
 def apply_set(state: State, event: LimitSet) -> None:
     """The rule holds from now on; what was used under the one before counts."""
-    fresh = event.name not in state.limits
-    state.limits.setdefault(event.name, {})[event.key] = event.rule
+    fresh = event.name not in state.limits.rules
+    state.limits.rules.setdefault(event.name, {})[event.key] = event.rule
     _changed(state, event.name, scope=fresh)
 
 
@@ -93,21 +93,21 @@ def apply_deleted(state: State, event: LimitDeleted) -> None:
     """Nothing is left of the rule, nor of what was counted under it alone."""
     name, key = event.name, event.key
     if key:
-        state.limits[name].pop(key)
-        if not state.limits[name]:
-            del state.limits[name]
-        _drop(state.throttled, name, key)
+        state.limits.rules[name].pop(key)
+        if not state.limits.rules[name]:
+            del state.limits.rules[name]
+        _drop(state.limits.throttled, name, key)
         if state.usage.rule(name, key) is None:
-            _drop(state.meters, name, key)
+            _drop(state.limits.meters, name, key)
     else:
-        for part in (state.limits, state.meters, state.throttled):
+        for part in (state.limits.rules, state.limits.meters, state.limits.throttled):
             part.pop(name, None)
-    _changed(state, name, scope=name not in state.limits)
+    _changed(state, name, scope=name not in state.limits.rules)
 
 
 def apply_throttled(state: State, event: Throttled) -> None:
     """Closed until then; or open again."""
-    state.throttled.setdefault(event.name, {})[event.key] = event.until
+    state.limits.throttled.setdefault(event.name, {})[event.key] = event.until
     state.usage.unthrottle(event.at)
     state.ready.gates.stir_all(event.name)
 
@@ -121,14 +121,14 @@ def apply_permitted(state: State, event: Permitted) -> None:
 def set_of_queue(state: State, queue: str, concurrency: int | None) -> None:
     """What `configure` says of a queue is a limit too."""
     name = OF_QUEUE + queue
-    known = state.limits.get(name, {}).get("")
+    known = state.limits.rules.get(name, {}).get("")
     rule = None if concurrency is None else LimitRule("concurrency", concurrency)
     if known == rule:
         return
     if rule is None:
-        del state.limits[name]
+        del state.limits.rules[name]
     else:
-        state.limits[name] = {"": rule}
+        state.limits.rules[name] = {"": rule}
     _changed(state, name, scope=known is None or rule is None)
 
 
@@ -150,17 +150,19 @@ def _drop(part: dict[str, dict[str, Any]], name: str, key: str) -> None:
 
 def look(state: State, now: float) -> list[LimitView]:
     """All limits, with what is used of those without keys, or of the key they are for."""
-    names = dict.fromkeys([*state.limits, *state.throttled])
+    names = dict.fromkeys([*state.limits.rules, *state.limits.throttled])
     return [
         _view(state, name, key, now)
         for name in names
-        for key in dict.fromkeys([*state.limits.get(name, ()), *state.throttled.get(name, ())])
+        for key in dict.fromkeys(
+            [*state.limits.rules.get(name, ()), *state.limits.throttled.get(name, ())]
+        )
     ]
 
 
 def _view(state: State, name: str, key: str, now: float) -> LimitView:
-    rule = state.limits.get(name, {}).get(key)
-    until = state.throttled.get(name, {}).get(key, 0.0)
+    rule = state.limits.rules.get(name, {}).get(key)
+    until = state.limits.throttled.get(name, {}).get(key, 0.0)
     kind = "throttle" if rule is None else rule.kind
     if rule is None:
         return LimitView(name, key, kind, until=until if until > now else 0.0)
@@ -169,7 +171,7 @@ def _view(state: State, name: str, key: str, now: float) -> LimitView:
         keys = sum(mid[0] == name for mid in state.usage.held)
     else:
         used = rule.n - state.usage.meter(name, key).left(rule, now)
-        keys = len(state.meters.get(name, ()))
+        keys = len(state.limits.meters.get(name, ()))
     until = until if until > now else 0.0
     return LimitView(name, key, kind, rule.n, rule.per, rule.smooth, used, keys, until)
 

@@ -112,3 +112,13 @@ def after(started: float, per: float) -> float:
 
 def _slack(rule: LimitRule) -> float:
     return min(SLACK, rule.per / 20)
+
+
+class Limits(msgspec.Struct):
+    """What is stored of limits, each by name and key; the key "" has what holds for all others."""
+
+    rules: dict[str, dict[str, LimitRule]] = {}
+    meters: dict[str, dict[str, Meter]] = {}
+    """What was used lately of rates."""
+    throttled: dict[str, dict[str, float]] = {}
+    """What is closed, and until when."""

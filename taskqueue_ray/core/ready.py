@@ -12,6 +12,7 @@ from taskqueue_ray.core.aside import Aside, Pause
 from taskqueue_ray.core.gatelines import Place
 from taskqueue_ray.core.gates import Gates
 from taskqueue_ray.core.lanes import EQUAL, LaneQueue, Line, TenantLane, Weights, age
+from taskqueue_ray.core.meters import Limits
 from taskqueue_ray.core.model import Job, Lane, Options, kind_of
 from taskqueue_ray.core.rounds import Going, Rounds, are_several, by_age, by_rounds, goings
 from taskqueue_ray.core.usage import Usage
@@ -64,7 +65,7 @@ class Ready:
     def __init__(self, pauses: Mapping[Pause, float], usage: Usage | None = None) -> None:
         self.queues: dict[str, QueueLanes] = {}
         self.aside = Aside(pauses)
-        self.usage = usage or Usage({}, {}, {})
+        self.usage = usage or Usage(Limits())
         self.rounds = Rounds()
         self.gates = Gates(self.usage, self.rounds)
         self.weights: dict[str, Weights] = {}

@@ -15,9 +15,14 @@ class Post(NamedTuple):
     staff: Sequence[Staff]
 
 
+def serves(post: Post, queue: str) -> bool:
+    """Whether the pool is for jobs of that queue."""
+    return not post.queues or queue in post.queues
+
+
 def hindrance(options: Options, posts: Sequence[Post]) -> tuple[str, str, dict[str, Any]] | None:
     """What keeps the pools of its queue from having a worker for it: word, sentence, facts."""
-    serving = [one for one in posts if not one.queues or options.queue in one.queues]
+    serving = [one for one in posts if serves(one, options.queue)]
     shape = shape_of(options.lane[0])
     found = [
         (post, row)

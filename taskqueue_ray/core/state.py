@@ -12,7 +12,7 @@ from taskqueue_ray.core.deadletters import DeadLetters
 from taskqueue_ray.core.expiries import Expiries
 from taskqueue_ray.core.heaps import Heap
 from taskqueue_ray.core.lifecycle import IllegalMove, JobState, Move
-from taskqueue_ray.core.meters import LimitRule, Meter
+from taskqueue_ray.core.meters import Limits
 from taskqueue_ray.core.model import (
     PENDING,
     PLAIN,
@@ -75,8 +75,7 @@ class State:
     DURABLE = (
         "jobs", "settled", "unfolded", "marked", "totals", "codes", "receipts", "keys", "unique",
         "pauses", "settings", "workflows", "ordinal", "lease", "epoch", "at", "folded",
-        "forgotten_before", "schedules", "premises", "alerts", "pools", "limits", "meters",
-        "throttled",
+        "forgotten_before", "schedules", "premises", "alerts", "pools", "limits",
     )  # fmt: skip
     DERIVED = (
         "ready", "delayed", "expiring", "held", "children", "suspects", "ended", "interned",
@@ -84,13 +83,6 @@ class State:
     )  # fmt: skip
 
     __slots__ = DURABLE + DERIVED
-
-    limits: dict[str, dict[str, LimitRule]]
-    """Rules of limits, by name and key; the key "" has what holds for all others."""
-    meters: dict[str, dict[str, Meter]]
-    """What was used lately of rates."""
-    throttled: dict[str, dict[str, float]]
-    """Limits that are closed, and until when."""
 
     def __init__(self) -> None:
         self.jobs: dict[JobId, Job] = {}
@@ -127,12 +119,12 @@ class State:
         self.alerts = Alerts()
         self.pools: dict[str, Pool] = {}
         """The workers that there are to be, by the pool's name."""
-        self.limits, self.meters, self.throttled = {}, {}, {}
+        self.limits = Limits()
         self._begin()
 
     def _begin(self) -> None:
         """The derived fields, of a queue without jobs."""
-        self.usage = Usage(self.limits, self.meters, self.throttled)
+        self.usage = Usage(self.limits)
         self.ready = Ready(self.pauses, self.usage)
         self.delayed: Heap[tuple[float, int, int, Job]] = Heap(_is_current)
         self.expiring = Expiries()
@@ -293,7 +285,7 @@ class State:
             self.index(job)
         for schedule in self.schedules.values():
             self.wake(schedule)
-        for name in self.limits:
+        for name in self.limits.rules:
             self.usage.count(name, self.held)
 
     def follow(self, job: Job) -> None:

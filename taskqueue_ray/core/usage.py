@@ -8,14 +8,11 @@ million keys cost what those of the last period cost.
 from collections.abc import Iterable, Mapping
 from heapq import heapify, heappop, heappush
 
-from taskqueue_ray.core.meters import NEVER, UNLIMITED, LimitRule, Meter, MeterId
+from taskqueue_ray.core.meters import NEVER, UNLIMITED, LimitRule, Limits, Meter, MeterId
 from taskqueue_ray.core.model import PLAIN, Job, JobId, Options, Use
 
 Gate = tuple[Use, ...]
 """All that a job is started under: what it names, and the limits of its queue and its type."""
-
-Rules = dict[str, dict[str, LimitRule]]
-"""By the name of the limit, then by key; the key "" has what holds for all others."""
 
 OF_QUEUE, OF_TYPE = "queue:", "type:"
 """How the limits of whole queues and types are named: no name of a limit has a colon."""
@@ -26,15 +23,10 @@ class Usage:
 
     __slots__ = ("_idle", "counted", "held", "meters", "queues", "rules", "throttled", "types")
 
-    def __init__(
-        self,
-        rules: Rules,
-        meters: dict[str, dict[str, Meter]],
-        throttled: dict[str, dict[str, float]],
-    ) -> None:
-        self.rules = rules
-        self.meters = meters
-        self.throttled = throttled
+    def __init__(self, limits: Limits) -> None:
+        self.rules = limits.rules
+        self.meters = limits.meters
+        self.throttled = limits.throttled
         self.held: dict[MeterId, int] = {}
         """Units of concurrency limits that leased jobs have."""
         self.counted: set[str] = set()

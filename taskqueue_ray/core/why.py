@@ -22,7 +22,7 @@ from taskqueue_ray.core.model import (
     Scheduled,
     shape_of,
 )
-from taskqueue_ray.core.staffing import Post, hindrance
+from taskqueue_ray.core.staffing import Post, hindrance, serves
 from taskqueue_ray.core.state import State
 
 AHEAD = 1_000
@@ -121,11 +121,14 @@ def _pending(
         key, one = job.conditions.concurrency_key, to_text(holder.id)
         facts = {"key": key, "holder": one, "state": holder.state.value}
         return Why("key", f"job {one} goes before it: both have the key {key!r}", facts)
-    return (
-        unserved(job.options, workers, posts)
-        or explain_limits(state, job, now)
-        or _turn(state, job, workers, now)
-    )
+    lacks, held = unserved(job.options, workers, posts), explain_limits(state, job, now)
+    if held is not None and lacks is not None and lacks.reason in _MAY_COME:
+        # A pool has no worker for jobs that a limit holds: those come when it opens.
+        lacks = None if any(serves(post, options.queue) for post in posts) else lacks
+    return lacks or held or _turn(state, job, workers, now)
+
+
+_MAY_COME = ("no_workers", "no_fitting_worker")
 
 
 def explain_limits(state: State, job: Job, now: float) -> Why | None:

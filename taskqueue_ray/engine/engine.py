@@ -69,7 +69,7 @@ Control = (
     | commands.DeleteLimit
     | commands.Throttle
 )
-FOR_WANT_OF_WORKERS = frozenset(("no_workers", "no_fitting_worker", "turn"))
+FOR_WANT_OF_WORKERS = frozenset(("no_workers", "no_fitting_worker", "turn", "quota"))
 """Reasons for which a job waits and more workers would help."""
 
 Move = commands.Cancel | commands.Redrive | commands.Purge

@@ -146,8 +146,8 @@ def write_snapshot(state: State) -> dict[str, bytes]:
         options, state.totals, state.codes, state.receipts, sorted(state.keys), state.ordinal,
         state.lease, state.epoch, state.at, state.folded, state.forgotten_before,
         state.unique, [(*pause, at) for pause, at in state.pauses.items()], state.settings,
-        state.workflows, state.schedules, state.premises, state.alerts, state.pools, state.limits,
-        state.meters, state.throttled,
+        state.workflows, state.schedules, state.premises, state.alerts, state.pools,
+        state.limits.rules, state.limits.meters, state.limits.throttled,
     )  # fmt: skip
     return {JOBS: jobs, SETTLED: settled, CONTROL: msgspec.json.encode(control)}
 
@@ -168,9 +168,9 @@ def read_snapshot(files: Mapping[str, bytes]) -> State:
     state.premises = control.premises
     state.alerts = control.alerts
     state.pools = control.pools
-    state.limits.update(control.limits)
-    state.meters.update(control.meters)
-    state.throttled.update(control.throttled)
+    state.limits.rules.update(control.limits)
+    state.limits.meters.update(control.meters)
+    state.limits.throttled.update(control.throttled)
     state.pauses.update((Pause(kind, name), at) for kind, name, at in control.pauses)
     _load_settled(state, files[SETTLED])
     _load_jobs(state, files[JOBS], [state.intern(one) for one in control.options])

@@ -63,7 +63,7 @@ class Trial:
     def start(self, use: Use) -> None:
         """What starts must fit into what the limit is now."""
         self.starts.append((self.ledger.now, use.name, use.key, use.units))
-        n = self.ledger.state.limits[use.name][""].n
+        n = self.ledger.state.limits.rules[use.name][""].n
         assert self.used(use.name, use.key) <= n, use
 
     def used(self, name: str, key: str) -> int:

@@ -82,7 +82,7 @@ class Limits:
             for use in job.conditions.limits:
                 self.use(state, use, at)
             running.append(job)
-        for name, rules in state.limits.items():
+        for name, rules in state.limits.rules.items():
             rule = rules[""]
             if rule.kind == "concurrency":
                 units = [
@@ -94,11 +94,11 @@ class Limits:
 
     def use(self, state: State, use: Use, at: float) -> None:
         """A start, or a permit."""
-        rule = state.limits.get(use.name, {}).get("")
+        rule = state.limits.rules.get(use.name, {}).get("")
         if rule is None or rule.kind != "rate":
             return
         starts = self._starts.setdefault((use.name, use.key), [])
         starts.append((at, min(use.units, rule.n)))
         used = sum(units for when, units in starts if at - when < rule.per)
-        if used > rule.n or state.throttled.get(use.name, {}).get("", 0.0) > at:
+        if used > rule.n or state.limits.throttled.get(use.name, {}).get("", 0.0) > at:
             self._witness.fail("I23", f"{used} of {rule.n} started under {use.name} in {rule.per}")

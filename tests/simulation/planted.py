@@ -280,7 +280,7 @@ def meters_forgotten_at_restart() -> AbstractContextManager[Any]:
     honest = Engine.open
 
     def begin(self: Engine, *given: Any) -> None:
-        self.state.meters.clear()
+        self.state.limits.meters.clear()
         honest(self, *given)
 
     return patch.object(Engine, "open", begin)

@@ -5,9 +5,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from taskqueue_ray.core.demand import PoolStatus, Staff
 from taskqueue_ray.core.exchange import Ping, QueueStats, WorkerInfo, WorkerView
 from taskqueue_ray.core.health import Facts, NodeFacts, Problem, examine
 from taskqueue_ray.core.lifecycle import JobState
+from taskqueue_ray.core.model import NodeMode
+from taskqueue_ray.core.nodes import NodeView
 from taskqueue_ray.core.observation import Observation, Unserved
 
 KEY, OTHER = "8a325e06", "00000001"
@@ -41,6 +44,21 @@ def _seen(**given: Any) -> dict[str, Any]:
 
 def _worker(seen_ago: float) -> list[WorkerView]:
     return [WorkerView(WorkerInfo("worker:1:a", (), 1, "3.11", ()), 0, [], seen_ago, False)]
+
+
+def _pool(**given: Any) -> PoolStatus:
+    return PoolStatus("p", (), staff=[Staff("num_gpus=1", 1, **given)])
+
+
+def _node(name: str, mode: NodeMode = "open", **given: Any) -> NodeView:
+    """A node as the queue sees it."""
+    plain: dict[str, Any] = {
+        "address": "", "host": name, "port": 0, "alive": True, "since": 0.0, "draining": False,
+        "weight": 1.0, "capabilities": (), "resources": {}, "available": {}, "labels": {},
+        "workers": [], "running": 0, "held": 0, "memory_used": 0, "memory_total": 0,
+        "seen_at": 0.0,
+    }  # fmt: skip
+    return NodeView(**{"id": name, "name": "", "mode": mode, **plain, **given})
 
 
 GONE: dict[str, Any] = {"owner": "", "ping": None, "nodes": ()}
@@ -89,6 +107,12 @@ NO_KEY = Unserved(
         ({"firing": (("deep", "5 > 3"),)}, "alert deep fires", "alerts list"),
         ({"undelivered": 2}, "alerts are not delivered", "alerts history"),
         (_seen(watched_ago=180.0), "nobody watches over the queue", "alert actor"),
+        ({"pools": (_pool(problem="ImportError: no", failures=3),)},
+         "workers of pool p, for num_gpus=1 cannot start", "tried again"),
+        ({"pools": (_pool(impossible=True),)},
+         "impossible workers of pool p, for num_gpus=1", "add such a node"),
+        ({"places": (_node("a", "fenced"), _node("b", alive=False))},
+         "no node is open", "nodes readmit"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_named_with_what_to_do(wrong: Any, what: str, do: str) -> None:
@@ -108,6 +132,12 @@ def test_what_is_wrong_is_named_with_what_to_do(wrong: Any, what: str, do: str) 
         ({"pauses": ("queue mail",)}, "queue mail is paused"),
         (_seen(queues=_counts(failed=4)), "4 dead letters"),
         ({**UNWATCHED, "rules": 2}, "alert rules are not judged"),
+        (
+            {"pools": (_pool(refused="the quota of cpu is 2"),)},
+            "workers of pool p, for num_gpus=1 are held back",
+        ),
+        ({"places": (_node("a", "cordoned"), _node("b"))}, "node a is cordoned"),
+        ({"places": (_node("a", draining=True), _node("b"))}, "node a is ended by Ray"),
     ],
 )
 def test_what_is_worth_knowing_is_no_problem(facts: Any, what: str) -> None:

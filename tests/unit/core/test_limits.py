@@ -134,11 +134,11 @@ def test_meters_of_keys_go_when_nothing_of_them_counts() -> None:
     rate(ledger, "api", 1)
     ledger.enqueue([spec(n, **under(Use("api", 1, f"k{n}"))) for n in range(1, 101)])
     assert len(lease(ledger)) == 100
-    assert len(ledger.state.meters["api"]) == 100
+    assert len(ledger.state.limits.meters["api"]) == 100
     ledger.now += 10
     ledger.enqueue([spec(101, **under("api"))])
     assert lease(ledger) == [101]
-    assert list(ledger.state.meters["api"]) == [""]
+    assert list(ledger.state.limits.meters["api"]) == [""]
 
 
 def test_all_limits_of_a_job_or_none() -> None:

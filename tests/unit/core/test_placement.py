@@ -104,3 +104,10 @@ def test_the_strategy_is_a_fact() -> None:
     assert ledger.replayed().premises.strategy == "weighted"
     with pytest.raises(InvalidOption, match="round_robin"):
         ledger.do(commands.SetStrategy("fastest"))
+
+
+def test_a_worker_that_asks_for_labels_goes_where_they_are() -> None:
+    seats = [Seat("a", FREE, labels={"zone": "x"}), Seat("b", FREE, 5, labels={"zone": "y"})]
+    assert place("least_connections", seats, {"CPU": 1}, 0) == Spot("a")
+    assert place("least_connections", seats, {"CPU": 1}, 0, [("zone", "y")]) == Spot("b")
+    assert place("least_connections", seats, {"CPU": 1}, 0, [("zone", "z")]) == Spot("")

@@ -13,11 +13,13 @@ from taskqueue_ray.core.quotas import (
     Holding,
     admit,
     ceiling_of,
+    job_holds,
     parse_quota,
     worker_holds,
 )
 from taskqueue_ray.core.shape import Shape
 from tests.ledger import Ledger
+from tests.records import options
 
 GB = 10**9
 
@@ -163,3 +165,9 @@ def test_they_are_facts() -> None:
     assert list(ledger.replayed().premises.quotas.values()) == [quota]
     with pytest.raises(InvalidOption):
         ledger.do(commands.SetQuota(Quota("CPU", -1)))
+
+
+def test_a_job_of_a_worker_with_its_shape_is_not_counted_twice() -> None:
+    shape = Shape(num_cpus=2.0)
+    assert job_holds(options(executor="process", shape=shape)) == {}
+    assert job_holds(options(executor="task", shape=shape)) == {"CPU": 2.0}

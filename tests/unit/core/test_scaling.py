@@ -167,3 +167,13 @@ def test_a_suspended_pool_and_a_changed_one_let_their_workers_finish(suspended: 
     assert plan.drain == (["old", "new"] if suspended else ["old"])
     assert bool(plan.start) is not suspended
     assert not plan.retire
+
+
+def test_work_goes_on_beside_workers_that_get_no_jobs() -> None:
+    """Their node was cordoned: the busy finish, the idle go where there are jobs to be had."""
+    pool = Pool("p", minimum=2, maximum=2)
+    busy = Member("busy", "", "ready", jobs=1, barred=True)
+    idle = Member("idle", "", "ready", barred=True)
+    plan = Scaler(pool).plan([Demand(PLAIN, 5, 0.0)], [busy, idle], 0.0)
+    assert plan.start == [(PLAIN, 2)], "as many as the pool is to have, over and above those"
+    assert (plan.retire, plan.drain, list(plan.move)) == ([], [], ["idle"])

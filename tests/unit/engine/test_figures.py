@@ -101,3 +101,10 @@ def test_judging_a_threshold(when: Threshold, holds: bool, words: str) -> None:
 def test_every_figure_has_a_meaning_and_no_other_is_made() -> None:
     figures = Tracker().take(_seen(0, _stats("a", pending=1)), {"storage_free": 1.0, "nodes": 1.0})
     assert set(figures) == set(GAUGES)
+
+
+def test_what_is_purged_does_not_lower_the_failure_rate() -> None:
+    tracker = Tracker()
+    tracker.take(_seen(0, _stats("a", failed=100)), {})
+    purged = QueueStats("a", 30, {JobState.FAILED: 30}, left={JobState.FAILED: 100})
+    assert tracker.take(_seen(10, purged), {})["failure_rate"]["a"] == 1.0, "30 more have failed"

@@ -92,6 +92,8 @@ def test_the_example_has_something_in_every_field() -> None:
         assert getattr(state, name), f"{name} is empty: give it a value in `_full`"
     for name in state.alerts.__struct_fields__:
         assert getattr(state.alerts, name), f"alerts.{name} is empty"
+    for name in state.limits.__struct_fields__:
+        assert getattr(state.limits, name), f"limits.{name} is empty"
     states = {job.state for job in state.jobs.values()}
     assert states >= {*LIVE, JobState.FAILED}
     assert {type(one) for one in state.settled.values()} == {Job, type(_settled(state))}

@@ -8,7 +8,7 @@ import pytest
 
 import taskqueue_ray as tq
 from taskqueue_ray.core.admission import WorkersAdmitted, WorkersWanted
-from taskqueue_ray.core.envelopes import decode
+from taskqueue_ray.core.envelopes import decode, encode
 from taskqueue_ray.core.errors import InvalidOption, NodeFenced, Recovering, UnknownSession
 from taskqueue_ray.core.exchange import Outcome, OutcomeKind, WorkerInfo, WorkReply, WorkRequest
 from taskqueue_ray.core.model import JobId
@@ -172,6 +172,30 @@ def test_ray_s_notice_is_a_drain_that_ends_before_the_node_does(nodes: Bench) ->
     assert not other.exchange().drain
     assert nodes.q.nodes.get("box").state == "draining"
     assert _admit(nodes, "n1").spots[0].node == "aaaa1111"
+
+
+def test_a_drain_can_be_made_quicker_and_not_slower(nodes: Bench) -> None:
+    """A worker of a pool may have days to finish; its node's end does not wait for that."""
+    worker = Worker(nodes, "w")
+    assert decode(nodes.transport.call("drain", encode(worker.info.id)), bool)
+    assert worker.exchange().drain_seconds == 0.0, "as long as it was told at its start"
+    nodes.q.nodes.drain("box", within="90s")
+    assert worker.exchange().drain_seconds == 90.0
+    nodes.advance(1.0)
+    nodes.q.nodes.drain("box", within="10m")
+    assert not worker.exchange().drain, "it was told already to be quicker"
+    end = nodes.host.clock.now() + 20
+    ending = msgspec.structs.replace(BOX, draining=True, drain_by=end)
+    assert _observe(nodes, HEAD, ending)
+    assert 10 < worker.exchange().drain_seconds < 20
+    nodes.advance(1.0)
+    assert not _observe(nodes, HEAD, ending), "said once"
+
+
+def test_a_drain_without_a_time_ends_all_the_same(nodes: Bench) -> None:
+    worker = Worker(nodes, "w")
+    nodes.q.nodes.drain("box")
+    assert worker.exchange().drain_seconds == 30.0
 
 
 def test_a_dead_node_s_jobs_are_ready_at_once_and_no_attempt_is_counted(nodes: Bench) -> None:

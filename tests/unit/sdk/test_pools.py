@@ -1,15 +1,25 @@
 """Pools as programs set them, and what the queue and a pool tell each other."""
 
 import asyncio
+import math
 from typing import Any
 
 import pytest
 
+import taskqueue_ray as tq
 from taskqueue_ray.core.demand import LookReply, LookRequest, PoolLook, Staff
 from taskqueue_ray.core.envelopes import decode, encode
 from taskqueue_ray.core.errors import InvalidOption
 from taskqueue_ray.core.exchange import WorkRequest
-from taskqueue_ray.core.pool import executors_of, footprint, parse_shapes
+from taskqueue_ray.core.nodes import NodeSight
+from taskqueue_ray.core.pool import (
+    Pool,
+    Terms,
+    check_pool,
+    executors_of,
+    footprint,
+    parse_shapes,
+)
 from taskqueue_ray.core.shape import Shape
 from tests.inprocess import Bench
 from tests.records import worker
@@ -66,6 +76,22 @@ def test_what_is_no_pool_is_refused_and_not_stored(bench: Bench, wrong: dict[str
     assert not bench.q.pools.list()
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"target_wait": math.nan}, {"cool_down": math.inf},
+        {"shapes": (Shape(num_cpus=math.nan),)}, {"shapes": (Shape(memory=-1),)},
+        {"shapes": (Shape(runtime_env="{"),)}, {"shapes": (Shape(resources=(("CPU", 1.0),)),)},
+        {"terms": Terms(timeout=math.inf)}, {"terms": Terms(cancel_grace=-1.0)},
+        {"terms": Terms(max_jobs=0)}, {"terms": Terms(log_level="loud")},
+    ],
+)  # fmt: skip
+def test_what_no_worker_could_be_told_is_refused(wrong: dict[str, Any]) -> None:
+    assert check_pool(Pool("p"))
+    with pytest.raises(InvalidOption):
+        check_pool(Pool("p", **wrong))
+
+
 def test_demand_is_told_by_shape_and_queue(bench: Bench) -> None:
     for _ in range(3):
         _ = send.options(**GPU).enqueue("a")
@@ -77,6 +103,35 @@ def test_demand_is_told_by_shape_and_queue(bench: Bench) -> None:
     reply = seen(look(bench, PoolLook("x:1", ("mail",))))
     rows = {one.shape.text: (one.waiting, round(one.oldest)) for one in reply.demand["x:1"]}
     assert rows == {"num_gpus=0.5": (3, 7), "": (2, 7)}, "what runs in Ray needs a plain worker"
+
+
+def test_jobs_that_a_limit_holds_are_no_demand(bench: Bench) -> None:
+    """Else a pool would grow workers that have nothing to do."""
+    bench.q.concurrency.set_limit("api", 2)
+    for _ in range(5):
+        _ = send.options(limits="api").enqueue("a")
+    reply = seen(look(bench, PoolLook("x:1", ("mail",))))
+    assert [one.waiting for one in reply.demand["x:1"]] == [2], "as many as may run"
+    bench.host.serve("register", encode(worker(keys=(bench.sealer.key_id,))))
+    bench.host.serve("work", encode(WorkRequest("w", 1, 0, [], [], [], 5)))
+    reply = seen(look(bench, PoolLook("x:1", ("mail",))))
+    assert sum(one.waiting for one in reply.demand["x:1"]) == 0, "both places are taken"
+    held = look(bench, PoolLook("p", (), hungry=True), wait=10.0)
+    bench.advance(1.0)
+    assert not held.done(), "a pool without workers is not called for them"
+    bench.q.concurrency.set_limit("api", 3)
+    bench.advance(0.1)
+    assert [one.waiting for one in seen(held).demand["p"]] == [1]
+
+
+def test_a_rate_is_demand_as_far_as_it_has_units(bench: Bench) -> None:
+    bench.q.rate_limiter.set_limit("api", 3, per="1m")
+    for key in "abcd":
+        _ = send.options(limits=tq.Limit("api", units=2, key=key)).enqueue("a")
+    for _ in range(2):
+        _ = send.options(limits=tq.Limit("api", units=2, key="a")).enqueue("b")
+    reply = seen(look(bench, PoolLook("x:1", ("mail",))))
+    assert [one.waiting for one in reply.demand["x:1"]] == [4], "one of each key"
 
 
 def test_a_hungry_pool_hears_of_work_at_once_and_of_changes(bench: Bench) -> None:
@@ -161,3 +216,29 @@ def test_what_a_worker_of_a_shape_holds() -> None:
     assert [executors_of(Shape(num_gpus=n), 4) for n in (0.0, 0.3, 0.5, 1, 2)] == [4, 3, 2, 1, 1]
     assert parse_shapes("auto") is None
     assert parse_shapes([{}, {}]) == (Shape(),)
+
+
+def test_why_says_what_keeps_a_pool_from_having_workers(bench: Bench) -> None:
+    """The limit before the worker that comes when it opens; what nobody waits out before both."""
+    q = bench.q
+    q.pools.set("p")
+    handle = send.options(limits="api").enqueue("a")
+    assert q.why(handle).reason == "no_workers"
+    q.rate_limiter.throttle("api", "1h")
+    assert q.why(handle).reason == "limit"
+    look(bench, PoolLook("p", (), [Staff("", 1, refused="the quota of cpu is 2")]))
+    assert q.why(handle).reason == "quota"
+    look(bench, PoolLook("p", (), [Staff("", 1, problem="ImportError: app", failures=2)]))
+    assert q.why(handle).reason == "cannot_start"
+    q.pools.delete("p")
+    assert q.why(handle).reason == "no_workers", "whatever the limit, somebody has to start one"
+
+
+def test_a_pool_that_may_not_start_since_all_nodes_are_closed_says_that(bench: Bench) -> None:
+    q = bench.q
+    q.pools.set("p")
+    bench.host.engine.observe([NodeSight("aaaa1111", host="box")])
+    handle = send.enqueue("a")
+    q.nodes.cordon("box")
+    look(bench, PoolLook("p", (), [Staff("", 1, refused="every node is cordoned")]))
+    assert q.why(handle).reason == "nodes"
