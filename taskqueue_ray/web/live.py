@@ -69,6 +69,8 @@ class Poller:
         self._watched_at = self._clock()
         if self._task is None or self._task.done():
             self._loop = asyncio.get_running_loop()
+            # Those of a loop that has ended are of no use in another.
+            self._news, self._woken = asyncio.Event(), asyncio.Event()
             self._task = self._loop.create_task(self._run())
             await self.next()
         elif rested and not self.streams:

@@ -69,9 +69,9 @@ def test_a_field_that_is_not_escaped_is_found(
                 assert times
             return source, file, current
 
-    real = rendering._templates.loader
-    monkeypatch.setattr(rendering._templates, "loader", Planted())
-    monkeypatch.setattr(rendering._templates, "cache", {})
+    real = rendering.templates.loader
+    monkeypatch.setattr(rendering.templates, "loader", Planted())
+    monkeypatch.setattr(rendering.templates, "cache", {})
     assert seen() != []
 
 
