@@ -118,7 +118,7 @@ def test_a_phone_and_the_dark(page: Any) -> None:
 def test_a_schedule_from_a_phrase_and_an_alert(q: tq.TaskQueue, page: Any, tmp_path: Path) -> None:
     """Say when in words, see what that means, let it run; mute an alert that fires."""
     q.alerts.add("too-many", tq.Threshold("completed", ">", 0), for_=0)
-    _log_in(page)
+    log_in(page, OPERATOR)
     page.get_by_role("heading", name="Overview").wait_for()
     page.keyboard.press("g")
     page.keyboard.press("s")
