@@ -149,6 +149,7 @@ def test_a_schedule_from_a_phrase_and_an_alert(q: tq.TaskQueue, page: Any, tmp_p
     assert q.scheduler.delete("often")
 
 
+@pytest.mark.slow
 def test_the_command_serves_and_ends_on_a_signal(
     place: Place, q: tq.TaskQueue, monkeypatch: pytest.MonkeyPatch, shared_ray: str
 ) -> None:
